@@ -1,0 +1,29 @@
+//! What coral talks about: functions, probes, sessions, latency and units.
+//!
+//! Everything here is a plain value: no I/O, no async, no screen. Every other room imports this
+//! one, and it imports none of them.
+
+mod diagnostic;
+mod function;
+mod histogram;
+mod pattern;
+mod process;
+mod session;
+mod snapshot;
+mod text;
+mod units;
+
+pub use diagnostic::{Diagnostic, ExitStatus};
+pub use function::{
+    Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, NewFunction,
+    ProbeReason, ProbeSummary, Probeability, SymbolSource,
+};
+pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
+pub use pattern::{Pattern, PatternError};
+pub use process::{ProcessSummary, Target};
+pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
+pub use snapshot::{Accounting, CallRecord, FunctionStats, Overhead, Snapshot};
+pub use text::{Escaped, escape};
+pub use units::{
+    DurationError, format_bytes, format_count, format_duration, format_duration_ns, parse_duration,
+};
