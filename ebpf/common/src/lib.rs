@@ -1,1 +1,17 @@
+//! What the kernel programs and the agent share: the records in the maps, the layout of a probe's
+//! cookie, and the bucket a duration is counted in.
+//!
+//! Everything is `#[repr(C)]` with explicit padding, because both sides are compiled for
+//! different machines and read the same bytes.
 #![no_std]
+
+mod cookie;
+mod histogram;
+mod records;
+
+pub use cookie::{Cookie, HitKind};
+pub use histogram::{BUCKETS, bucket_of};
+pub use records::{
+    CallRecord, Config, Frame, FrameKey, FunctionConfig, FunctionCounters, HitCounters,
+    INLINE_FRAMES, OverflowKey, Stack,
+};

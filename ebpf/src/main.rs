@@ -1,0 +1,117 @@
+//! The programs that run at every probe hit. They pair entries with exits and count, exactly, and
+//! lose nothing but single-call records, which they count.
+//!
+//! Three rules shape every line. A program may be preempted by another task that hits a probe on
+//! the same processor, so shared counters are added to atomically, even on a processor's own
+//! stripe. A stack's frames are written by one thread at a time, because a goroutine runs on one
+//! thread at a time, so they need no lock. And nothing is done for a hit after the lease.
+#![no_std]
+#![no_main]
+#![allow(internal_features)]
+#![feature(core_intrinsics)]
+
+mod atomic;
+mod count;
+mod frames;
+mod maps;
+mod record;
+
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_ktime_get_ns};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use aya_ebpf::macros::{uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use coral_ebpf_common::{Config, Cookie, FrameKey, HitKind};
+
+use crate::count::Stripe;
+
+/// Runs at every entry and exit site.
+#[uprobe(multi)]
+pub fn coral_site(ctx: ProbeContext) -> u32 {
+    hit(ctx.regs);
+    0
+}
+
+/// Runs where the kernel's own return probes catch an exit ("fast returns").
+#[uretprobe(multi)]
+pub fn coral_return(ctx: RetProbeContext) -> u32 {
+    hit(ctx.regs);
+    0
+}
+
+/// A hit, its site and the stack it happened on.
+pub(crate) struct Hit {
+    pub(crate) config: &'static Config,
+    pub(crate) cookie: Cookie,
+    pub(crate) stripe: Stripe,
+    pub(crate) key: FrameKey,
+    pub(crate) tid: u32,
+    /// The depth that the function's frame has.
+    pub(crate) depth: u64,
+}
+
+#[inline(always)]
+fn hit(regs: *mut pt_regs) {
+    // Taken first, so that a call's duration does not hold what its exit costs.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let Some(config) = maps::CONFIG.get(0) else {
+        return;
+    };
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let tgid = (pid_tgid >> 32) as u32;
+    if now_ns >= config.deadline_ns || tgid != config.tgid {
+        return;
+    }
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(regs.cast()) });
+    let slot = cookie.slot();
+    match maps::FUNCTIONS.get(slot) {
+        Some(function) if function.enabled != 0 => {}
+        _ => return,
+    }
+    let stripe = Stripe::of_this_processor(config);
+    let tid = pid_tgid as u32;
+    let (key, depth) = locate(regs, cookie, tgid, tid);
+    let hit = Hit {
+        config,
+        cookie,
+        stripe,
+        key,
+        tid,
+        depth,
+    };
+    stripe.count_hit();
+    match cookie.kind() {
+        HitKind::Entry => frames::enter(&hit),
+        HitKind::Exit => frames::leave(&hit, now_ns),
+    }
+}
+
+/// Which stack the hit is on, and how deep.
+///
+/// Go keeps the running goroutine's `g` in R14, and `g` begins with the stack's bounds. Where the
+/// stack pointer is not within them, R14 holds something else (a signal handler, C code): then
+/// the thread names the stack, as it does outside of Go.
+#[inline(always)]
+fn locate(regs: *mut pt_regs, cookie: Cookie, tgid: u32, tid: u32) -> (FrameKey, u64) {
+    let entry_sp = unsafe { (*regs).rsp }.wrapping_add(cookie.stack_adjust() as u64);
+    if cookie.goroutine() {
+        let g = unsafe { (*regs).r14 };
+        if let Ok([low, high]) = unsafe { bpf_probe_read_user(g as *const [u64; 2]) } {
+            if low < entry_sp && entry_sp <= high {
+                return (FrameKey { tgid, tid: 0, g }, high - entry_sp);
+            }
+        }
+    }
+    // Any falling function of the stack pointer serves; the highest bit keeps it positive.
+    (FrameKey { tgid, tid, g: 0 }, (1 << 63) - entry_sp)
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
