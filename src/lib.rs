@@ -1,5 +1,12 @@
 //! What the programs `coral-tui` and `coral` are made of. ARCHITECTURE.md has the map.
 
+pub mod agent;
+pub mod cli;
+pub mod console;
+pub mod demo;
+pub mod doctor;
 pub mod export;
+pub mod probe;
 pub mod recording;
+pub mod source;
 pub mod symbols;

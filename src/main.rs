@@ -1,1 +1,7 @@
-fn main() {}
+//! `coral-tui`: the full-screen console.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coral_tui::console::run()
+}

@@ -1,1 +1,7 @@
-fn main(){}
+//! `coral`: the engine without a screen.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coral_tui::cli::run()
+}

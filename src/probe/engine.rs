@@ -32,6 +32,8 @@ const OVERFLOW_MAX: u32 = 65_536;
 const RING_BYTES: u32 = 256 << 10;
 /// Counters are spread over at most so many stripes; more would cost memory and win nothing.
 const STRIPES_MAX: usize = 16;
+/// What the stripes may take together; a large session has fewer of them.
+const COUNTERS_BYTES_MAX: usize = 12 << 20;
 /// What the kernel needs for an element of a hash map beside key and value, about.
 const HASH_ELEMENT_BYTES: u64 = 64;
 
@@ -83,8 +85,14 @@ pub struct Engine {
 impl EngineSpec {
     fn layout(&self) -> Layout {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let function_bytes = size_of::<FunctionCounters>() + BUCKETS as usize * size_of::<u64>();
+        let stripe_bytes = self.capacity as usize * function_bytes;
+        let mut stripes = processors.next_power_of_two().min(STRIPES_MAX);
+        while stripes > 1 && stripes * stripe_bytes > COUNTERS_BYTES_MAX {
+            stripes /= 2;
+        }
         Layout {
-            stripes: processors.next_power_of_two().min(STRIPES_MAX),
+            stripes,
             capacity: self.capacity as usize,
         }
     }
@@ -155,14 +163,17 @@ impl Engine {
     pub fn set_deadline_ns(&self, deadline_ns: u64) {
         let mut config = self.config.read(0);
         config.deadline_ns = deadline_ns;
-        config.record_tokens = 0;
         self.config.write(0, config);
     }
 
-    /// Sets how many single-call records may be written until the next call of this.
-    pub fn refill_records(&self, tokens: u32) {
+    /// Allows `tokens` more single-call records, but never more than `burst` at once.
+    ///
+    /// Records that are written at this very moment may be forgotten in the balance: a rate limit
+    /// need not be exact, the count of what it throttles is.
+    pub fn refill_records(&self, tokens: u32, burst: u32) {
         let mut config = self.config.read(0);
-        config.record_tokens = i64::from(tokens);
+        config.record_tokens =
+            (config.record_tokens.max(0) + i64::from(tokens)).min(i64::from(burst));
         self.config.write(0, config);
     }
 

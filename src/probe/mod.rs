@@ -3,6 +3,7 @@
 //! The only room that knows aya. It owns what the kernel holds for a session; when an [`Engine`]
 //! is dropped, or its process dies, the kernel takes the probes out by itself.
 
+mod calibrate;
 mod engine;
 mod error;
 mod mapped;
@@ -11,6 +12,7 @@ mod records;
 mod requirements;
 mod sites;
 
+pub use calibrate::{Calibration, SiteCosts};
 pub use engine::{Engine, EngineSpec};
 pub use error::ProbeError;
 pub use numbers::{FunctionNumbers, HitNumbers};

@@ -1,0 +1,18 @@
+//! Sessions on one node: what may be attached, for how long, and what it has measured.
+//!
+//! Each session has one thread that owns all of its state: the kernel side, the lease, the
+//! numbers. Others talk to it by commands and read the immutable snapshots it publishes, so that
+//! nothing is locked and the latest snapshot wins.
+
+mod error;
+mod request;
+mod session;
+mod slow_calls;
+mod tally;
+mod watched;
+mod worker;
+
+pub use error::AgentError;
+pub use request::{AttachRequest, Attached, RecordRule, Refused};
+pub use session::{Agent, Session};
+pub use watched::Watched;

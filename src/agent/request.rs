@@ -1,0 +1,86 @@
+//! What is asked of a session, and what came of it.
+
+use std::time::Duration;
+
+use coral_model::{FunctionId, Limits};
+
+/// What to attach, for how long, and on whose behalf.
+#[derive(Clone, Debug)]
+pub struct AttachRequest {
+    /// The functions of the target's table.
+    pub functions: Vec<FunctionId>,
+    /// The lease.
+    pub duration: Duration,
+    /// Who asks.
+    pub requested_by: String,
+    /// Which calls make single-call records.
+    pub records: RecordRule,
+    /// Catch returns by the kernel's return probes where the planner would place one probe per
+    /// exit: cheaper, but a C++ exception or a Rust panic through such a frame ends the target.
+    pub fast_returns: bool,
+    /// How many functions the session has room for, when more will be added while it runs.
+    pub room: usize,
+}
+
+impl AttachRequest {
+    /// A request for `functions` with the default lease and a record of every call.
+    pub fn new(functions: Vec<FunctionId>, requested_by: String) -> Self {
+        Self {
+            room: functions.len(),
+            functions,
+            duration: Limits::DEFAULT_DURATION,
+            requested_by,
+            records: RecordRule::default(),
+            fast_returns: false,
+        }
+    }
+}
+
+/// Which completed calls make a single-call record; counters and histograms hold all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRule {
+    /// One in so many calls.
+    pub sample_rate: u32,
+    /// Only calls that took at least this long.
+    pub min: Duration,
+    /// Only calls that took at most this long.
+    pub max: Duration,
+}
+
+impl Default for RecordRule {
+    fn default() -> Self {
+        Self {
+            sample_rate: 1,
+            min: Duration::ZERO,
+            max: Duration::MAX,
+        }
+    }
+}
+
+impl RecordRule {
+    /// The shortest and the longest duration, in nanoseconds.
+    pub(super) fn range_ns(&self) -> (u64, u64) {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        (ns(self.min), ns(self.max))
+    }
+}
+
+/// What came of attaching.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// The functions whose probes are live.
+    pub functions: Vec<FunctionId>,
+    /// How many probes that are.
+    pub probes: u32,
+    /// The functions that were left out, with the reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A function that was not attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The function.
+    pub function: FunctionId,
+    /// Why, as a phrase.
+    pub reason: String,
+}

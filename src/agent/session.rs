@@ -1,0 +1,202 @@
+//! The agent and the handle of a session.
+
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coral_model::{FunctionId, Limits, SessionId, Snapshot};
+use tokio::sync::watch;
+use ulid::Ulid;
+
+use super::error::AgentError;
+use super::request::{AttachRequest, Attached};
+use super::watched::Watched;
+use super::worker::{Command, Worker};
+use crate::probe::{self, EngineSpec};
+
+/// Starts sessions within limits.
+#[derive(Debug)]
+pub struct Agent {
+    limits: Limits,
+    in_use: Arc<Mutex<InUse>>,
+}
+
+/// What the active sessions take of the limits.
+#[derive(Debug, Default)]
+struct InUse {
+    sessions: usize,
+    memory_bytes: u64,
+}
+
+/// A share of the limits; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    in_use: Arc<Mutex<InUse>>,
+    memory_bytes: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.sessions -= 1;
+        in_use.memory_bytes -= self.memory_bytes;
+    }
+}
+
+impl Agent {
+    /// An agent without sessions.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            in_use: Arc::default(),
+        }
+    }
+
+    /// What it allows.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Attaches probes in a new session. Blocks until they are live: tens of milliseconds.
+    ///
+    /// # Errors
+    /// If a limit, a right, the target or the kernel is against it; then nothing is attached.
+    pub fn attach(
+        &self,
+        watched: Arc<Watched>,
+        request: &AttachRequest,
+    ) -> Result<(Session, Attached), AgentError> {
+        self.check(request)?;
+        probe::can_probe()?;
+        let room = request.room.max(request.functions.len());
+        let (min_ns, max_ns) = request.records.range_ns();
+        let spec = EngineSpec {
+            tgid: watched.target.pid,
+            capacity: room as u32,
+            sample_rate: request.records.sample_rate,
+            record_range_ns: (min_ns, max_ns),
+        };
+        let share = self.take_share(spec.memory_bytes())?;
+        let id = SessionId(format!("dbg-{}", Ulid::generate()));
+        let mut worker = Worker::new(id.clone(), watched, request, &spec, self.limits, share)?;
+        let attached = worker.begin(&request.functions)?;
+        let (commands, received) = mpsc::channel();
+        let snapshots = worker.publish();
+        std::thread::Builder::new()
+            .name("coral-session".into())
+            .spawn(move || worker.run(&received))
+            .map_err(AgentError::Thread)?;
+        let session = Session {
+            id,
+            commands,
+            snapshots,
+        };
+        Ok((session, attached))
+    }
+
+    fn check(&self, request: &AttachRequest) -> Result<(), AgentError> {
+        let asked = request.functions.len();
+        let limit = self.limits.functions_per_session;
+        if asked == 0 {
+            return Err(AgentError::NoFunction);
+        }
+        if asked > limit {
+            return Err(AgentError::Functions { limit, asked });
+        }
+        if request.duration > self.limits.duration || request.duration.is_zero() {
+            return Err(AgentError::Duration {
+                limit: self.limits.duration,
+                asked: request.duration,
+            });
+        }
+        Ok(())
+    }
+
+    fn take_share(&self, memory_bytes: u64) -> Result<Share, AgentError> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_use.sessions >= self.limits.sessions {
+            return Err(AgentError::Sessions {
+                limit: self.limits.sessions,
+            });
+        }
+        let asked = in_use.memory_bytes + memory_bytes;
+        if asked > self.limits.memory_bytes {
+            return Err(AgentError::Memory {
+                limit: self.limits.memory_bytes,
+                asked,
+            });
+        }
+        in_use.sessions += 1;
+        in_use.memory_bytes = asked;
+        Ok(Share {
+            in_use: Arc::clone(&self.in_use),
+            memory_bytes,
+        })
+    }
+}
+
+/// A session that was started. Dropping it detaches everything.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    commands: Sender<Command>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Session {
+    /// Its name.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Its snapshots, several a second; the last one is final, and says so.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Attaches more functions. Blocks until their probes are live.
+    ///
+    /// # Errors
+    /// As for [`Agent::attach`]; what was attached before stays.
+    pub fn add(&self, functions: Vec<FunctionId>) -> Result<Attached, AgentError> {
+        let (reply, answer) = mpsc::channel();
+        self.send(Command::Add { functions, reply })?;
+        answer.recv().map_err(|_| AgentError::Ended)?
+    }
+
+    /// Detaches functions. Blocks until their probes are gone; their numbers stay.
+    ///
+    /// # Errors
+    /// If the session is over.
+    pub fn remove(&self, functions: Vec<FunctionId>) -> Result<(), AgentError> {
+        let (reply, answer) = mpsc::channel();
+        self.send(Command::Remove { functions, reply })?;
+        answer.recv().map_err(|_| AgentError::Ended)
+    }
+
+    /// Makes the lease longer, up to the limit counted from the session's beginning, and returns
+    /// how long it still runs.
+    ///
+    /// # Errors
+    /// If the session is over.
+    pub fn extend(&self, by: Duration) -> Result<Duration, AgentError> {
+        let (reply, answer) = mpsc::channel();
+        self.send(Command::Extend { by, reply })?;
+        answer.recv().map_err(|_| AgentError::Ended)
+    }
+
+    /// Ends the session and returns its final numbers. Blocks until no probe is left.
+    pub fn detach(self) -> Arc<Snapshot> {
+        let (reply, answer) = mpsc::channel::<()>();
+        if self.send(Command::End { _reply: reply }).is_ok() {
+            // The worker never answers: it drops the sender when it is done.
+            let _ = answer.recv();
+        }
+        let snapshot = self.snapshots.borrow().clone();
+        snapshot
+    }
+
+    fn send(&self, command: Command) -> Result<(), AgentError> {
+        self.commands.send(command).map_err(|_| AgentError::Ended)
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line of `coral`, as contract.md fixes it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use coral_model::{DurationError, parse_duration};
+
+/// Live latency of the functions of a running process, by eBPF probes that end by themselves.
+#[derive(Debug, Parser)]
+#[command(name = "coral", version, propagate_version = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the functions of a process, and how each can be probed
+    Functions(FunctionsArguments),
+    /// Sessions of probes
+    #[command(subcommand)]
+    Debug(DebugCommand),
+    /// Say whether this machine (and a process) can be probed, and what is missing
+    Doctor(DoctorArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DebugCommand {
+    /// Attach probes to functions and report calls, latency and losses when the session ends
+    Attach(AttachArguments),
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// Comma-separated values, a line per function
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FunctionsArguments {
+    /// The process
+    #[arg(long)]
+    pub(super) pid: u32,
+    /// Only functions of that name, glob (main.*) or regex (/^main\./)
+    pub(super) pattern: Option<String>,
+    /// Also the functions of mapped libraries whose path contains this; `*` means all
+    #[arg(long, value_name = "PART")]
+    pub(super) library: Vec<String>,
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArguments {
+    /// The process
+    #[arg(long)]
+    pub(super) pid: u32,
+    /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
+    #[arg(long = "function", value_name = "PATTERN", required = true)]
+    pub(super) functions: Vec<String>,
+    /// Also look in mapped libraries whose path contains this; `*` means all
+    #[arg(long, value_name = "PART")]
+    pub(super) library: Vec<String>,
+    /// How long the probes stay, at most 600s
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(super) duration: Duration,
+    /// Record one single call in N (counters and histograms always hold all calls)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) sample_rate: u32,
+    /// Record only single calls that took at least this long
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(super) min_duration: Option<Duration>,
+    /// Record only single calls that took at most this long
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(super) max_duration: Option<Duration>,
+    /// Catch returns by the kernel's return probes: cheaper, but a C++ exception or a Rust panic
+    /// through a probed frame ENDS THE TARGET; never used on Go
+    #[arg(long)]
+    pub(super) fast_returns: bool,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// Write the result into this directory instead of stdout; never overwrites a file
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Also look at this process
+    #[arg(long)]
+    pub(super) pid: Option<u32>,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+fn duration(text: &str) -> Result<Duration, DurationError> {
+    parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

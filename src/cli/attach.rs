@@ -1,0 +1,144 @@
+//! `coral debug attach`
+#![allow(clippy::print_stderr)] // its progress is part of the contract
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{EndReason, Escaped, ExitStatus, SessionState, Snapshot};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::arguments::{AttachArguments, Format};
+use super::failure::Failure;
+use super::output;
+use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
+use crate::export::{csv, file, session_document, text};
+use crate::probe::Calibration;
+use crate::source::{local, select};
+
+pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| out_of_resources(&error))?;
+    let snapshot = runtime.block_on(measure(arguments))?;
+    write(arguments, &snapshot)?;
+    let measured_nothing = snapshot.accounting.hits == 0;
+    let target_gone = snapshot.session.state == SessionState::Ended(EndReason::TargetExited);
+    if target_gone && measured_nothing {
+        return Err(Failure::new(
+            "target-gone",
+            "the target ended before a probe fired",
+            "start it again, and attach to its new process id",
+            ExitStatus::TargetGone,
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> {
+    // From here on a signal ends the session instead of the program.
+    let mut signals = Signals::new().map_err(|error| out_of_resources(&error))?;
+    let watched = Arc::new(local::open(arguments.pid, &arguments.library)?);
+    let functions = select(watched.table(), &arguments.functions)?;
+    let agent = Agent::new(coral_model::Limits::default());
+    let request = AttachRequest {
+        duration: arguments.duration,
+        records: RecordRule {
+            sample_rate: arguments.sample_rate,
+            min: arguments.min_duration.unwrap_or(Duration::ZERO),
+            max: arguments.max_duration.unwrap_or(Duration::MAX),
+        },
+        fast_returns: arguments.fast_returns,
+        ..AttachRequest::new(functions, local::user_name())
+    };
+    let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;
+    announce(&watched, &session, &attached);
+    // Measured beside the session: it takes no time from it.
+    tokio::task::spawn_blocking(Calibration::measure_once);
+    let mut snapshots = session.snapshots();
+    loop {
+        tokio::select! {
+            changed = snapshots.changed() => {
+                let ended = snapshots.borrow_and_update().session.state != SessionState::Active;
+                if ended || changed.is_err() {
+                    break;
+                }
+            }
+            () = signals.any() => break,
+        }
+    }
+    let snapshot = session.detach();
+    eprintln!("detached: {} probes", snapshot.session.probes);
+    Ok(snapshot)
+}
+
+fn announce(watched: &Watched, session: &Session, attached: &Attached) {
+    for refused in &attached.refused {
+        let name = watched
+            .table()
+            .get(refused.function)
+            .map_or("", |function| function.name);
+        eprintln!("note: {} is left out: {}", Escaped(name), refused.reason);
+    }
+    if watched.process.is_stopped() {
+        eprintln!("note: no hits yet: the target is stopped");
+    }
+    eprintln!(
+        "attached: {} functions, {} probes, session {}",
+        attached.functions.len(),
+        attached.probes,
+        session.id()
+    );
+}
+
+fn write(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<(), Failure> {
+    let bytes = match arguments.format {
+        Format::Json => output::json(&session_document(snapshot))?,
+        Format::Csv => output::written(|out| csv::write_session(out, snapshot))?,
+        Format::Text => {
+            output::written(|out| text::write_session(out, snapshot, output::width()))?
+        }
+    };
+    let Some(directory) = &arguments.output else {
+        return output::print(&bytes);
+    };
+    let name = format!("coral-{}", snapshot.session.id);
+    let path = file::write_new(directory, &name, arguments.format.extension(), &bytes)?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}
+
+/// The signals that end a session early.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+fn out_of_resources(error: &std::io::Error) -> Failure {
+    Failure::new(
+        "out-of-resources",
+        format!("the program cannot start: {error}"),
+        "free some memory or file descriptors, and try again",
+        ExitStatus::Failure,
+    )
+}

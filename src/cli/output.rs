@@ -1,0 +1,70 @@
+//! Results on their way to stdout or a file.
+
+use std::io::{self, IsTerminal, Write};
+
+use coral_model::ExitStatus;
+
+use super::arguments::Format;
+use super::failure::Failure;
+use crate::export::text::DEFAULT_WIDTH;
+
+impl Format {
+    /// The usual ending of a file in this format.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// One JSON document as bytes, with a final line end.
+pub(super) fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(document).map_err(|error| {
+        Failure::new(
+            "export-failed",
+            format!("the result cannot be written as JSON: {error}"),
+            "choose another format, and report this as an error of coral",
+            ExitStatus::Failure,
+        )
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// What `write` writes, as bytes.
+pub(super) fn written(
+    write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).map_err(|error| of_stdout(&error))?;
+    Ok(bytes)
+}
+
+/// Writes to stdout. That its reader went away is no error.
+pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(of_stdout(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// How many columns a table on stdout may take.
+pub(super) fn width() -> usize {
+    if io::stdout().is_terminal() {
+        crossterm::terminal::size().map_or(DEFAULT_WIDTH, |(columns, _)| usize::from(columns))
+    } else {
+        DEFAULT_WIDTH
+    }
+}
+
+fn of_stdout(error: &io::Error) -> Failure {
+    Failure::new(
+        "export-failed",
+        format!("the result cannot be written: {error}"),
+        "write to another place with `--output` or a redirection",
+        ExitStatus::Failure,
+    )
+}

@@ -1,0 +1,163 @@
+//! The loop: awaits, updates, draws.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use coral_ui::{Effect, Event, Options, SourceEvent, State, draw, update};
+use crossterm::event::{Event as TerminalEvent, EventStream, KeyCode, KeyModifiers};
+use futures::StreamExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::sleep_until;
+
+use super::terminal::Terminal;
+
+/// The shortest time from one frame to the next: 30 frames a second.
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+/// How often countdowns and ages move while nothing else happens.
+const IDLE_INTERVAL: Duration = Duration::from_millis(250);
+/// How many reports of the source are taken between two looks at the keyboard.
+const REPORTS_AT_ONCE: usize = 16;
+
+/// Carries out what the screens ask for. Nothing here may block: answers come as reports.
+pub(super) trait Backend {
+    /// Begins to carry out an effect; `None` if it did, the effect itself if it is not its own.
+    fn perform(&mut self, effect: Effect) -> Option<Effect>;
+}
+
+/// Runs until the user, a signal or the terminal's end says so.
+pub(super) async fn run(
+    mut terminal: Terminal,
+    options: Options,
+    mut backend: impl Backend,
+    mut reports: Receiver<SourceEvent>,
+) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut input = EventStream::new();
+    let started = Instant::now();
+    let (mut state, effects) = State::new(options);
+    let mut flow = perform(&mut terminal, &mut backend, effects)?;
+    let mut last_frame = started.checked_sub(FRAME_INTERVAL).unwrap_or(started);
+    let mut is_dirty = true;
+    resize(&mut state)?;
+    fault::inject();
+    while flow == Flow::Go {
+        is_dirty |= state.take_redraw();
+        let interval = if is_dirty || state.has_work() { FRAME_INTERVAL } else { IDLE_INTERVAL };
+        let mut effects = Vec::new();
+        // In this order: what the user does goes before what the source says.
+        tokio::select! {
+            biased;
+            () = signals.any() => break,
+            event = input.next() => match event {
+                Some(event) => effects = on_input(&mut state, event?),
+                None => break,
+            },
+            () = sleep_until((last_frame + interval).into()) => {
+                effects = update(&mut state, Event::Tick { now: started.elapsed() });
+                is_dirty |= state.take_redraw();
+                if is_dirty {
+                    terminal.draw(|frame| draw(frame, &mut state))?;
+                    is_dirty = false;
+                }
+                last_frame = Instant::now();
+            }
+            Some(report) = reports.recv() => {
+                effects = update(&mut state, Event::Source(report));
+                for _ in 1..REPORTS_AT_ONCE {
+                    let Ok(report) = reports.try_recv() else { break };
+                    effects.extend(update(&mut state, Event::Source(report)));
+                }
+            }
+        }
+        flow = perform(&mut terminal, &mut backend, effects)?;
+    }
+    Ok(())
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Go,
+    Quit,
+}
+
+fn on_input(state: &mut State, event: TerminalEvent) -> Vec<Effect> {
+    match event {
+        TerminalEvent::Key(key)
+            if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL =>
+        {
+            // Not left to the screens: it must work whatever they do.
+            vec![Effect::Quit]
+        }
+        TerminalEvent::Key(key) => update(state, Event::Key(key)),
+        TerminalEvent::Mouse(mouse) => update(state, Event::Mouse(mouse)),
+        TerminalEvent::Paste(text) => update(state, Event::Paste(text)),
+        TerminalEvent::Resize(columns, rows) => update(state, Event::Resize { columns, rows }),
+        TerminalEvent::FocusGained | TerminalEvent::FocusLost => Vec::new(),
+    }
+}
+
+fn resize(state: &mut State) -> io::Result<()> {
+    let (columns, rows) = crossterm::terminal::size()?;
+    update(state, Event::Resize { columns, rows });
+    Ok(())
+}
+
+fn perform(
+    terminal: &mut Terminal,
+    backend: &mut impl Backend,
+    effects: Vec<Effect>,
+) -> io::Result<Flow> {
+    for effect in effects {
+        match backend.perform(effect) {
+            Some(Effect::Quit) => return Ok(Flow::Quit),
+            Some(Effect::Suspend) => terminal.suspend()?,
+            Some(Effect::Copy(text)) => terminal.copy(&text)?,
+            _ => {}
+        }
+    }
+    Ok(Flow::Go)
+}
+
+/// The signals that end the program in order.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+/// Failures on demand, so that tests can see what the user would see.
+mod fault {
+    /// Panics where `CORAL_TEST_PANIC` says: in a `task` or on a `thread`.
+    pub(super) fn inject() {
+        match std::env::var("CORAL_TEST_PANIC").as_deref() {
+            Ok("task") => {
+                tokio::spawn(async { panic!("a panic in a task was asked for") });
+            }
+            Ok("thread") => {
+                std::thread::spawn(|| panic!("a panic on a thread was asked for"));
+            }
+            Ok(_) => panic!("a panic was asked for"),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `coral-tui`: a terminal, a loop, and a source that feeds the screens.
+//!
+//! One loop awaits input, signals and the source, hands each event to the pure `update` of
+//! coral-ui, and draws when something changed, at most 30 times a second. Everything that may
+//! take time happens on the driver's thread, so that a key is never waited for.
+
+mod arguments;
+mod driver;
+mod environment;
+mod event_loop;
+mod exports;
+mod log;
+mod replay;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use coral_model::ExitStatus;
+use coral_ui::{Options, Start};
+
+use crate::cli::{Failure, of_command_line};
+use crate::demo::Demo;
+use crate::probe;
+use crate::recording::Recording;
+use arguments::Arguments;
+use driver::Driver;
+use replay::Replay;
+
+/// Runs the program with the process's own arguments.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return of_command_line(&error),
+    };
+    match start(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// What feeds the screens.
+enum Feed {
+    /// Processes of this node; the sample service, if it is one of ours.
+    Live(Option<Demo>),
+    /// A recording, and why it is shown instead of something live.
+    Replay(Recording, Option<String>),
+}
+
+fn start(arguments: &Arguments) -> Result<(), Failure> {
+    let feed = feed(arguments)?;
+    let mut options = environment::options()?;
+    options.start = match &feed {
+        Feed::Live(Some(demo)) => Start::Process(demo.pid()),
+        Feed::Live(None) => arguments.pid().map_or(Start::Picker, Start::Process),
+        Feed::Replay(..) => Start::Source,
+    };
+    if let Feed::Replay(_, reason) = &feed {
+        options.replay = true;
+        options.reason.clone_from(reason);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| of_io("the program cannot start", &error))?;
+    let result = runtime.block_on(play(options, feed));
+    // Whatever still runs on other threads must not hold up the way out.
+    runtime.shutdown_background();
+    result
+}
+
+async fn play(options: Options, feed: Feed) -> Result<(), Failure> {
+    let terminal = terminal::enter().map_err(|error| of_io("the terminal cannot be used", &error))?;
+    let result = match feed {
+        Feed::Live(demo) => {
+            let attach_at_start = demo.is_some();
+            let (driver, reports) = Driver::start(options.limits, attach_at_start);
+            // The sample service lives as long as the loop.
+            let result = event_loop::run(terminal, options, driver, reports).await;
+            drop(demo);
+            result
+        }
+        Feed::Replay(recording, _) => {
+            let (replay, reports) = Replay::start(recording);
+            event_loop::run(terminal, options, replay, reports).await
+        }
+    };
+    result.map_err(|error| of_io("the terminal went away", &error))
+}
+
+fn feed(arguments: &Arguments) -> Result<Feed, Failure> {
+    if let Some(path) = &arguments.replay {
+        let file = std::fs::File::open(path)
+            .map_err(|error| of_io(&format!("{} cannot be read", path.display()), &error))?;
+        return Ok(Feed::Replay(Recording::read(file)?, None));
+    }
+    if !arguments.demo {
+        return Ok(Feed::Live(None));
+    }
+    match probe::can_probe() {
+        Ok(()) => Ok(Feed::Live(Some(Demo::start()?))),
+        Err(missing) => {
+            let reason = format!("{missing}; this is the shipped recording instead");
+            Ok(Feed::Replay(crate::demo::recording()?, Some(reason)))
+        }
+    }
+}
+
+fn of_io(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        "io",
+        format!("{what}: {error}"),
+        "run it in a terminal, and look at the log for more",
+        ExitStatus::Failure,
+    )
+}

@@ -1,0 +1,79 @@
+//! Plays a recording on the same screens, at the pace it was made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coral_model::{SessionState, Snapshot};
+use coral_ui::{Effect, SourceEvent};
+use tokio::sync::mpsc;
+
+use super::event_loop::Backend;
+use super::exports;
+use crate::recording::Recording;
+
+/// Reports that may wait for the screens.
+const REPORTS_MAX: usize = 64;
+
+/// The handle that the loop holds.
+pub(super) struct Replay {
+    reports: mpsc::Sender<SourceEvent>,
+}
+
+impl Replay {
+    /// Begins to play.
+    pub(super) fn start(recording: Recording) -> (Self, mpsc::Receiver<SourceEvent>) {
+        let (reports, to_screens) = mpsc::channel(REPORTS_MAX);
+        let handle = Self {
+            reports: reports.clone(),
+        };
+        tokio::spawn(play(recording, reports));
+        (handle, to_screens)
+    }
+}
+
+impl Backend for Replay {
+    fn perform(&mut self, effect: Effect) -> Option<Effect> {
+        let reports = self.reports.clone();
+        let export = move |write: Box<dyn FnOnce() -> SourceEvent + Send>| {
+            // A closed channel means that nobody waits for the report.
+            tokio::task::spawn_blocking(move || drop(reports.blocking_send(write())));
+        };
+        match effect {
+            Effect::ExportView(view) => export(Box::new(move || exports::view(&view))),
+            Effect::ExportSession(snapshot) => {
+                export(Box::new(move || exports::session(&snapshot)));
+            }
+            Effect::Quit | Effect::Suspend | Effect::Copy(_) => return Some(effect),
+            // The screens refuse everything else on a recording, and say so.
+            _ => {}
+        }
+        None
+    }
+}
+
+async fn play(recording: Recording, reports: mpsc::Sender<SourceEvent>) {
+    let functions = SourceEvent::Functions {
+        target: recording.target().clone(),
+        table: Arc::clone(recording.table()),
+        complete: true,
+    };
+    if reports.send(functions).await.is_err() {
+        return;
+    }
+    let started = Instant::now();
+    let first = recording.frames().first().map_or(Duration::ZERO, |(at, _)| *at);
+    for (at, snapshot) in recording.frames() {
+        tokio::time::sleep_until((started + at.saturating_sub(first)).into()).await;
+        if reports.send(report(snapshot)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn report(snapshot: &Arc<Snapshot>) -> SourceEvent {
+    let snapshot = Arc::clone(snapshot);
+    match snapshot.session.state {
+        SessionState::Active => SourceEvent::Snapshot(snapshot),
+        SessionState::Ended(_) => SourceEvent::SessionEnded(snapshot),
+    }
+}

@@ -1,0 +1,187 @@
+//! One small target and session with everything in it that is hard to write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{
+    Accounting, Bucket, CallRecord, EndReason, ExitProbe, FunctionId, FunctionStats, FunctionTable,
+    FunctionTableBuilder, Histogram, Language, Module, NewFunction, Overhead, ProbeReason,
+    ProbeSummary, Probeability, SessionId, SessionInfo, SessionState, Snapshot, SymbolSource,
+    Target,
+};
+
+/// A name that is a formula for a spreadsheet and turns the reading direction on a terminal.
+const HOSTILE_NAME: &str = "=cmd()\u{202e}";
+
+pub(super) fn target() -> Target {
+    Target {
+        service: "checkout".into(),
+        pid: 42,
+        exe: "/srv/\u{1b}[2Jcheckout".into(),
+        build_id: Some("c0ffee".into()),
+        language: Language::Go,
+        start_ticks: 7,
+    }
+}
+
+pub(super) fn snapshot() -> Snapshot {
+    let latency = Histogram {
+        buckets: vec![
+            Bucket {
+                index: 57,
+                count: 1,
+            },
+            Bucket {
+                index: 79,
+                count: 2,
+            },
+            Bucket {
+                index: 89,
+                count: 1,
+            },
+        ],
+        total_ns: 1_000,
+        min_ns: 100,
+        max_ns: 400,
+    };
+    Snapshot {
+        session: session(),
+        functions: vec![
+            Arc::new(FunctionStats {
+                file: Some("main.go".into()),
+                line: Some(42),
+                exit_probe: ExitProbe::ReturnSites,
+                calls: 6,
+                returns: 4,
+                unwound: 1,
+                in_flight: 1,
+                errors: Some(2),
+                latency,
+                ..stats(0, "main.handleCheckout")
+            }),
+            Arc::new(FunctionStats {
+                reason: Some("never returns".into()),
+                calls: 3,
+                in_flight: 3,
+                ..stats(2, HOSTILE_NAME)
+            }),
+        ],
+        slow_calls: vec![
+            CallRecord {
+                goroutine: Some(824_634_826_752),
+                ..slow_call(0, 400)
+            },
+            slow_call(9, 200),
+        ],
+        accounting: Accounting {
+            hits: 13,
+            aggregated: 9,
+            events_stored: 2,
+            ring_full: 1,
+            unmatched_exits: 1,
+            ..Accounting::default()
+        },
+        overhead: Overhead {
+            hits_per_s: 2.6,
+            ns_per_hit: Some(1250.5),
+            cpu_percent: Some(0.25),
+        },
+    }
+}
+
+pub(super) fn table() -> FunctionTable {
+    let mut builder = FunctionTableBuilder::new();
+    let module = builder.add_module(Module {
+        path: "/srv/checkout".into(),
+        build_id: None,
+        language: Language::Go,
+    });
+    let plain = NewFunction {
+        name: "main.handleCheckout",
+        package: 0..4,
+        file: Some("main.go"),
+        line: Some(42),
+        address: 4096,
+        size: 64,
+        language: Language::Go,
+        source: SymbolSource::Gopclntab,
+        module,
+        plan: Some(ProbeSummary {
+            probe: Probeability::Full,
+            exits: 3,
+            reason: None,
+        }),
+    };
+    builder.push(&plain);
+    builder.push(&NewFunction {
+        name: "main.serve",
+        line: Some(90),
+        address: 4160,
+        size: 32,
+        plan: Some(ProbeSummary {
+            probe: Probeability::EntryOnly,
+            exits: 0,
+            reason: Some(ProbeReason::NoExit),
+        }),
+        ..plain.clone()
+    });
+    builder.push(&NewFunction {
+        name: HOSTILE_NAME,
+        package: 0..0,
+        file: None,
+        line: None,
+        address: 8192,
+        size: 16,
+        language: Language::C,
+        source: SymbolSource::Symtab,
+        plan: None,
+        ..plain
+    });
+    builder.build()
+}
+
+fn session() -> SessionInfo {
+    SessionInfo {
+        id: SessionId("dbg-01J".into()),
+        target: target(),
+        started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        ended_at: Some("2026-01-02T03:04:10Z".parse().unwrap()),
+        requested_by: "root".into(),
+        elapsed: Duration::from_secs(5),
+        remaining: Duration::ZERO,
+        state: SessionState::Ended(EndReason::Expired),
+        probes: 5,
+    }
+}
+
+fn stats(id: u32, name: &str) -> FunctionStats {
+    FunctionStats {
+        id: FunctionId(id),
+        name: name.into(),
+        file: None,
+        line: None,
+        exit_probe: ExitProbe::None,
+        reason: None,
+        attached: true,
+        calls: 0,
+        returns: 0,
+        unwound: 0,
+        in_flight: 0,
+        errors: None,
+        unmatched_exits: 0,
+        latency: Histogram::default(),
+        calls_per_s: 0.0,
+        recent_calls_per_s: Vec::new(),
+    }
+}
+
+fn slow_call(function: u32, duration_ns: u64) -> CallRecord {
+    CallRecord {
+        function: FunctionId(function),
+        started_at: "2026-01-02T03:04:06.5Z".parse().unwrap(),
+        duration_ns,
+        pid: 42,
+        tid: 43,
+        goroutine: None,
+    }
+}

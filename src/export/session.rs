@@ -1,0 +1,305 @@
+//! The session document `coral.session.v1`: its field names, their order and their nulls are a
+//! contract with other programs.
+
+use std::borrow::Cow;
+
+use coral_model::{
+    CallRecord, FunctionStats, Histogram, Overhead, SessionState, Snapshot, Target,
+    bucket_range_ns, escape,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The agent that is part of this program, as documents name it.
+const EMBEDDED_AGENT: &str = "local";
+
+/// What a session has measured, ready to be serialised. Text from the target is escaped in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionDocument<'a> {
+    schema: &'static str,
+    session: SessionEntry<'a>,
+    targets: [TargetEntry<'a>; 1],
+    pub(super) functions: Vec<FunctionEntry<'a>>,
+    /// Empty: a snapshot holds no call tree.
+    call_tree: [(); 0],
+    slow_calls: Vec<SlowCallEntry<'a>>,
+    accounting: AccountingEntry,
+    overhead: OverheadEntry,
+}
+
+/// The session document of a snapshot.
+pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
+    SessionDocument {
+        schema: "coral.session.v1",
+        session: SessionEntry::of(snapshot),
+        targets: [TargetEntry::of(&snapshot.session.target)],
+        functions: snapshot
+            .functions
+            .iter()
+            .map(|stats| FunctionEntry::of(stats))
+            .collect(),
+        call_tree: [],
+        slow_calls: snapshot
+            .slow_calls
+            .iter()
+            .map(|call| SlowCallEntry::of(call, snapshot))
+            .collect(),
+        accounting: AccountingEntry::of(snapshot),
+        overhead: OverheadEntry::of(snapshot.overhead),
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SessionEntry<'a> {
+    id: Cow<'a, str>,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    duration_s: f64,
+    requested_by: Cow<'a, str>,
+    end_reason: Option<&'static str>,
+}
+
+impl<'a> SessionEntry<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let session = &snapshot.session;
+        Self {
+            id: escape(&session.id.0),
+            started_at: session.started_at,
+            ended_at: session.ended_at,
+            duration_s: session.elapsed.as_secs_f64(),
+            requested_by: escape(&session.requested_by),
+            end_reason: match session.state {
+                SessionState::Active => None,
+                SessionState::Ended(reason) => Some(reason.name()),
+            },
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TargetEntry<'a> {
+    service: Cow<'a, str>,
+    agent_id: &'static str,
+    pid: u32,
+    exe: Cow<'a, str>,
+    build_id: Option<Cow<'a, str>>,
+    language: &'static str,
+}
+
+impl<'a> TargetEntry<'a> {
+    fn of(target: &'a Target) -> Self {
+        Self {
+            service: escape(&target.service),
+            agent_id: EMBEDDED_AGENT,
+            pid: target.pid,
+            exe: escape(&target.exe),
+            build_id: target.build_id.as_deref().map(escape),
+            language: target.language.name(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct FunctionEntry<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) file: Option<Cow<'a, str>>,
+    pub(super) line: Option<u32>,
+    pub(super) exit_probe: &'static str,
+    pub(super) reason: Option<Cow<'a, str>>,
+    pub(super) calls: u64,
+    pub(super) returns: u64,
+    pub(super) unwound: u64,
+    pub(super) in_flight: u64,
+    pub(super) errors: Option<u64>,
+    pub(super) latency: LatencyEntry,
+    histogram: Vec<BucketEntry>,
+}
+
+impl<'a> FunctionEntry<'a> {
+    fn of(stats: &'a FunctionStats) -> Self {
+        Self {
+            name: escape(&stats.name),
+            file: stats.file.as_deref().map(escape),
+            line: stats.line,
+            exit_probe: stats.exit_probe.name(),
+            reason: stats.reason.as_deref().map(escape),
+            calls: stats.calls,
+            returns: stats.returns,
+            unwound: stats.unwound,
+            in_flight: stats.in_flight,
+            errors: stats.errors,
+            latency: LatencyEntry::of(&stats.latency),
+            histogram: stats.latency.buckets.iter().map(BucketEntry::of).collect(),
+        }
+    }
+}
+
+/// Zero throughout where `count` is zero.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct LatencyEntry {
+    pub(super) count: u64,
+    pub(super) min_ns: u64,
+    pub(super) max_ns: u64,
+    pub(super) mean_ns: f64,
+    pub(super) total_ns: u64,
+    pub(super) p50_ns: u64,
+    pub(super) p90_ns: u64,
+    pub(super) p95_ns: u64,
+    pub(super) p99_ns: u64,
+    pub(super) p999_ns: u64,
+}
+
+impl LatencyEntry {
+    fn of(histogram: &Histogram) -> Self {
+        let percentiles = histogram.percentiles().unwrap_or_default();
+        Self {
+            count: histogram.count(),
+            min_ns: histogram.min_ns,
+            max_ns: histogram.max_ns,
+            mean_ns: histogram.mean_ns().unwrap_or_default(),
+            total_ns: histogram.total_ns,
+            p50_ns: percentiles.p50_ns,
+            p90_ns: percentiles.p90_ns,
+            p95_ns: percentiles.p95_ns,
+            p99_ns: percentiles.p99_ns,
+            p999_ns: percentiles.p999_ns,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct BucketEntry {
+    low_ns: u64,
+    high_ns: u64,
+    count: u64,
+}
+
+impl BucketEntry {
+    fn of(bucket: &coral_model::Bucket) -> Self {
+        let range = bucket_range_ns(bucket.index);
+        Self {
+            low_ns: range.start,
+            high_ns: range.end,
+            count: bucket.count,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SlowCallEntry<'a> {
+    function: Cow<'a, str>,
+    started_at: Timestamp,
+    duration_ns: u64,
+    pid: u32,
+    tid: u32,
+    goroutine: Option<u64>,
+    /// Empty, as the next two: a record holds neither values nor frames.
+    args: [(); 0],
+    returns: [(); 0],
+    stack: [(); 0],
+}
+
+impl<'a> SlowCallEntry<'a> {
+    fn of(call: &CallRecord, snapshot: &'a Snapshot) -> Self {
+        Self {
+            function: function_name(call, snapshot),
+            started_at: call.started_at,
+            duration_ns: call.duration_ns,
+            pid: call.pid,
+            tid: call.tid,
+            goroutine: call.goroutine,
+            args: [],
+            returns: [],
+            stack: [],
+        }
+    }
+}
+
+/// The escaped name of the function that a record is of, or its number where the snapshot does
+/// not hold that function.
+pub(super) fn function_name<'a>(call: &CallRecord, snapshot: &'a Snapshot) -> Cow<'a, str> {
+    snapshot
+        .functions
+        .iter()
+        .find(|stats| stats.id == call.function)
+        .map_or_else(
+            || Cow::Owned(format!("function {}", call.function.0)),
+            |stats| escape(&stats.name),
+        )
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct AccountingEntry {
+    hits: u64,
+    aggregated: u64,
+    events_stored: u64,
+    sampled_out: u64,
+    filtered_out: u64,
+    throttled: u64,
+    ring_full: u64,
+    map_full: u64,
+    unmatched_exits: u64,
+}
+
+impl AccountingEntry {
+    fn of(snapshot: &Snapshot) -> Self {
+        let accounting = &snapshot.accounting;
+        Self {
+            hits: accounting.hits,
+            aggregated: accounting.aggregated,
+            events_stored: accounting.events_stored,
+            sampled_out: accounting.sampled_out,
+            filtered_out: accounting.filtered_out,
+            throttled: accounting.throttled,
+            ring_full: accounting.ring_full,
+            map_full: accounting.map_full,
+            unmatched_exits: accounting.unmatched_exits,
+        }
+    }
+}
+
+/// Null where nothing was calibrated.
+#[derive(Clone, Debug, Serialize)]
+struct OverheadEntry {
+    hits_per_s: f64,
+    ns_per_hit: Option<f64>,
+    cpu_percent: Option<f64>,
+}
+
+impl OverheadEntry {
+    fn of(overhead: Overhead) -> Self {
+        Self {
+            hits_per_s: overhead.hits_per_s,
+            ns_per_hit: overhead.ns_per_hit,
+            cpu_percent: overhead.cpu_percent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+
+    #[test]
+    fn the_document_is_the_contract() {
+        let snapshot = fixture::snapshot();
+        let text = serde_json::to_string_pretty(&session_document(&snapshot)).unwrap();
+        assert_eq!(text, include_str!("session.expected.json").trim_end());
+    }
+
+    #[test]
+    fn a_session_that_runs_has_no_end() {
+        let mut snapshot = fixture::snapshot();
+        snapshot.session.state = SessionState::Active;
+        snapshot.session.ended_at = None;
+        snapshot.overhead = Overhead::default();
+        let document = serde_json::to_value(session_document(&snapshot)).unwrap();
+        assert_eq!(document["session"]["ended_at"], serde_json::Value::Null);
+        assert_eq!(document["session"]["end_reason"], serde_json::Value::Null);
+        assert_eq!(
+            document["overhead"].to_string(),
+            r#"{"cpu_percent":null,"hits_per_s":0.0,"ns_per_hit":null}"#
+        );
+    }
+}

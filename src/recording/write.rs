@@ -1,0 +1,106 @@
+//! Writes a recording while the session runs.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{FunctionTable, Snapshot, Target};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::format::{Delta, Frame, HeaderToWrite, SCHEMA, TableToWrite};
+
+/// So much of a recording is lost at most when its writer is killed.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A recording that is being written.
+pub struct Recorder<W: Write> {
+    out: GzEncoder<W>,
+    previous: Option<Snapshot>,
+    flushed_at: Duration,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a recording: writes what stays the same in all frames.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn create(
+        out: W,
+        target: &Target,
+        table: &FunctionTable,
+        started_at: Timestamp,
+    ) -> io::Result<Self> {
+        let mut recorder = Self {
+            out: GzEncoder::new(out, Compression::default()),
+            previous: None,
+            flushed_at: Duration::ZERO,
+        };
+        recorder.write_line(&HeaderToWrite {
+            schema: SCHEMA,
+            target,
+            table: TableToWrite::of(table),
+            started_at,
+        })?;
+        recorder.out.flush()?;
+        Ok(recorder)
+    }
+
+    /// Adds a snapshot, taken so long after the recording's start; kept to the millisecond.
+    ///
+    /// # Errors
+    /// Those of the writer. The recording is readable up to the last frame that succeeded.
+    pub fn frame(&mut self, elapsed: Duration, snapshot: &Snapshot) -> io::Result<()> {
+        let frame = Frame {
+            at_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            snapshot: delta(self.previous.as_ref(), snapshot),
+        };
+        self.write_line(&frame)?;
+        self.previous = Some(snapshot.clone());
+        if elapsed.saturating_sub(self.flushed_at) >= FLUSH_INTERVAL {
+            self.out.flush()?;
+            self.flushed_at = elapsed;
+        }
+        Ok(())
+    }
+
+    /// Ends the recording and gives the writer back.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(self) -> io::Result<W> {
+        let mut out = self.out.finish()?;
+        out.flush()?;
+        Ok(out)
+    }
+
+    fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+fn delta<'a>(previous: Option<&Snapshot>, snapshot: &'a Snapshot) -> Delta<'a> {
+    let functions = snapshot
+        .functions
+        .iter()
+        .enumerate()
+        .filter(|&(index, stats)| {
+            let before = previous.and_then(|previous| previous.functions.get(index));
+            !before.is_some_and(|before| Arc::ptr_eq(before, stats) || before == stats)
+        })
+        .map(|(index, stats)| (index, Arc::clone(stats)))
+        .collect();
+    let has_new_calls = previous.is_none_or(|previous| previous.slow_calls != snapshot.slow_calls);
+    Delta {
+        session: Cow::Borrowed(&snapshot.session),
+        functions_len: snapshot.functions.len(),
+        functions,
+        slow_calls: has_new_calls.then_some(Cow::Borrowed(&snapshot.slow_calls)),
+        accounting: snapshot.accounting,
+        overhead: snapshot.overhead,
+    }
+}

@@ -1,0 +1,7 @@
+//! Where the numbers come from: a process on this node, or a recording. The console and the
+//! command line read both the same way.
+
+pub mod local;
+mod select;
+
+pub use select::{SelectError, matches, select};
