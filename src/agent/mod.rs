@@ -5,6 +5,9 @@
 //! nothing is locked and the latest snapshot wins.
 
 mod error;
+mod own_sites;
+mod planned;
+mod probes;
 mod request;
 mod session;
 mod slow_calls;

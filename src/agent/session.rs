@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use super::error::AgentError;
+use super::own_sites::OwnSites;
 use super::request::{AttachRequest, Attached};
 use super::watched::Watched;
 use super::worker::{Command, Worker};
@@ -19,6 +20,7 @@ use crate::probe::{self, EngineSpec};
 pub struct Agent {
     limits: Limits,
     in_use: Arc<Mutex<InUse>>,
+    own_sites: OwnSites,
 }
 
 /// What the active sessions take of the limits.
@@ -49,6 +51,7 @@ impl Agent {
         Self {
             limits,
             in_use: Arc::default(),
+            own_sites: OwnSites::default(),
         }
     }
 
@@ -78,7 +81,15 @@ impl Agent {
         };
         let share = self.take_share(spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));
-        let mut worker = Worker::new(id.clone(), watched, request, &spec, self.limits, share)?;
+        let mut worker = Worker::new(
+            id.clone(),
+            watched,
+            request,
+            &spec,
+            self.limits,
+            self.own_sites.clone(),
+            share,
+        )?;
         let attached = worker.begin(&request.functions)?;
         let (commands, received) = mpsc::channel();
         let snapshots = worker.publish();

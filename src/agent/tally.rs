@@ -94,6 +94,12 @@ impl Tally {
         Some(slot as u32)
     }
 
+    /// The function in a slot.
+    pub(super) fn id(&self, slot: u32) -> Option<FunctionId> {
+        let tracked = self.functions.get(slot as usize)?;
+        Some(tracked.stats.id)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.functions.len()
     }

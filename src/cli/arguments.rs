@@ -85,6 +85,9 @@ pub(super) struct AttachArguments {
     /// through a probed frame ENDS THE TARGET; never used on Go
     #[arg(long)]
     pub(super) fast_returns: bool,
+    /// Record the session into this new file, to play it with `coral-tui --replay`
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,

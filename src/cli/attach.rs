@@ -1,11 +1,15 @@
 //! `coral debug attach`
 #![allow(clippy::print_stderr)] // its progress is part of the contract
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{EndReason, Escaped, ExitStatus, SessionState, Snapshot};
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::{AttachArguments, Format};
@@ -14,6 +18,7 @@ use super::output;
 use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::probe::Calibration;
+use crate::recording::Recorder;
 use crate::source::{local, select};
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
@@ -53,6 +58,10 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
         ..AttachRequest::new(functions, local::user_name())
     };
     let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;
+    let mut recorder = match &arguments.record {
+        Some(path) => Some(Recording::create(path, &watched)?),
+        None => None,
+    };
     announce(&watched, &session, &attached);
     // Measured beside the session: it takes no time from it.
     tokio::task::spawn_blocking(Calibration::measure_once);
@@ -60,9 +69,13 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
     loop {
         tokio::select! {
             changed = snapshots.changed() => {
-                let ended = snapshots.borrow_and_update().session.state != SessionState::Active;
-                if ended || changed.is_err() {
+                let snapshot = snapshots.borrow_and_update().clone();
+                let is_over = changed.is_err() || snapshot.session.state != SessionState::Active;
+                if is_over {
                     break;
+                }
+                if let Some(recorder) = &mut recorder {
+                    recorder.frame(&snapshot)?;
                 }
             }
             () = signals.any() => break,
@@ -70,6 +83,10 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
     }
     let snapshot = session.detach();
     eprintln!("detached: {} probes", snapshot.session.probes);
+    if let Some(mut recorder) = recorder {
+        recorder.frame(&snapshot)?;
+        recorder.finish()?;
+    }
     Ok(snapshot)
 }
 
@@ -81,7 +98,7 @@ fn announce(watched: &Watched, session: &Session, attached: &Attached) {
             .map_or("", |function| function.name);
         eprintln!("note: {} is left out: {}", Escaped(name), refused.reason);
     }
-    if watched.process.is_stopped() {
+    if watched.process.state().is_ok_and(|state| state.stopped) {
         eprintln!("note: no hits yet: the target is stopped");
     }
     eprintln!(
@@ -107,6 +124,48 @@ fn write(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<(), Failure
     let path = file::write_new(directory, &name, arguments.format.extension(), &bytes)?;
     eprintln!("written: {}", path.display());
     Ok(())
+}
+
+/// A session on its way to a file.
+struct Recording<'a> {
+    path: &'a Path,
+    recorder: Recorder<File>,
+}
+
+impl<'a> Recording<'a> {
+    fn create(path: &'a Path, watched: &Watched) -> Result<Self, Failure> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| of_recording(path, &error))?;
+        let recorder = Recorder::create(file, &watched.target, watched.table(), Timestamp::now())
+            .map_err(|error| of_recording(path, &error))?;
+        Ok(Self { path, recorder })
+    }
+
+    fn frame(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.recorder
+            .frame(snapshot.session.elapsed, snapshot)
+            .map_err(|error| of_recording(self.path, &error))
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        self.recorder
+            .finish()
+            .map(drop)
+            .map_err(|error| of_recording(self.path, &error))
+    }
+}
+
+fn of_recording(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        "recording-not-written",
+        format!("{} cannot be written: {error}", path.display()),
+        "choose a file that does not exist, on a disk with room",
+        ExitStatus::Failure,
+    )
 }
 
 /// The signals that end a session early.

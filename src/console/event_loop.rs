@@ -44,7 +44,7 @@ pub(super) async fn run(
     while flow == Flow::Go {
         is_dirty |= state.take_redraw();
         let interval = if is_dirty || state.has_work() { FRAME_INTERVAL } else { IDLE_INTERVAL };
-        let mut effects = Vec::new();
+        let mut effects;
         // In this order: what the user does goes before what the source says.
         tokio::select! {
             biased;

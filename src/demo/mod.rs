@@ -1,5 +1,7 @@
 //! The bundled sample service: embedded in this program, run from memory, ended with its owner.
 
+mod recording;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 use coral_model::{Diagnostic, ExitStatus};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
+
+pub use recording::recording;
 
 /// The program that the build script has compiled from `demo/checkout.rs`.
 static CHECKOUT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/checkout"));

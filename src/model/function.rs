@@ -361,6 +361,13 @@ impl FunctionTableBuilder {
         }
     }
 
+    /// Sets the language that a function was compiled from, found out after it was added.
+    pub fn set_language(&mut self, id: FunctionId, language: Language) {
+        if let Some(record) = self.table.records.get_mut(id.0 as usize) {
+            record.language = language;
+        }
+    }
+
     /// Sets what the planner found out about a function.
     pub fn set_plan(&mut self, id: FunctionId, plan: ProbeSummary) {
         if let Some(record) = self.table.records.get_mut(id.0 as usize) {

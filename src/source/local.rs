@@ -48,21 +48,20 @@ impl Diagnostic for OpenError {
 /// If there is no such process, it may not be looked at, or nothing tells its functions.
 pub fn open(pid: u32, libraries: &[String]) -> Result<Watched, OpenError> {
     let process = Process::open(pid)?;
-    let executable = Arc::new(process.image()?);
-    let target = process.target(&executable);
-    let mut symbols = Symbols::read(executable)?;
+    let mut symbols = Symbols::read(Arc::clone(process.executable()))?;
     if !libraries.is_empty() {
-        for library in process.libraries() {
-            let is_wanted = |part: &String| part == "*" || library.path().contains(part.as_str());
+        for library in process.libraries()? {
+            let is_wanted = |part: &String| part == "*" || library.path.contains(part.as_str());
             if libraries.iter().any(is_wanted) {
+                let image = Arc::new(process.open_library(&library)?);
                 // A library without functions is none that could be probed.
-                symbols = symbols.with_library(Arc::new(library)).unwrap_or(symbols);
+                symbols = symbols.with_library(image).unwrap_or(symbols);
             }
         }
     }
     Ok(Watched {
+        target: process.target(),
         process: Arc::new(process),
-        target,
         symbols,
     })
 }

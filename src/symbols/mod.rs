@@ -1,1 +1,38 @@
-//! To be written.
+//! What is in a binary: which functions it has, where they start and return, and the processes
+//! that run it.
+//!
+//! Everything is read from files and memory that belong to others, so nothing in them is trusted:
+//! sizes and offsets are checked, time and memory are bounded, and what is damaged is left out.
+
+mod bytes;
+mod code_reader;
+mod constants;
+mod debug_file;
+mod demangle;
+mod dwarf_functions;
+mod dwarf_lines;
+mod dwarf_units;
+mod eh_frame;
+mod elf;
+mod elf_symbols;
+mod error;
+mod functions;
+mod gopclntab;
+mod image;
+mod mapped_code;
+mod moduledata;
+pub mod planner;
+mod planning;
+mod process;
+mod process_error;
+mod processes;
+mod procfs;
+mod table;
+
+pub use error::SymbolError;
+pub use image::{FileIdentity, Image};
+pub use mapped_code::{CodeDifference, MappedCode};
+pub use process::{Library, Process, ProcessState};
+pub use process_error::ProcessError;
+pub use processes::list_processes;
+pub use table::Symbols;

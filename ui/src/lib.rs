@@ -1,1 +1,52 @@
-//! The screens.
+//! coral's screens: state, keys, commands, filter, widgets, themes. Knows `coral-model` and
+//! ratatui, nothing else: no I/O, no async.
+//!
+//! The shape is Elm's. [`State::new`] gives the state and the first [`Effect`]s; [`update`] takes
+//! an [`Event`] in and returns effects; [`draw`] shows the state. Whoever runs the loop
+//!
+//! - turns terminal input and what the source says into events,
+//! - carries effects out and reports their results as [`SourceEvent`]s,
+//! - sends [`Event::Tick`] some times a second, and at once while [`State::has_work`] and no input
+//!   is waiting,
+//! - draws when [`State::take_redraw`] says so.
+
+mod canvas;
+mod color;
+mod command_line;
+mod commands;
+mod draw;
+mod event;
+mod export;
+mod filter_input;
+mod functions;
+mod glyphs;
+mod key;
+mod keymap;
+mod layout;
+mod log_scale;
+mod measurements;
+mod notices;
+mod options;
+mod own;
+mod processes;
+mod scan;
+mod selection;
+mod sort;
+mod sorter;
+mod state;
+mod table;
+mod text;
+mod theme;
+mod update;
+
+pub use color::Colors;
+pub use commands::{COMMANDS, Command, CommandInfo, Scope};
+pub use draw::draw;
+pub use event::{Effect, Event, Failure, Level, Notice, SourceEvent, ViewExport};
+pub use glyphs::Glyphs;
+pub use key::{Key, KeyError};
+pub use keymap::{Keymap, KeymapError};
+pub use options::{Options, Start};
+pub use state::{Screen, State};
+pub use theme::{BUILTIN, Meaning, Theme, ThemeError};
+pub use update::update;

@@ -1,0 +1,194 @@
+//! The functions of a process: its executable's, and those of libraries that were added.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coral_model::{
+    Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, ProbeReason,
+};
+
+use super::dwarf_lines::{Wanted, locate};
+use super::functions::{ColdParts, add_functions};
+use super::image::Image;
+use super::planner::Plan;
+use super::planning::{ImagePlanner, plan_all};
+use super::{SymbolError, debug_file};
+
+/// So long the line programs of one image are read; the functions left have no source line.
+const LINES_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The functions of one or more images, and the images themselves.
+///
+/// Its values are cheap to clone and never change: adding a library or completing the table makes
+/// a new one, in which every function keeps its id.
+#[derive(Clone, Debug)]
+pub struct Symbols {
+    images: Vec<LoadedImage>,
+    table: Arc<FunctionTable>,
+    cold: Arc<ColdParts>,
+    skipped: u32,
+}
+
+#[derive(Clone, Debug)]
+struct LoadedImage {
+    image: Arc<Image>,
+    /// Its separate debug information.
+    debug: Option<Arc<Image>>,
+}
+
+impl Symbols {
+    /// Lists the functions of an executable: their names and bounds, not yet their source lines
+    /// (except Go's) and plans.
+    ///
+    /// # Errors
+    /// If nothing in it tells where a function starts.
+    pub fn read(executable: Arc<Image>) -> Result<Self, SymbolError> {
+        let empty = Self {
+            images: Vec::new(),
+            table: Arc::default(),
+            cold: Arc::default(),
+            skipped: 0,
+        };
+        empty.with_library(executable)
+    }
+
+    /// The same functions and those of one more image.
+    ///
+    /// # Errors
+    /// If nothing in it tells where a function starts.
+    pub fn with_library(&self, library: Arc<Image>) -> Result<Self, SymbolError> {
+        let debug = debug_file::find(&library);
+        let mut builder = FunctionTableBuilder::extend(&self.table);
+        let module = builder.add_module(Module {
+            path: library.path().to_owned(),
+            build_id: library.build_id().map(str::to_owned),
+            language: library.language(),
+        });
+        let mut cold = ColdParts::clone(&self.cold);
+        cold.extend(add_functions(
+            &mut builder,
+            module,
+            &library,
+            debug.as_ref(),
+        ));
+        let table = builder.build();
+        if table.len() == self.table.len() {
+            return Err(SymbolError::NoFunctions {
+                path: library.path().to_owned(),
+            });
+        }
+        let mut images = self.images.clone();
+        images.push(LoadedImage {
+            image: library,
+            debug: debug.map(Arc::new),
+        });
+        Ok(Self {
+            images,
+            table: Arc::new(table),
+            cold: Arc::new(cold),
+            skipped: self.skipped,
+        })
+    }
+
+    /// The same functions with their source lines, and with what the planner says about each.
+    ///
+    /// This takes seconds for large binaries.
+    #[must_use]
+    pub fn completed(&self) -> Self {
+        let mut builder = FunctionTableBuilder::extend(&self.table);
+        let mut skipped = self.skipped;
+        for (module, loaded) in (0..).zip(&self.images) {
+            skipped += self.add_lines(&mut builder, module, loaded);
+        }
+        let parts = |function: &Function<'_>| {
+            let loaded = self.images.get(usize::from(function.module))?;
+            Some((&*loaded.image, self.cold_parts(function.id)))
+        };
+        for (id, summary) in plan_all(&self.table, parts) {
+            builder.set_plan(id, summary);
+        }
+        Self {
+            table: Arc::new(builder.build()),
+            skipped,
+            ..self.clone()
+        }
+    }
+
+    /// All functions.
+    pub fn table(&self) -> &Arc<FunctionTable> {
+        &self.table
+    }
+
+    /// The image of a module of the table.
+    pub fn image(&self, module: u16) -> Option<&Arc<Image>> {
+        let loaded = self.images.get(usize::from(module))?;
+        Some(&loaded.image)
+    }
+
+    /// How many parts of the files were damaged, too large, or not reached in time.
+    pub fn skipped(&self) -> u32 {
+        self.skipped
+    }
+
+    /// Where to probe a function; `None` if it is not of this table.
+    ///
+    /// # Errors
+    /// Why no probe may be placed in it.
+    pub fn plan(&self, id: FunctionId) -> Option<Result<Plan, ProbeReason>> {
+        let function = self.table.get(id)?;
+        let image = self.image(function.module)?;
+        Some(ImagePlanner::new(image).plan(&function, self.cold_parts(id)))
+    }
+
+    fn cold_parts(&self, id: FunctionId) -> &[Range<u64>] {
+        self.cold.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds the source lines of a module's functions; returns how many line programs were skipped.
+    fn add_lines(
+        &self,
+        builder: &mut FunctionTableBuilder,
+        module: u16,
+        loaded: &LoadedImage,
+    ) -> u32 {
+        let mut wanted: Vec<_> = self
+            .table
+            .iter()
+            .filter(|function| function.module == module && function.line.is_none())
+            .map(|function| Wanted {
+                address: function.address,
+                id: function.id,
+            })
+            .collect();
+        wanted.sort_unstable_by_key(|wanted| wanted.address);
+        let deadline = Instant::now() + LINES_TIME_MAX;
+        let debug = loaded.debug.as_ref().unwrap_or(&loaded.image);
+        let mut skipped = 0;
+        for locations in locate(debug, &wanted, deadline).into_iter().rev() {
+            skipped += locations.skipped;
+            // The first location of a function counts: it is set last.
+            for location in locations.found.into_iter().rev() {
+                let file = &locations.files[location.file];
+                builder.set_location(location.id, file, location.line);
+                if let Some(language) = location.language {
+                    self.correct_language(builder, location.id, language);
+                }
+            }
+        }
+        skipped
+    }
+
+    /// An unmangled name says little about the language; the compile unit knows it.
+    fn correct_language(
+        &self,
+        builder: &mut FunctionTableBuilder,
+        id: FunctionId,
+        language: Language,
+    ) {
+        let known = self.table.get(id).map(|function| function.language);
+        if matches!(known, Some(Language::C | Language::Unknown)) {
+            builder.set_language(id, language);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Builds the test targets, each once, whatever the number of test processes that want it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const GO_ENVIRONMENT: [(&str, &str); 3] = [
+    ("GOFLAGS", "-mod=mod"),
+    ("GOTOOLCHAIN", "local"),
+    ("CGO_ENABLED", "0"),
+];
+
+/// The C target.
+pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("c/target.c")];
+    build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
+}
+
+/// The C++ target.
+pub(crate) fn cpp(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("cpp/target.cpp")];
+    build(
+        "g++",
+        &[&["-g", "-std=c++17", "-pthread"], flags].concat(),
+        &sources,
+    )
+}
+
+/// The Rust target.
+pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("rust/target.rs")];
+    let always = ["-g", "--edition=2024", "--crate-name=target"];
+    build("rustc", &[&always, flags].concat(), &sources)
+}
+
+/// A C program from texts, a file each.
+pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
+    let directory = cache().join(format!("text-{:016x}", hash_of(texts)));
+    fs::create_dir_all(&directory).unwrap();
+    let mut sources = Vec::new();
+    for (number, text) in texts.iter().enumerate() {
+        let source = directory.join(format!("part{number}.c"));
+        let draft = directory.join(format!("part{number}.{}", std::process::id()));
+        fs::write(&draft, text).unwrap();
+        fs::rename(&draft, &source).unwrap();
+        sources.push(source);
+    }
+    build("cc", flags, &sources)
+}
+
+/// The Go target, by that Go.
+pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    let module = targets().join("go");
+    let mut sources: Vec<PathBuf> = fs::read_dir(&module)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    sources.sort();
+    let version = output(Command::new(go).arg("version"))?;
+    build_once(&(version, flags), &sources, |binary| {
+        let mut command = Command::new(go);
+        command
+            .args(["build", "-o"])
+            .arg(binary)
+            .args(flags)
+            .arg(".");
+        command
+            .envs(GO_ENVIRONMENT)
+            .env("GOCACHE", cache().join("go-build"));
+        command.current_dir(&module);
+        command
+    })
+}
+
+/// The Go toolchains to test with: those in `CORAL_GO`, a path list, or the one in `PATH`.
+pub(crate) fn gos() -> Result<Vec<PathBuf>, String> {
+    let listed = std::env::var_os("CORAL_GO");
+    let gos: Vec<PathBuf> = match &listed {
+        Some(list) => std::env::split_paths(list).collect(),
+        None => vec!["go".into()],
+    };
+    for go in &gos {
+        output(Command::new(go).arg("version"))?;
+    }
+    Ok(gos)
+}
+
+fn build(compiler: &str, flags: &[&str], sources: &[PathBuf]) -> Result<PathBuf, String> {
+    let version = output(Command::new(compiler).arg("--version"))?;
+    build_once(&(version, flags), sources, |binary| {
+        let mut command = Command::new(compiler);
+        command.args(flags).args(sources).arg("-o").arg(binary);
+        command
+    })
+}
+
+/// The binary for that key and those sources. It is built beside its place and then renamed, so
+/// that test processes that build it at the same time do not see each other's halves.
+fn build_once(
+    key: &impl Hash,
+    sources: &[PathBuf],
+    compiler: impl FnOnce(&Path) -> Command,
+) -> Result<PathBuf, String> {
+    let contents: Vec<Vec<u8>> = sources.iter().map(|path| fs::read(path).unwrap()).collect();
+    let directory = cache().join(format!("{:016x}", hash_of(&(key, sources, contents))));
+    let binary = directory.join("target");
+    if binary.exists() {
+        return Ok(binary);
+    }
+    fs::create_dir_all(&directory).unwrap();
+    let draft = tempfile::tempdir_in(cache()).unwrap();
+    let built = draft.path().join("target");
+    let result = compiler(&built)
+        .output()
+        .map_err(|error| error.to_string())?;
+    let messages = String::from_utf8_lossy(&result.stderr);
+    assert!(
+        result.status.success(),
+        "a test target does not build:\n{messages}"
+    );
+    fs::rename(built, &binary).unwrap();
+    Ok(binary)
+}
+
+fn output(command: &mut Command) -> Result<Vec<u8>, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    match command.output() {
+        Ok(output) if output.status.success() => Ok(output.stdout),
+        Ok(output) => Err(format!("{program} ends with {}", output.status)),
+        Err(error) => Err(format!("no {program}: {error}")),
+    }
+}
+
+fn targets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/targets")
+}
+
+fn cache() -> PathBuf {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("targets");
+    fs::create_dir_all(&cache).unwrap();
+    cache
+}
+
+fn hash_of(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,238 @@
+//! Holds a session document against the truth. Everything is compared for equality.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::code;
+use super::coral::{Coral, Report};
+use super::target::{Calls, Target, Truth};
+
+/// What makes hits: all other counts of the accounting add up to them.
+const HIT_CAUSES: [&str; 8] = [
+    "aggregated",
+    "events_stored",
+    "sampled_out",
+    "filtered_out",
+    "throttled",
+    "ring_full",
+    "map_full",
+    "unmatched_exits",
+];
+
+/// Runs every scenario of a target without and with probes; all differences, which should be none.
+///
+/// Functions in `entry_only` may be without exit probes: the planner cannot know all their exits.
+pub(crate) fn run_all(binary: &Path, entry_only: &[&str]) -> Vec<String> {
+    let scenarios = Target::spawn(binary).scenarios();
+    assert!(!scenarios.is_empty());
+    let wrong = scenarios.iter().flat_map(|scenario| {
+        let wrong = run(binary, scenario, entry_only);
+        wrong
+            .into_iter()
+            .map(move |wrong| format!("{scenario}: {wrong}"))
+    });
+    wrong.collect()
+}
+
+fn run(binary: &Path, scenario: &str, entry_only: &[&str]) -> Vec<String> {
+    let mut target = Target::spawn(binary);
+    let unprobed = target.run(scenario);
+    let functions: Vec<&String> = unprobed.functions.keys().collect();
+    let mut coral = Coral::start_attach(target.pid(), &functions, &[]);
+    let Some(attached) = coral.attached() else {
+        return vec![format!("not attached: {}", coral.wait().stderr.join("; "))];
+    };
+    let changed = code::changed(target.pid()).len() as u64;
+    let truth = target.run(scenario);
+    let report = coral.finish();
+    let mut wrong = differences(&truth, &report, entry_only);
+    let mut expect = |what: &str, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
+        let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+        if found != expected {
+            wrong.push(format!("{what} is {found} and not {expected}"));
+        }
+    };
+    expect(
+        "the number of functions",
+        &attached.functions,
+        &functions.len(),
+    );
+    expect(
+        "the number of changed bytes while attached",
+        &changed,
+        &attached.probes,
+    );
+    expect(
+        "the number of detached probes",
+        &report.detached_probes(),
+        &attached.probes,
+    );
+    expect(
+        "the checksum with probes",
+        &truth.checksum,
+        &unprobed.checksum,
+    );
+    expect(
+        "the code that is changed afterwards",
+        &code::changed(target.pid()),
+        &[0u64; 0],
+    );
+    let again = target.run(scenario);
+    expect(
+        "the checksum afterwards",
+        &again.checksum,
+        &unprobed.checksum,
+    );
+    expect("the target's end", &target.quit().code(), &Some(0));
+    wrong
+}
+
+/// All differences between what a scenario knows and what a session says.
+pub(crate) fn differences(truth: &Truth, report: &Report, entry_only: &[&str]) -> Vec<String> {
+    let document = report.document();
+    let mut wrong = Wrong(Vec::new());
+    let found = document["functions"].as_array().map_or(0, Vec::len);
+    wrong.unless_equal(
+        "the number of functions",
+        found as u64,
+        truth.functions.len() as u64,
+    );
+    for (name, calls) in &truth.functions {
+        let mut functions = document["functions"].as_array().into_iter().flatten();
+        match functions.find(|function| function["name"] == name.as_str()) {
+            Some(function) if function["exit_probe"] == "return_sites" => {
+                wrong.check_function(name, function, calls);
+            }
+            Some(function) if entry_only.contains(&name.as_str()) => {
+                wrong.check_entries(name, function, calls);
+            }
+            Some(function) => wrong.0.push(format!("{name} is without exits: {function}")),
+            None => wrong.0.push(format!("{name} is not in the document")),
+        }
+    }
+    wrong.check_durations(truth, &document);
+    wrong.check_accounting(&document["accounting"]);
+    for (what, &count) in &truth.provoked {
+        if count == 0 {
+            wrong.0.push(format!("the scenario met no {what}"));
+        }
+    }
+    wrong.0
+}
+
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn unless_equal(&mut self, what: &str, found: u64, expected: u64) {
+        if found != expected {
+            self.0.push(format!("{what} is {found} and not {expected}"));
+        }
+    }
+
+    fn unless(&mut self, what: &str, is_so: bool) {
+        if !is_so {
+            self.0.push(format!("not so: {what}"));
+        }
+    }
+
+    fn check_function(&mut self, name: &str, function: &Value, truth: &Calls) {
+        let of = |field: &str| format!("{field} of {name}");
+        let [calls, returns, unwound, in_flight] =
+            ["calls", "returns", "unwound", "in_flight"].map(|field| number(&function[field]));
+        self.unless_equal(&of("calls"), calls, truth.calls);
+        self.unless_equal(&of("returns"), returns, truth.returns);
+        self.unless_equal(
+            &of("unwound + in_flight"),
+            unwound + in_flight,
+            truth.unwound + truth.unwound_or_in_flight,
+        );
+        if truth.unwound_or_in_flight == 0 {
+            self.unless_equal(&of("in_flight"), in_flight, 0);
+        }
+        self.unless_equal(
+            &of("returns + unwound + in_flight"),
+            returns + unwound + in_flight,
+            calls,
+        );
+        if let (Some(errors), Some(truth)) = (function["errors"].as_u64(), truth.errors) {
+            self.unless_equal(&of("errors"), errors, truth);
+        }
+        self.check_latency(name, function, returns);
+    }
+
+    fn check_latency(&mut self, name: &str, function: &Value, returns: u64) {
+        let of = |field: &str| format!("{field} of {name}");
+        let latency = &function["latency"];
+        let buckets = function["histogram"].as_array().into_iter().flatten();
+        let in_buckets = buckets.map(|bucket| number(&bucket["count"])).sum();
+        self.unless_equal(&of("latency.count"), number(&latency["count"]), returns);
+        self.unless_equal(&of("the histogram's sum"), in_buckets, returns);
+        let order = [
+            "min_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns", "max_ns",
+        ]
+        .map(|field| number(&latency[field]));
+        self.unless(&of("ascending percentiles"), order.is_sorted());
+        let total = number(&latency["total_ns"]);
+        let (shortest, longest) = (returns * order[0], returns * order[6]);
+        self.unless(
+            &of("total_ns between its bounds"),
+            (shortest..=longest).contains(&total),
+        );
+    }
+
+    /// Without exit probes calls are counted, and durations are not invented.
+    fn check_entries(&mut self, name: &str, function: &Value, truth: &Calls) {
+        self.unless_equal(
+            &format!("calls of {name}"),
+            number(&function["calls"]),
+            truth.calls,
+        );
+        self.unless_equal(
+            &format!("returns of {name}"),
+            number(&function["returns"]),
+            0,
+        );
+        self.unless(
+            &format!("a reason for {name}"),
+            function["reason"].is_string(),
+        );
+    }
+
+    /// What a probe measures lies between the time inside of the calls and the time around them.
+    fn check_durations(&mut self, truth: &Truth, document: &Value) {
+        for (name, known) in &truth.durations_ns {
+            let mut functions = document["functions"].as_array().into_iter().flatten();
+            let function = functions.find(|function| function["name"] == name.as_str());
+            let latency = &function.unwrap_or(&Value::Null)["latency"];
+            for (field, inside, around) in [
+                ("min_ns", known.inside_min, known.min),
+                ("max_ns", known.inside_max, known.max),
+                ("total_ns", known.inside_total, known.total),
+            ] {
+                let measured = number(&latency[field]);
+                let what = format!("{inside} <= {measured} <= {around} for {field} of {name}");
+                self.unless(&what, (inside..=around).contains(&measured));
+            }
+        }
+    }
+
+    fn check_accounting(&mut self, accounting: &Value) {
+        let causes = HIT_CAUSES
+            .map(|cause| number(&accounting[cause]))
+            .iter()
+            .sum();
+        self.unless_equal(
+            "the sum of the accounting",
+            causes,
+            number(&accounting["hits"]),
+        );
+        self.unless_equal("unmatched_exits", number(&accounting["unmatched_exits"]), 0);
+        self.unless_equal("map_full", number(&accounting["map_full"]), 0);
+    }
+}
+
+/// The number, or one that equals no count.
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(u64::MAX / 16)
+}

@@ -1,0 +1,124 @@
+// A program that knows the truth about its own calls. tests/targets/README.md has the protocol.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// A count is what one function knows about its calls: those left in another way than by return
+// were unwound.
+type count struct {
+	name                   string
+	calls, returns, errors atomic.Int64
+}
+
+func (c *count) enter() { c.calls.Add(1) }
+func (c *count) leave() { c.returns.Add(1) }
+
+type scenario struct {
+	name     string
+	run      func(n int) uint64
+	defaultN int
+	counts   []*count
+	// Goroutines end inside of calls: whether a tool sees that is not known here.
+	goroutinesEnd bool
+}
+
+type calls struct {
+	Calls             int64 `json:"calls"`
+	Returns           int64 `json:"returns"`
+	Unwound           int64 `json:"unwound"`
+	UnwoundOrInFlight int64 `json:"unwound_or_in_flight"`
+	Errors            int64 `json:"errors"`
+}
+
+type truth struct {
+	Scenario  string           `json:"scenario"`
+	Functions map[string]calls `json:"functions"`
+	Checksum  string           `json:"checksum"`
+	// What a scenario is there to provoke, and how often it did.
+	Provoked map[string]int64 `json:"provoked"`
+}
+
+// provoked is filled by scenarios whose point could be missed by chance.
+var provoked map[string]int64
+
+func (s *scenario) measure(n int) truth {
+	for _, c := range s.counts {
+		c.calls.Store(0)
+		c.returns.Store(0)
+		c.errors.Store(0)
+	}
+	provoked = map[string]int64{}
+	sum := s.run(n)
+	functions := map[string]calls{}
+	for _, c := range s.counts {
+		f := calls{Calls: c.calls.Load(), Returns: c.returns.Load(), Errors: c.errors.Load()}
+		if s.goroutinesEnd {
+			f.UnwoundOrInFlight = f.Calls - f.Returns
+		} else {
+			f.Unwound = f.Calls - f.Returns
+		}
+		functions[c.name] = f
+	}
+	return truth{s.name, functions, fmt.Sprintf("%016x", sum), provoked}
+}
+
+func answer(line string) any {
+	words := strings.Fields(line)
+	names := []string{}
+	for i := range scenarios {
+		s := &scenarios[i]
+		names = append(names, s.name)
+		if len(words) < 2 || words[0] != "run" || words[1] != s.name {
+			continue
+		}
+		n := s.defaultN
+		if len(words) == 3 {
+			if given, err := strconv.Atoi(words[2]); err == nil {
+				n = given
+			}
+		}
+		return s.measure(n)
+	}
+	if line == "list" {
+		return names
+	}
+	return map[string]string{"error": "not understood"}
+}
+
+func main() {
+	fmt.Println("ready")
+	output := json.NewEncoder(os.Stdout)
+	output.SetEscapeHTML(false)
+	for input := bufio.NewScanner(os.Stdin); input.Scan() && input.Text() != "quit"; {
+		if err := output.Encode(answer(input.Text())); err != nil {
+			os.Exit(1)
+		}
+	}
+}
+
+var scenarios = []scenario{
+	{name: "plain", run: runPlain, defaultN: 2000, counts: []*count{plainOuterCount, plainStepCount}},
+	{name: "leaf", run: runLeaf, defaultN: 3000, counts: []*count{leafCount}},
+	{name: "many_returns", run: runManyReturns, defaultN: 1000, counts: []*count{manyReturnsCount}},
+	{name: "error", run: runError, defaultN: 900, counts: []*count{checkedCount, lookupCount}},
+	{name: "closure", run: runClosure, defaultN: 800, counts: []*count{makeAdderCount, adderCount}},
+	{name: "generic", run: runGeneric, defaultN: 800, counts: []*count{largestCount}},
+	{name: "method", run: runMethod, defaultN: 800, counts: []*count{depositCount, doubleCount}},
+	{name: "wrapper", run: runWrapper, defaultN: 800, counts: []*count{touchCount}},
+	{name: "grow", run: runGrow, defaultN: 2000, counts: []*count{growCount, growInnerCount}},
+	{name: "migrate", run: runMigrate, defaultN: 400, counts: []*count{migrateCount, yieldCount}},
+	{name: "preempt", run: runPreempt, defaultN: 300, counts: []*count{busyCount, plainStepCount}},
+	{name: "recurse", run: runRecurse, defaultN: 1, counts: []*count{descendCount, isEvenCount, isOddCount}},
+	{name: "many", run: runMany, defaultN: 1000, counts: []*count{waitInsideCount}},
+	{name: "panic", run: runPanic, defaultN: 600, counts: []*count{panicOuterCount, panicDownCount, recoverAllCount}},
+	{name: "repanic", run: runRepanic, defaultN: 300, counts: []*count{repanicOuterCount, repanicMiddleCount, panicDownCount, recoverAllCount}},
+	{name: "goexit", run: runGoexit, defaultN: 500, counts: []*count{goexitDownCount}, goroutinesEnd: true},
+}

@@ -1,0 +1,252 @@
+//! The one table of commands. Key dispatch, footer hints, the help screen and the validation of
+//! configured keys all read it.
+
+use Command as C;
+use Scope as S;
+
+/// Something that a key can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // documented by the table's help texts
+pub enum Command {
+    QuitNow,
+    Down,
+    Up,
+    PageDown,
+    PageUp,
+    Top,
+    Bottom,
+    Open,
+    Refresh,
+    ToggleProbe,
+    AttachMatching,
+    Filter,
+    NextMatch,
+    PreviousMatch,
+    Sort,
+    ReverseSort,
+    Columns,
+    PinProbed,
+    ShowLatency,
+    LogScale,
+    Extend,
+    DetachAll,
+    Copy,
+    ExportView,
+    ExportSession,
+    ShowProcesses,
+    ShowFunctions,
+    ShowLatencyScreen,
+    ShowCalls,
+    ShowSessions,
+    ShowEvents,
+    NextScreen,
+    PreviousScreen,
+    Help,
+    Back,
+    Quit,
+    Suspend,
+    FilterAccept,
+    FilterCancel,
+    FilterDown,
+    FilterUp,
+    Confirm,
+    Cancel,
+    HelpDown,
+    HelpUp,
+    HelpClose,
+}
+
+impl Command {
+    /// Whether it makes no sense in a recording.
+    pub(crate) fn concerns_probes(self) -> bool {
+        matches!(
+            self,
+            C::ToggleProbe | C::AttachMatching | C::Extend | C::DetachAll
+        )
+    }
+}
+
+/// Where a command's keys work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// At any time, whatever is open.
+    Always,
+    /// On every screen, while nothing is open above it.
+    Screens,
+    /// On the process picker.
+    Processes,
+    /// On the functions screen.
+    Functions,
+    /// On the latency screen.
+    Latency,
+    /// On the calls screen.
+    Calls,
+    /// On the sessions screen.
+    Sessions,
+    /// On the events screen.
+    Events,
+    /// While a filter is typed; every other key is text.
+    Filter,
+    /// While a question is asked.
+    Question,
+    /// While the help is shown.
+    Help,
+}
+
+impl Scope {
+    /// The title of its part of the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            S::Always => "Always",
+            S::Screens => "Every screen",
+            S::Processes => "Processes",
+            S::Functions => "Functions",
+            S::Latency => "Latency",
+            S::Calls => "Calls",
+            S::Sessions => "Sessions",
+            S::Events => "Events",
+            S::Filter => "While typing a filter",
+            S::Question => "While a question is asked",
+            S::Help => "Help",
+        }
+    }
+
+    /// All scopes whose keys work when this one is in front, itself first.
+    pub fn active(self) -> &'static [Self] {
+        match self {
+            S::Always => &[S::Always],
+            S::Screens => &[S::Screens, S::Always],
+            S::Processes => &[S::Processes, S::Screens, S::Always],
+            S::Functions => &[S::Functions, S::Screens, S::Always],
+            S::Latency => &[S::Latency, S::Screens, S::Always],
+            S::Calls => &[S::Calls, S::Screens, S::Always],
+            S::Sessions => &[S::Sessions, S::Screens, S::Always],
+            S::Events => &[S::Events, S::Screens, S::Always],
+            S::Filter => &[S::Filter, S::Always],
+            S::Question => &[S::Question, S::Always],
+            S::Help => &[S::Help, S::Always],
+        }
+    }
+
+    /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
+    pub const ALL: [Self; 11] = [
+        S::Processes,
+        S::Functions,
+        S::Latency,
+        S::Calls,
+        S::Sessions,
+        S::Events,
+        S::Screens,
+        S::Filter,
+        S::Question,
+        S::Help,
+        S::Always,
+    ];
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandInfo {
+    /// Which command.
+    pub command: Command,
+    /// Its name in configuration files.
+    pub name: &'static str,
+    /// Its keys, if nothing else is configured.
+    pub keys: &'static [&'static str],
+    /// Where they work.
+    pub scopes: &'static [Scope],
+    /// What the footer says it does; empty for what the footer leaves to the help.
+    pub hint: &'static str,
+    /// What the help says it does.
+    pub help: &'static str,
+}
+
+const fn line(
+    command: Command,
+    name: &'static str,
+    keys: &'static [&'static str],
+    scopes: &'static [Scope],
+    hint: &'static str,
+    help: &'static str,
+) -> CommandInfo {
+    CommandInfo {
+        command,
+        name,
+        keys,
+        scopes,
+        hint,
+        help,
+    }
+}
+
+const MEASURED: &[Scope] = &[S::Functions, S::Latency];
+const FILTERED: &[Scope] = &[S::Processes, S::Functions];
+
+/// All commands. The footer shows hints in this order, those of the front scope first.
+#[rustfmt::skip] // a table is read by its columns
+pub const COMMANDS: &[CommandInfo] = &[
+    line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
+    line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
+    line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: words in any order; 'exact ^start end$ !not"),
+    line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
+    line(C::AttachMatching, "attach-matching", &["A"], &[S::Functions], "attach all", "attach to every function that the filter shows"),
+    line(C::Sort, "sort", &["s"], FILTERED, "sort", "sort by the next column"),
+    line(C::ReverseSort, "reverse-sort", &["S"], &[S::Functions], "", "turn the order round"),
+    line(C::Columns, "columns", &["c"], &[S::Functions], "columns", "columns of numbers, or about the code"),
+    line(C::PinProbed, "pin-probed", &["P"], &[S::Functions], "", "keep probed functions at the top, or among the others"),
+    line(C::NextMatch, "next-match", &["n"], &[S::Functions], "", "go to the next match, also of a cleared filter"),
+    line(C::PreviousMatch, "previous-match", &["N"], &[S::Functions], "", "go to the previous match"),
+    line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "heights of the histogram: linear or logarithmic"),
+    line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
+    line(C::Down, "down", &["j", "Down"], &[S::Screens], "", "one row down"),
+    line(C::Up, "up", &["k", "Up"], &[S::Screens], "", "one row up"),
+    line(C::PageDown, "page-down", &["PgDn", "Ctrl-F"], &[S::Screens], "", "one page down"),
+    line(C::PageUp, "page-up", &["PgUp", "Ctrl-B"], &[S::Screens], "", "one page up"),
+    line(C::Top, "top", &["g", "Home"], &[S::Screens], "", "to the first row"),
+    line(C::Bottom, "bottom", &["G", "End"], &[S::Screens], "", "to the last row"),
+    line(C::Extend, "extend", &["+"], &[S::Screens], "more time", "extend the session's lease"),
+    line(C::DetachAll, "detach-all", &["D"], &[S::Screens], "detach all", "detach everything, at once"),
+    line(C::Copy, "copy", &["y"], &[S::Screens], "copy command", "copy the command line that measures the same"),
+    line(C::ExportView, "export-view", &["e"], &[S::Screens], "export", "export what this screen shows"),
+    line(C::ExportSession, "export-session", &["E"], &[S::Screens], "", "export the whole session"),
+    line(C::ShowProcesses, "show-processes", &["1"], &[S::Screens], "", "processes"),
+    line(C::ShowFunctions, "show-functions", &["2"], &[S::Screens], "", "functions"),
+    line(C::ShowLatencyScreen, "show-latency-screen", &["3"], &[S::Screens], "", "latency"),
+    line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "slow calls"),
+    line(C::ShowSessions, "show-sessions", &["5"], &[S::Screens], "", "sessions"),
+    line(C::ShowEvents, "show-events", &["6"], &[S::Screens], "", "events and notices"),
+    line(C::NextScreen, "next-screen", &["Tab"], &[S::Screens], "", "the next screen"),
+    line(C::PreviousScreen, "previous-screen", &["Shift-Tab"], &[S::Screens], "", "the previous screen"),
+    line(C::Help, "help", &["?"], &[S::Screens], "help", "this help"),
+    line(C::Back, "back", &["Esc"], &[S::Screens], "", "dismiss the notice, clear the filter, or go back; never quits"),
+    line(C::Quit, "quit", &["q"], &[S::Screens], "quit", "back, or quit on the functions and processes screens"),
+    line(C::Suspend, "suspend", &["Ctrl-Z"], &[S::Screens], "", "suspend the program; probes stay within their lease"),
+    line(C::FilterAccept, "filter-accept", &["Enter"], &[S::Filter], "keep", "keep the filter and go to the rows"),
+    line(C::FilterCancel, "filter-cancel", &["Esc"], &[S::Filter], "clear", "clear the filter"),
+    line(C::FilterDown, "filter-down", &["Down"], &[S::Filter], "", "one row down"),
+    line(C::FilterUp, "filter-up", &["Up"], &[S::Filter], "", "one row up"),
+    line(C::Confirm, "confirm", &["y", "Enter"], &[S::Question], "yes", "yes"),
+    line(C::Cancel, "cancel", &["n", "Esc", "q"], &[S::Question], "no", "no"),
+    line(C::HelpDown, "help-down", &["j", "Down", "PgDn"], &[S::Help], "down", "scroll down"),
+    line(C::HelpUp, "help-up", &["k", "Up", "PgUp"], &[S::Help], "up", "scroll up"),
+    line(C::HelpClose, "help-close", &["Esc", "q", "?"], &[S::Help], "close", "close the help"),
+    line(C::QuitNow, "quit-now", &["Ctrl-C"], &[S::Always], "", "quit at once; every probe is detached"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_name_of_its_own_a_key_and_a_help_text() {
+        for (index, info) in COMMANDS.iter().enumerate() {
+            assert!(!info.keys.is_empty(), "{}", info.name);
+            assert!(!info.help.is_empty(), "{}", info.name);
+            assert!(!info.scopes.is_empty(), "{}", info.name);
+            for other in &COMMANDS[index + 1..] {
+                assert_ne!(info.name, other.name);
+                assert_ne!(info.command, other.command, "{}", info.name);
+            }
+        }
+    }
+}

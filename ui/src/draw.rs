@@ -1,0 +1,86 @@
+//! Draws the state. Reads it, changes nothing, and builds only what is visible.
+
+mod calls;
+mod events;
+mod filter_line;
+mod footer;
+mod functions;
+pub(crate) mod header;
+mod help;
+mod histogram;
+mod latency;
+mod notice;
+mod overlay;
+mod processes;
+mod question;
+mod sessions;
+
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, row};
+use crate::layout::{Frame, FunctionPanes, SMALLEST};
+use crate::state::{Overlay, Screen, State};
+use crate::text::wrap;
+use crate::theme::Meaning;
+
+/// Draws everything.
+pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
+    let area = frame.area();
+    let mut canvas = Canvas {
+        buffer: frame.buffer_mut(),
+        theme: &state.theme,
+        glyphs: &state.options.glyphs,
+    };
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return draw_too_small(&mut canvas, area);
+    }
+    let parts = Frame::of(area, state.notice_lines(area.width));
+    header::draw(&mut canvas, state, parts.header);
+    draw_screen(&mut canvas, state, parts.body);
+    notice::draw(&mut canvas, state, parts.notice);
+    footer::draw(&mut canvas, state, parts.footer);
+    match &state.overlay {
+        Some(Overlay::Help { scroll }) => help::draw(&mut canvas, state, parts.body, *scroll),
+        Some(Overlay::AttachMany { functions }) => {
+            question::draw(&mut canvas, state, parts.body, functions);
+        }
+        None => {}
+    }
+}
+
+fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
+    match state.screen {
+        Screen::Processes => processes::draw(canvas, state, body),
+        Screen::Functions => {
+            let panes = FunctionPanes::of(body);
+            functions::draw(canvas, state, &panes);
+            if let Some(area) = panes.latency {
+                latency::draw(canvas, state, area);
+            }
+            if let Some(area) = panes.calls {
+                calls::draw(canvas, state, area);
+            }
+        }
+        Screen::Latency => latency::draw(canvas, state, body),
+        Screen::Calls => calls::draw(canvas, state, body),
+        Screen::Sessions => sessions::draw(canvas, state, body),
+        Screen::Events => events::draw(canvas, state, body),
+    }
+}
+
+fn draw_too_small(canvas: &mut Canvas<'_>, area: Rect) {
+    let (columns, rows) = SMALLEST;
+    let message = format!(
+        "coral needs {columns} x {rows} cells, here are {} x {}. Probes go on. Ctrl-C quits.",
+        area.width, area.height
+    );
+    let lines = wrap(
+        &message,
+        usize::from(area.width),
+        usize::from(area.height),
+        canvas.glyphs,
+    );
+    for (number, line) in lines.iter().enumerate() {
+        canvas.text(row(area, number), line, Meaning::Text);
+    }
+}

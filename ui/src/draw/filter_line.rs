@@ -1,0 +1,45 @@
+//! The line that shows a filter while it is typed and while it is kept.
+
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, inset};
+use crate::filter_input::FilterInput;
+use crate::table::MARGIN;
+use crate::text::{Cut, fit};
+use crate::theme::Meaning;
+
+/// Draws the filter, and at the right what it has found.
+pub(super) fn draw(canvas: &mut Canvas<'_>, filter: &FilterInput, area: Rect, found: &str) {
+    if area.is_empty() {
+        return;
+    }
+    let area = inset(area, MARGIN - 1);
+    let area = canvas.right(area, found, Meaning::Dim);
+    let rest = canvas.text(area, "/", Meaning::Key);
+    let (before, after) = filter.around_caret();
+    // The end of what is typed matters; the caret needs a column of its own.
+    let room = usize::from(rest.width.saturating_sub(2));
+    let rest = canvas.text(
+        rest,
+        &fit(&before, room, Cut::Middle, canvas.glyphs),
+        Meaning::Input,
+    );
+    if filter.editing {
+        let caret = Rect {
+            width: rest.width.min(1),
+            ..rest
+        };
+        let mut under = after.chars();
+        let character = under.next().unwrap_or(' ').to_string();
+        let shown = fit(&character, 1, Cut::End, canvas.glyphs);
+        canvas.text(
+            caret,
+            if shown.is_empty() { " " } else { &shown },
+            Meaning::Input,
+        );
+        canvas.reverse(caret);
+        canvas.foreign(inset(rest, 1), under.as_str(), Cut::End, Meaning::Input);
+    } else {
+        canvas.foreign(rest, &after, Cut::End, Meaning::Input);
+    }
+}

@@ -1,0 +1,402 @@
+//! The list of functions: what they are, and what was measured of them.
+
+use coral_model::{
+    ExitProbe, Function, FunctionStats, ProbeReason, Probeability, format_bytes, format_count,
+};
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, inset, row};
+use crate::commands::Command;
+use crate::draw::filter_line;
+use crate::functions::ColumnSet;
+use crate::layout::{FunctionPanes, ListPane};
+use crate::scan::NameMatcher;
+use crate::sort::Sort;
+use crate::state::{Phase, State};
+use crate::table::{self, Column, Columns, draw_cursor, draw_empty, number, word};
+use crate::text::{Cut, fit, fit_pieces};
+use crate::theme::Meaning;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    CallsPerS,
+    Calls,
+    P50,
+    P95,
+    P99,
+    Max,
+    Total,
+    Errors,
+    Trend,
+    Exits,
+    Location,
+    Package,
+    Size,
+    Source,
+}
+
+/// The columns of numbers, the most telling first.
+const MEASURED: &[Column<Kind>] = &[
+    number(Kind::CallsPerS, "calls/s", 7),
+    number(Kind::P50, "p50", 7),
+    number(Kind::P99, "p99", 7),
+    number(Kind::Max, "max", 7),
+    number(Kind::Calls, "calls", 7),
+    number(Kind::P95, "p95", 7),
+    word(Kind::Trend, "trend", 10),
+    number(Kind::Errors, "errors", 6),
+    number(Kind::Total, "total", 7),
+    word(Kind::Exits, "exits", 10),
+    word(Kind::Location, "location", 28),
+];
+
+/// The columns about the code.
+const CODE: &[Column<Kind>] = &[
+    number(Kind::Size, "size", 8),
+    word(Kind::Exits, "exits", 10),
+    word(Kind::Location, "location", 28),
+    word(Kind::Source, "read from", 9),
+    word(Kind::Package, "package", 24),
+];
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes) {
+    let pane = ListPane::functions(state, panes);
+    let list = &state.functions;
+    draw_title(canvas, state, pane.title);
+    let found = list.match_count().unwrap_or(list.table.len());
+    let found = format!("{} match ", group_digits(found as u64));
+    filter_line::draw(canvas, &list.filter, pane.filter, &found);
+    if list.rows().is_empty() {
+        let (message, help) = empty(state);
+        return draw_empty(canvas, pane.rows, &message, &help);
+    }
+    let columns = match list.columns {
+        ColumnSet::Measured => MEASURED,
+        ColumnSet::Code => CODE,
+    };
+    let columns = Columns::fit(pane.rows.width, (pane.rows.width / 3).max(24), columns);
+    columns.draw_head(canvas, pane.head, "function");
+    mark_sorted(canvas, state, &columns, pane.head);
+    let mut matcher = NameMatcher::default();
+    let visible = list
+        .selection
+        .window(list.rows().len(), usize::from(pane.rows.height));
+    for (line, &id) in list.rows()[visible.clone()].iter().enumerate() {
+        let place = row(pane.rows, line);
+        if let Some(function) = list.table.get(id) {
+            draw_row(canvas, state, &columns, place, &function, &mut matcher);
+        }
+        if visible.start + line == list.selection.index() {
+            draw_cursor(canvas, place);
+        }
+    }
+    if let Some(function) = list.selected() {
+        draw_detail(canvas, state, pane.detail, &function);
+    }
+}
+
+fn draw_title(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let list = &state.functions;
+    let mut right = Vec::new();
+    if let Some((work, percent)) = list.progress() {
+        right.push((format!("{work} {percent} %  "), Meaning::Busy));
+    } else if !list.complete && state.phase == Phase::Open {
+        right.push((
+            format!("reading symbols{}  ", canvas.glyphs.ellipsis),
+            Meaning::Busy,
+        ));
+    }
+    let pinned = if list.is_pinned() {
+        ", probed on top"
+    } else {
+        ""
+    };
+    let direction = if list.is_reversed() { ", reversed" } else { "" };
+    let sort = format!("sort: {}{direction}{pinned}", list.sort().name());
+    right.push((sort, Meaning::Dim));
+    let count = format!("  {}", group_digits(list.table.len() as u64));
+    canvas.title(
+        area,
+        &[("Functions", Meaning::Title), (&count, Meaning::Dim)],
+        &right,
+    );
+}
+
+/// Why there are no rows, and what to press.
+fn empty(state: &State) -> (String, String) {
+    if state.functions.filter.is_active() {
+        if state.functions.has_work() {
+            return ("Looking for matches".into(), String::new());
+        }
+        let help = format!("Press {} to clear it.", state.key(Command::Back));
+        return ("No function matches the filter.".into(), help);
+    }
+    match state.phase {
+        Phase::Opening { pid: Some(pid) } => (
+            format!("Reading the symbols of process {pid}"),
+            "This takes a moment for large programs.".into(),
+        ),
+        Phase::Opening { pid: None } => ("Waiting for the source".into(), String::new()),
+        Phase::Open if !state.functions.complete => ("Reading symbols".into(), String::new()),
+        Phase::Open => (
+            "This program has no functions that could be found.".into(),
+            "It may be stripped: `coral doctor --pid <pid>` says what is missing.".into(),
+        ),
+        Phase::NoTarget | Phase::Exited => (
+            "No process is open.".into(),
+            format!("Press {} to choose one.", state.key(Command::ShowProcesses)),
+        ),
+    }
+}
+
+/// Puts a sign on the title of the column that the list is sorted by.
+fn mark_sorted(canvas: &mut Canvas<'_>, state: &State, columns: &Columns<Kind>, head: Rect) {
+    let list = &state.functions;
+    let sorted = match list.sort() {
+        Sort::Relevance => return,
+        Sort::Name => None,
+        Sort::CallsPerS => Some(Kind::CallsPerS),
+        Sort::P99 => Some(Kind::P99),
+        Sort::Total => Some(Kind::Total),
+        Sort::Max => Some(Kind::Max),
+        Sort::Calls => Some(Kind::Calls),
+        Sort::Errors => Some(Kind::Errors),
+        Sort::Size => Some(Kind::Size),
+        Sort::Location => Some(Kind::Location),
+    };
+    let sign = if list.is_descending() {
+        canvas.glyphs.descending
+    } else {
+        canvas.glyphs.ascending
+    };
+    let place = match sorted {
+        None => Some(inset(columns.first(head), "function".len() as u16)),
+        Some(kind) => columns
+            .places(head)
+            .find(|(column, _)| column.kind == kind)
+            .map(|(_, place)| inset(place, place.width)),
+    };
+    if let Some(place) = place {
+        let place = Rect { width: 1, ..place };
+        canvas.text(place, sign, Meaning::Key);
+    }
+}
+
+fn draw_row(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    columns: &Columns<Kind>,
+    place: Rect,
+    function: &Function<'_>,
+    matcher: &mut NameMatcher,
+) {
+    let (marker, meaning) = marker(canvas, state, function);
+    canvas.text(inset(place, 1), marker, meaning);
+    draw_name(canvas, state, columns.first(place), function, matcher);
+    let stats = state.measurements.stats(function.id).map(|stats| &**stats);
+    for (column, cell) in columns.places(place) {
+        draw_cell(canvas, column, cell, function, stats);
+    }
+}
+
+/// Whether a function is probed, as a sign of its own shape.
+fn marker(canvas: &Canvas<'_>, state: &State, function: &Function<'_>) -> (&'static str, Meaning) {
+    let glyphs = canvas.glyphs;
+    if state.measurements.is_attached(function.id) {
+        (glyphs.probed, Meaning::Probed)
+    } else if state.attaching.contains(&function.id) {
+        (glyphs.attaching, Meaning::Busy)
+    } else if state.measurements.stats(function.id).is_some() {
+        (glyphs.ended, Meaning::Ended)
+    } else if function
+        .plan
+        .is_some_and(|plan| plan.probe == Probeability::None)
+    {
+        (glyphs.unprobeable, Meaning::Error)
+    } else {
+        (" ", Meaning::Text)
+    }
+}
+
+/// The name: what comes before the function's own name is dimmed, what the filter matched is
+/// marked.
+fn draw_name(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    place: Rect,
+    function: &Function<'_>,
+    matcher: &mut NameMatcher,
+) {
+    // Names that are not plain, or too long to be read, are matched but not marked.
+    let matched = match state.functions.query() {
+        Some(query) if function.name.is_ascii() && function.name.len() < 1_000 => {
+            query.indices(function.name, matcher)
+        }
+        _ => Vec::new(),
+    };
+    let package_end = match function.name.strip_prefix(function.package) {
+        Some(rest) if !function.package.is_empty() => {
+            function.name.len() - rest.trim_start_matches(['.', ':']).len()
+        }
+        _ => 0,
+    };
+    let pieces = fit_pieces(
+        function.name,
+        usize::from(place.width),
+        Cut::Middle,
+        canvas.glyphs,
+    );
+    let spans: Vec<_> = pieces
+        .into_iter()
+        .map(|piece| {
+            let meaning = match piece.offset {
+                None => Meaning::Dim,
+                Some(offset) if matched.binary_search(&(offset as u32)).is_ok() => Meaning::Match,
+                Some(offset) if offset < package_end => Meaning::Package,
+                Some(_) => Meaning::Text,
+            };
+            (piece.shown, meaning)
+        })
+        .collect();
+    canvas.spans(place, &spans);
+}
+
+fn draw_cell(
+    canvas: &mut Canvas<'_>,
+    column: Column<Kind>,
+    cell: Rect,
+    function: &Function<'_>,
+    stats: Option<&FunctionStats>,
+) {
+    let text = value(canvas, column, function, stats);
+    let (text, meaning) = match (text, column.kind) {
+        (None, _) => (canvas.glyphs.not_measured.to_owned(), Meaning::NotMeasured),
+        (Some(text), Kind::Trend) => (text, Meaning::Sparkline),
+        (Some(text), Kind::Exits | Kind::Location | Kind::Package | Kind::Source | Kind::Size) => {
+            (text, Meaning::Dim)
+        }
+        (Some(text), Kind::Errors) if text != "0" => (text, Meaning::Error),
+        (Some(text), _) => (text, Meaning::Number),
+    };
+    let cut = if column.kind == Kind::Location {
+        Cut::Middle
+    } else {
+        Cut::End
+    };
+    let text = fit(&text, usize::from(cell.width), cut, canvas.glyphs);
+    table::write(canvas, cell, &text, column.right, meaning);
+}
+
+/// What a cell says; nothing if it was not measured, or is not known.
+fn value(
+    canvas: &Canvas<'_>,
+    column: Column<Kind>,
+    function: &Function<'_>,
+    stats: Option<&FunctionStats>,
+) -> Option<String> {
+    let glyphs = canvas.glyphs;
+    let latency = stats
+        .map(|stats| &stats.latency)
+        .filter(|latency| !latency.buckets.is_empty());
+    let percentile = |percent| {
+        latency
+            .and_then(|latency| latency.percentile_ns(percent))
+            .map(|ns| glyphs.duration_ns(ns))
+    };
+    match column.kind {
+        Kind::CallsPerS => stats.map(|stats| format_count(stats.calls_per_s)),
+        Kind::Calls => stats.map(|stats| format_count(stats.calls as f64)),
+        Kind::P50 => percentile(50.0),
+        Kind::P95 => percentile(95.0),
+        Kind::P99 => percentile(99.0),
+        Kind::Max => latency.map(|latency| glyphs.duration_ns(latency.max_ns)),
+        Kind::Total => latency.map(|latency| glyphs.duration_ns(latency.total_ns)),
+        Kind::Errors => stats?.errors.map(|errors| format_count(errors as f64)),
+        Kind::Trend => {
+            stats.map(|stats| sparkline(canvas, &stats.recent_calls_per_s, column.width))
+        }
+        Kind::Exits => exits(function, stats),
+        Kind::Location => location(function),
+        Kind::Package => Some(function.package.to_owned()),
+        Kind::Size => Some(format_bytes(function.size)),
+        Kind::Source => Some(function.source.name().to_owned()),
+    }
+}
+
+/// How exits are caught, or will be.
+fn exits(function: &Function<'_>, stats: Option<&FunctionStats>) -> Option<String> {
+    if stats.is_some_and(|stats| stats.exit_probe == ExitProbe::Uretprobe) {
+        return Some("uretprobe".into());
+    }
+    let plan = function.plan?;
+    Some(match plan.probe {
+        Probeability::Full if plan.exits == 1 => "1 return".into(),
+        Probeability::Full => format!("{} returns", plan.exits),
+        Probeability::EntryOnly => "entry only".into(),
+        Probeability::None => "no probe".into(),
+    })
+}
+
+/// `file:line`, as far as it is known.
+pub(super) fn location(function: &Function<'_>) -> Option<String> {
+    let file = function.file?;
+    Some(match function.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_owned(),
+    })
+}
+
+/// The last rates as bars; the highest of them is a full one.
+fn sparkline(canvas: &Canvas<'_>, rates: &[f64], columns: u16) -> String {
+    let shown = &rates[rates.len().saturating_sub(usize::from(columns))..];
+    let highest = shown.iter().copied().fold(0.0, f64::max);
+    shown
+        .iter()
+        .map(|&rate| {
+            if rate <= 0.0 || highest <= 0.0 {
+                return canvas.glyphs.bars[0];
+            }
+            let eighths = (rate / highest * 8.0).ceil().clamp(1.0, 8.0);
+            canvas.glyphs.bars[eighths as usize]
+        })
+        .collect()
+}
+
+/// What is known about the selected function, where no pane beside the list says it.
+fn draw_detail(canvas: &mut Canvas<'_>, state: &State, area: Rect, function: &Function<'_>) {
+    let area = inset(area, 1);
+    canvas.foreign(row(area, 0), function.name, Cut::Middle, Meaning::Text);
+    canvas.foreign(
+        row(area, 1),
+        &facts(state, function),
+        Cut::Middle,
+        Meaning::Dim,
+    );
+}
+
+/// Where a function is, how large it is, and how its exits are caught, in a line.
+pub(super) fn facts(state: &State, function: &Function<'_>) -> String {
+    let stats = state.measurements.stats(function.id);
+    let reason = function.plan.and_then(|plan| plan.reason);
+    let parts = [
+        location(function),
+        Some(format_bytes(function.size)),
+        exits(function, stats.map(|stats| &**stats)),
+        reason.map(|reason: ProbeReason| reason.text().to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join("  ")
+}
+
+/// `1,234,567`.
+pub(super) fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

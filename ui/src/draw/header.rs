@@ -1,0 +1,229 @@
+//! The header: the target, the state as a word, the rates, the losses, the cost; and the tabs.
+
+use std::time::Duration;
+
+use coral_model::{SessionState, format_count};
+use ratatui::layout::{Position, Rect};
+
+use crate::canvas::{Canvas, inset, row};
+use crate::commands::Command;
+use crate::state::{Phase, Screen, State};
+use crate::text::{Cut, fit, width};
+use crate::theme::Meaning;
+
+/// Below this width the numbers are written as short as can be.
+const NARROW: u16 = 60;
+
+/// Below this width only the shown screen's tab has its name.
+const NAMED_TABS: u16 = 76;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let first = row(area, 0);
+    let (word, meaning) = state_word(state);
+    let mut right = vec![(word, meaning)];
+    right.extend(countdown(state).map(|left| (format!("  {left} left"), Meaning::Countdown)));
+    let rest = draw_right(canvas, first, &right);
+    draw_target(canvas, state, rest);
+    let numbers = numbers(state, area.width < NARROW);
+    if area.height == 2 {
+        draw_right(canvas, row(area, 1), &numbers);
+    } else {
+        canvas.spans(inset(row(area, 1), 1), &numbers);
+    }
+    draw_tabs(canvas, state, tab_row(area));
+}
+
+/// The tab at a position of the header.
+pub(crate) fn tab_at(state: &State, header: Rect, position: Position) -> Option<Screen> {
+    let row = tab_row(header);
+    tabs(state, row.width)
+        .into_iter()
+        .find(|(_, x, text)| {
+            let place = Rect::new(row.x.saturating_add(*x), row.y, width(text), 1);
+            place.contains(position)
+        })
+        .map(|(screen, ..)| screen)
+}
+
+fn tab_row(header: Rect) -> Rect {
+    row(header, usize::from(header.height.saturating_sub(1)))
+}
+
+/// Writes at the right, and returns what is left of the row, with a space between.
+fn draw_right(canvas: &mut Canvas<'_>, row: Rect, spans: &[(String, Meaning)]) -> Rect {
+    let used: u16 = spans.iter().map(|(text, _)| width(text)).sum::<u16>() + 1;
+    let start = row.width.saturating_sub(used);
+    canvas.spans(inset(row, start), spans);
+    Rect {
+        width: start.saturating_sub(1),
+        ..row
+    }
+}
+
+fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let area = inset(area, 1);
+    let Some(target) = &state.functions.target else {
+        let rest = canvas.text(area, "coral", Meaning::Target);
+        canvas.text(rest, "  no process", Meaning::Dim);
+        return;
+    };
+    let pid = if area.width < 40 { "" } else { "pid " };
+    let facts = format!("  {pid}{}  {}", target.pid, target.language.name());
+    let room = usize::from(area.width.saturating_sub(width(&facts)));
+    let name = fit(&target.service, room, Cut::End, canvas.glyphs);
+    let rest = canvas.text(area, &name, Meaning::Target);
+    canvas.text(rest, &facts, Meaning::Dim);
+}
+
+/// The state as a word, never as a colour alone.
+fn state_word(state: &State) -> (String, Meaning) {
+    let glyphs = &state.options.glyphs;
+    if state.options.replay {
+        return ("REPLAY".into(), Meaning::Replay);
+    }
+    match state.phase {
+        Phase::NoTarget => return ("NO TARGET".into(), Meaning::Dim),
+        Phase::Opening { pid } => {
+            let pid = pid.map_or_else(String::new, |pid| format!(" {pid}"));
+            return (format!("OPENING{pid}{}", glyphs.ellipsis), Meaning::Busy);
+        }
+        Phase::Exited => return ("TARGET EXITED".into(), Meaning::Ended),
+        Phase::Open => {}
+    }
+    if !state.attaching.is_empty() {
+        return (format!("ATTACHING{}", glyphs.ellipsis), Meaning::Busy);
+    }
+    let Some(session) = state.measurements.current() else {
+        return ("READY".into(), Meaning::Busy);
+    };
+    match (session.snapshot.session.state, session.stale_for(state.now)) {
+        (SessionState::Ended(reason), _) => (format!("ENDED {}", reason.name()), Meaning::Ended),
+        (SessionState::Active, Some(age)) => {
+            (format!("STALE for {} s", age.as_secs()), Meaning::Warning)
+        }
+        (SessionState::Active, None) => (format!("{} LIVE", glyphs.probed), Meaning::Live),
+    }
+}
+
+/// How long the lease that ends first still runs.
+fn countdown(state: &State) -> Option<String> {
+    let left = state
+        .measurements
+        .active()
+        .map(|session| session.remaining(state.now))
+        .min()?;
+    (!state.options.replay).then(|| clock(left))
+}
+
+/// `01:05`, rounded up: `00:00` is over.
+pub(super) fn clock(duration: Duration) -> String {
+    let seconds = duration.as_millis().div_ceil(1_000);
+    format!("{:02}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// Hits, losses, probes and cost of the live sessions, or of the last one.
+fn numbers(state: &State, narrow: bool) -> Vec<(String, Meaning)> {
+    let glyphs = &state.options.glyphs;
+    let separator = glyphs.vertical;
+    let sessions: Vec<_> = match state.measurements.active().next() {
+        Some(_) => state.measurements.active().collect(),
+        None => state.measurements.current().into_iter().collect(),
+    };
+    if sessions.is_empty() {
+        let none = glyphs.not_measured;
+        return vec![(
+            format!(
+                "{none} hits/s {separator} {none} lost {separator} no probes {separator} no cost"
+            ),
+            Meaning::NotMeasured,
+        )];
+    }
+    let sum = |value: fn(&crate::measurements::Session) -> f64| {
+        sessions.iter().map(|session| value(session)).sum::<f64>()
+    };
+    let hits_per_s = sum(|session| session.snapshot.overhead.hits_per_s);
+    let lost = sum(|session| session.lost() as f64);
+    let probes = sum(|session| f64::from(session.snapshot.session.probes));
+    let cost = sessions
+        .iter()
+        .map(|session| session.snapshot.overhead.cpu_percent)
+        .sum::<Option<f64>>();
+    let live = sessions.iter().any(|session| session.is_active());
+    let losses = if lost > 0.0 {
+        (format!("{} LOST", format_count(lost)), Meaning::Warning)
+    } else {
+        ("0 lost".into(), Meaning::Number)
+    };
+    let between = || match narrow {
+        true => ("  ".to_owned(), Meaning::Rule),
+        false => (format!(" {separator} "), Meaning::Rule),
+    };
+    let were = if live || narrow { "" } else { "were " };
+    let per_second = if narrow { "/s" } else { " hits/s" };
+    vec![
+        (
+            format!("{}{per_second}", format_count(hits_per_s)),
+            Meaning::Number,
+        ),
+        between(),
+        losses,
+        between(),
+        (
+            format!("{were}{} probes", format_count(probes)),
+            Meaning::Number,
+        ),
+        between(),
+        match cost {
+            Some(percent) if narrow => (format!("{percent:.1} %"), Meaning::Number),
+            Some(percent) => (format!("{percent:.1} % of a core"), Meaning::Number),
+            None if narrow => ("cost ?".into(), Meaning::Dim),
+            None => ("cost not calibrated".into(), Meaning::Dim),
+        },
+    ]
+}
+
+fn draw_tabs(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    for (screen, x, text) in tabs(state, area.width) {
+        let meaning = if screen == state.screen {
+            Meaning::TabActive
+        } else if text.ends_with('!') {
+            Meaning::Warning
+        } else {
+            Meaning::Tab
+        };
+        canvas.text(inset(area, x), &text, meaning);
+    }
+}
+
+/// The tabs, where each begins, and what it says.
+fn tabs(state: &State, width_available: u16) -> Vec<(Screen, u16, String)> {
+    let mut x = 1;
+    let mut tabs = Vec::new();
+    for screen in Screen::ALL {
+        let key = state.key(tab_command(screen));
+        let mut text = if screen == state.screen || width_available >= NAMED_TABS {
+            format!("{key} {}", screen.name())
+        } else {
+            key
+        };
+        let unseen = state.notices.unseen();
+        if screen == Screen::Events && state.screen != Screen::Events && unseen > 0 {
+            text += &format!(" {unseen}!");
+        }
+        let next = x + width(&text) + 2;
+        tabs.push((screen, x, text));
+        x = next;
+    }
+    tabs
+}
+
+fn tab_command(screen: Screen) -> Command {
+    match screen {
+        Screen::Processes => Command::ShowProcesses,
+        Screen::Functions => Command::ShowFunctions,
+        Screen::Latency => Command::ShowLatencyScreen,
+        Screen::Calls => Command::ShowCalls,
+        Screen::Sessions => Command::ShowSessions,
+        Screen::Events => Command::ShowEvents,
+    }
+}

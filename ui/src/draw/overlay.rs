@@ -1,0 +1,54 @@
+//! A frame above the screen.
+
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, inset, row};
+use crate::text::width;
+use crate::theme::Meaning;
+
+/// Draws an empty frame of at most that size in the middle of an area; returns its inside.
+pub(super) fn draw(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    title: &str,
+    (columns, rows): (u16, u16),
+) -> Rect {
+    let (columns, rows) = (columns.min(area.width), rows.min(area.height));
+    if columns < 4 || rows < 3 {
+        return Rect::default();
+    }
+    let frame = Rect {
+        x: area.x + (area.width - columns) / 2,
+        y: area.y + (area.height - rows) / 2,
+        width: columns,
+        height: rows,
+    };
+    canvas.clear(frame);
+    let glyphs = canvas.glyphs;
+    let last = usize::from(rows - 1);
+    for (number, [left, right]) in [
+        (0, [glyphs.corners[0], glyphs.corners[1]]),
+        (last, [glyphs.corners[2], glyphs.corners[3]]),
+    ] {
+        let line = row(frame, number);
+        canvas.fill(line, glyphs.horizontal, Meaning::Dialog);
+        canvas.text(line, left, Meaning::Dialog);
+        canvas.text(inset(line, columns - 1), right, Meaning::Dialog);
+    }
+    for number in 1..last {
+        let line = row(frame, number);
+        canvas.text(line, glyphs.vertical, Meaning::Dialog);
+        canvas.text(inset(line, columns - 1), glyphs.vertical, Meaning::Dialog);
+    }
+    let room = Rect {
+        width: columns.saturating_sub(4).min(width(title) + 2),
+        ..inset(row(frame, 0), 2)
+    };
+    canvas.text(room, &format!(" {title} "), Meaning::Title);
+    Rect {
+        x: frame.x + 2,
+        y: frame.y + 1,
+        width: columns - 4,
+        height: rows - 2,
+    }
+}

@@ -1,0 +1,57 @@
+//! The question before something that costs.
+
+use coral_model::FunctionId;
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, row};
+use crate::commands::Command;
+use crate::draw::functions::group_digits;
+use crate::draw::overlay;
+use crate::state::State;
+use crate::text::wrap;
+use crate::theme::Meaning;
+use crate::update::expected_cost;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect, functions: &[FunctionId]) {
+    let columns = body.width.min(68);
+    let text_width = usize::from(columns.saturating_sub(4));
+    let question = format!(
+        "Attach to {} functions ({})?",
+        group_digits(functions.len() as u64),
+        probes(state, functions)
+    );
+    let cost = expected_cost(state);
+    let seconds = state.options.lease.as_secs();
+    let lease = format!("They detach by themselves after {seconds} s.");
+    let mut lines: Vec<_> = wrap(&question, text_width, 2, canvas.glyphs)
+        .into_iter()
+        .map(|line| (line, Meaning::Title))
+        .collect();
+    for text in [cost, lease] {
+        let wrapped = wrap(&text, text_width, 4, canvas.glyphs);
+        lines.extend(wrapped.into_iter().map(|line| (line, Meaning::Text)));
+    }
+    let (yes, no) = (state.key(Command::Confirm), state.key(Command::Cancel));
+    lines.push((String::new(), Meaning::Text));
+    lines.push((format!("{yes} yes   {no} no"), Meaning::Key));
+    let rows = lines.len() as u16 + 2;
+    let inside = overlay::draw(canvas, body, "Attach to many", (columns, rows));
+    for (number, (line, meaning)) in lines.iter().enumerate() {
+        canvas.text(row(inside, number), line, *meaning);
+    }
+}
+
+/// How many probes these functions need, as far as they were planned.
+fn probes(state: &State, functions: &[FunctionId]) -> String {
+    let plans: Option<Vec<_>> = functions
+        .iter()
+        .map(|&id| state.functions.table.get(id)?.plan)
+        .collect();
+    match plans {
+        Some(plans) => {
+            let probes: u64 = plans.iter().map(|plan| u64::from(plan.exits) + 1).sum();
+            format!("{} probes", group_digits(probes))
+        }
+        None => "their probes are not planned yet".to_owned(),
+    }
+}

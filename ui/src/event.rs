@@ -1,0 +1,217 @@
+//! What comes in and what goes out: the closed sets of events and effects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{FunctionId, FunctionTable, ProcessSummary, Snapshot, Target};
+use crossterm::event::{KeyEvent, MouseEvent};
+
+/// Everything that can happen to the console.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A key was pressed. Releases are ignored.
+    Key(KeyEvent),
+    /// The mouse was clicked or its wheel turned.
+    Mouse(MouseEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    Resize {
+        /// In cells.
+        columns: u16,
+        /// In cells.
+        rows: u16,
+    },
+    /// Time has passed.
+    Tick {
+        /// The time since the console started, on the monotonic clock.
+        now: Duration,
+    },
+    /// The source has something to say.
+    Source(SourceEvent),
+}
+
+/// What a source of measurements reports.
+#[derive(Clone, Debug)]
+pub enum SourceEvent {
+    /// The answer to [`Effect::ListProcesses`].
+    Processes(Arc<[ProcessSummary]>),
+    /// A process is being opened: its symbols are read.
+    Opening {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The functions of the opened process, or more of them: ids stay valid.
+    Functions {
+        /// The process.
+        target: Target,
+        /// Its functions so far.
+        table: Arc<FunctionTable>,
+        /// Whether these are all, with their plans.
+        complete: bool,
+    },
+    /// The process cannot be opened.
+    OpenFailed(Failure),
+    /// Probes are live.
+    Attached {
+        /// On these functions.
+        functions: Vec<FunctionId>,
+        /// How many probe sites these are.
+        probes: u32,
+    },
+    /// Functions could not be probed.
+    AttachFailed {
+        /// Which; the others of the same request are reported as attached.
+        functions: Vec<FunctionId>,
+        /// Why.
+        failure: Failure,
+    },
+    /// Probes are gone from these functions.
+    Detached {
+        /// Which.
+        functions: Vec<FunctionId>,
+    },
+    /// What the session has measured by now.
+    Snapshot(Arc<Snapshot>),
+    /// The session is over; these numbers are final.
+    SessionEnded(Arc<Snapshot>),
+    /// An export was written.
+    Exported {
+        /// Where it is.
+        path: String,
+        /// The command line that prints the same numbers.
+        command: String,
+    },
+    /// An export could not be written.
+    ExportFailed(Failure),
+    /// The process under observation has ended.
+    TargetExited,
+    /// Something worth knowing.
+    Notice(Notice),
+}
+
+/// What went wrong, why, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable code, such as `no-such-process`.
+    pub code: String,
+    /// What went wrong and why.
+    pub message: String,
+    /// The next step.
+    pub help: String,
+}
+
+impl<E: coral_model::Diagnostic> From<&E> for Failure {
+    fn from(error: &E) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            help: error.help(),
+        }
+    }
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something was done.
+    Info,
+    /// Something is not as one would expect.
+    Warning,
+    /// Something failed or was refused.
+    Error,
+}
+
+impl Level {
+    /// The word on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A message to the person at the keyboard; kept on the events screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How much it matters.
+    pub level: Level,
+    /// The stable code, of failures.
+    pub code: Option<String>,
+    /// What happened, and why.
+    pub message: String,
+    /// The next step; empty where there is none.
+    pub help: String,
+}
+
+impl From<Failure> for Notice {
+    fn from(failure: Failure) -> Self {
+        Self {
+            level: Level::Error,
+            code: Some(failure.code),
+            message: failure.message,
+            help: failure.help,
+        }
+    }
+}
+
+/// What the console asks the rest of the program to do. Nothing here waits for an answer: answers
+/// come back as events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// List the processes of this node.
+    ListProcesses,
+    /// Open a process; whatever is attached to another one is detached.
+    Open {
+        /// Its process id.
+        pid: u32,
+    },
+    /// Attach to functions of the opened process: starts a session, or adds to the live one.
+    Attach {
+        /// Which.
+        functions: Vec<FunctionId>,
+        /// The lease of a session that is started by this.
+        duration: Duration,
+    },
+    /// Detach from functions.
+    Detach {
+        /// Which.
+        functions: Vec<FunctionId>,
+    },
+    /// Detach from everything, at once.
+    DetachAll,
+    /// Extend the live session's lease.
+    Extend {
+        /// By how much.
+        by: Duration,
+    },
+    /// Write what a screen shows to a file.
+    ExportView(ViewExport),
+    /// Write a session to a file.
+    ExportSession(Arc<Snapshot>),
+    /// Put text on the clipboard. It holds no character that could act on a terminal.
+    Copy(String),
+    /// Leave the terminal to the shell until the program is continued.
+    Suspend,
+    /// End the program, and with it every probe.
+    Quit,
+}
+
+/// What a screen shows, as a table of plain values with units in the column names.
+///
+/// Text in it is as it came from the target: the writer neutralises it for its format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewExport {
+    /// The screen, for the file's name.
+    pub view: &'static str,
+    /// The command line that prints the same numbers, where there is one.
+    pub command: Option<String>,
+    /// The names of the columns.
+    pub columns: Vec<&'static str>,
+    /// The rows; a value that was not measured is empty.
+    pub rows: Vec<Vec<String>>,
+    /// How many rows were left out because the view has more than an export holds.
+    pub rows_left_out: usize,
+}

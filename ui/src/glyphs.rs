@@ -1,0 +1,96 @@
+//! The characters that screens are drawn with, and numbers written with them.
+
+use coral_model::format_duration_ns;
+
+/// Characters for one kind of terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glyphs {
+    /// Whether text from targets must be ASCII as well.
+    pub(crate) ascii: bool,
+    /// From nothing to a full cell, in eighths.
+    pub(crate) bars: [&'static str; 9],
+    pub(crate) cursor: &'static str,
+    pub(crate) probed: &'static str,
+    pub(crate) attaching: &'static str,
+    pub(crate) ended: &'static str,
+    pub(crate) unprobeable: &'static str,
+    pub(crate) not_measured: &'static str,
+    pub(crate) ellipsis: &'static str,
+    pub(crate) horizontal: &'static str,
+    pub(crate) vertical: &'static str,
+    pub(crate) tick: &'static str,
+    pub(crate) mark: &'static str,
+    pub(crate) descending: &'static str,
+    pub(crate) ascending: &'static str,
+    pub(crate) left: &'static str,
+    /// The corners of an overlay: top left, top right, bottom left, bottom right.
+    pub(crate) corners: [&'static str; 4],
+}
+
+impl Glyphs {
+    /// For locales in UTF-8.
+    pub const UNICODE: Self = Self {
+        ascii: false,
+        bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+        cursor: "▌",
+        probed: "●",
+        attaching: "◌",
+        ended: "○",
+        unprobeable: "×",
+        not_measured: "·",
+        ellipsis: "…",
+        horizontal: "─",
+        vertical: "│",
+        tick: "┬",
+        mark: "▲",
+        descending: "▾",
+        ascending: "▴",
+        left: "░",
+        corners: ["╭", "╮", "╰", "╯"],
+    };
+
+    /// For every other locale.
+    pub const ASCII: Self = Self {
+        ascii: true,
+        bars: [" ", "_", ".", ".", "-", "=", "=", "#", "#"],
+        cursor: ">",
+        probed: "*",
+        attaching: "~",
+        ended: "o",
+        unprobeable: "x",
+        not_measured: ".",
+        ellipsis: "~",
+        horizontal: "-",
+        vertical: "|",
+        tick: "+",
+        mark: "^",
+        descending: "v",
+        ascending: "^",
+        left: ".",
+        corners: ["+", "+", "+", "+"],
+    };
+
+    /// A duration such as `1.24 ms`.
+    pub(crate) fn duration_ns(&self, duration_ns: u64) -> String {
+        let text = format_duration_ns(duration_ns);
+        if self.ascii {
+            text.replace('µ', "u")
+        } else {
+            text
+        }
+    }
+
+    /// A measured duration, or the sign that there is none.
+    pub(crate) fn measured_ns(&self, duration_ns: Option<u64>) -> String {
+        duration_ns.map_or_else(
+            || self.not_measured.to_owned(),
+            |duration_ns| self.duration_ns(duration_ns),
+        )
+    }
+}
+
+impl Default for Glyphs {
+    fn default() -> Self {
+        Self::UNICODE
+    }
+}

@@ -1,0 +1,181 @@
+//! Where everything is: a pure function of the terminal's size and the state, so that drawing, the
+//! mouse and page keys agree.
+
+use ratatui::layout::Rect;
+
+use crate::state::{Screen, State};
+
+/// Below this size there is a message instead of a screen.
+pub(crate) const SMALLEST: (u16, u16) = (40, 10);
+
+/// From this width on, the header needs two lines, below it three.
+const WIDE_HEADER: u16 = 136;
+
+/// From this width on, panes stand side by side; from the lower one on, below each other.
+const SIDE_BY_SIDE: u16 = 120;
+const STACKED: u16 = 80;
+
+/// The parts of the whole screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) header: Rect,
+    pub(crate) body: Rect,
+    pub(crate) notice: Rect,
+    pub(crate) footer: Rect,
+}
+
+impl Frame {
+    /// Splits the screen; the notice gets as many lines as it needs and the body can spare.
+    pub(crate) fn of(area: Rect, notice_lines: u16) -> Self {
+        let header_lines = if area.width >= WIDE_HEADER { 2 } else { 3 };
+        let (header, rest) = split_top(area, header_lines);
+        let (rest, footer) = split_bottom(rest, 1);
+        let (body, notice) = split_bottom(rest, notice_lines.min(rest.height / 2));
+        Self {
+            header,
+            body,
+            notice,
+            footer,
+        }
+    }
+}
+
+/// The panes of the functions screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionPanes {
+    pub(crate) list: Rect,
+    pub(crate) latency: Option<Rect>,
+    pub(crate) calls: Option<Rect>,
+}
+
+impl FunctionPanes {
+    pub(crate) fn of(body: Rect) -> Self {
+        if body.width >= SIDE_BY_SIDE {
+            let (list, right) = split_left(body, body.width * 3 / 5);
+            let right = Rect {
+                x: right.x.saturating_add(2),
+                width: right.width.saturating_sub(2),
+                ..right
+            };
+            let (latency, calls) = if right.height >= 34 {
+                let (latency, calls) = split_bottom(right, right.height / 3);
+                (latency, Some(calls))
+            } else {
+                (right, None)
+            };
+            Self {
+                list,
+                latency: Some(latency),
+                calls,
+            }
+        } else if body.width >= STACKED && body.height >= 16 {
+            let (list, latency) = split_bottom(body, (body.height * 11 / 20).max(9));
+            Self {
+                list,
+                latency: Some(latency),
+                calls: None,
+            }
+        } else {
+            Self {
+                list: body,
+                latency: None,
+                calls: None,
+            }
+        }
+    }
+}
+
+/// The parts of a pane with a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListPane {
+    pub(crate) title: Rect,
+    pub(crate) filter: Rect,
+    pub(crate) head: Rect,
+    pub(crate) rows: Rect,
+    /// What else is to be said about the selected row.
+    pub(crate) detail: Rect,
+}
+
+impl ListPane {
+    fn of(area: Rect, filter: bool, detail_lines: u16) -> Self {
+        let (title, rest) = split_top(area, 1);
+        let (filter, rest) = split_top(rest, u16::from(filter));
+        let (head, rest) = split_top(rest, 1);
+        let (rows, detail) = split_bottom(rest, detail_lines.min(rest.height / 3));
+        Self {
+            title,
+            filter,
+            head,
+            rows,
+            detail,
+        }
+    }
+
+    pub(crate) fn processes(state: &State, body: Rect) -> Self {
+        let filter = &state.processes.filter;
+        Self::of(body, filter.editing || filter.is_active(), 2)
+    }
+
+    pub(crate) fn functions(state: &State, panes: &FunctionPanes) -> Self {
+        let filter = &state.functions.filter;
+        let detail_lines = if panes.latency.is_some() { 0 } else { 2 };
+        Self::of(
+            panes.list,
+            filter.editing || filter.is_active(),
+            detail_lines,
+        )
+    }
+
+    pub(crate) fn calls(body: Rect) -> Self {
+        Self::of(body, false, 0)
+    }
+
+    pub(crate) fn sessions(body: Rect) -> Self {
+        Self::of(body, false, 6)
+    }
+
+    pub(crate) fn events(body: Rect) -> Self {
+        Self::of(body, false, 5)
+    }
+}
+
+impl State {
+    /// The rows of the list that keys move in, on the terminal as it was last reported.
+    pub(crate) fn list_rows(&self) -> Rect {
+        let body = Frame::of(self.area, self.notice_lines(self.area.width)).body;
+        match self.screen {
+            Screen::Processes => ListPane::processes(self, body).rows,
+            Screen::Functions => ListPane::functions(self, &FunctionPanes::of(body)).rows,
+            Screen::Latency => Rect { height: 1, ..body },
+            Screen::Calls => ListPane::calls(body).rows,
+            Screen::Sessions => ListPane::sessions(body).rows,
+            Screen::Events => ListPane::events(body).rows,
+        }
+    }
+}
+
+pub(crate) fn split_top(area: Rect, height: u16) -> (Rect, Rect) {
+    let height = height.min(area.height);
+    let top = Rect { height, ..area };
+    let rest = Rect {
+        y: area.y + height,
+        height: area.height - height,
+        ..area
+    };
+    (top, rest)
+}
+
+pub(crate) fn split_bottom(area: Rect, height: u16) -> (Rect, Rect) {
+    split_top(area, area.height - height.min(area.height))
+}
+
+pub(crate) fn split_left(area: Rect, width: u16) -> (Rect, Rect) {
+    let width = width.min(area.width);
+    let left = Rect { width, ..area };
+    let rest = Rect {
+        x: area.x + width,
+        width: area.width - width,
+        ..area
+    };
+    (left, rest)
+}

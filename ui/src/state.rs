@@ -1,0 +1,243 @@
+//! Everything that the console knows. Changed by [`update`](crate::update), read by
+//! [`draw`](crate::draw).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use coral_model::{CallRecord, FunctionId, SessionId, SessionState};
+use ratatui::layout::Rect;
+
+use crate::commands::{Command, Scope};
+use crate::event::{Effect, Level, Notice};
+use crate::functions::FunctionList;
+use crate::measurements::Measurements;
+use crate::notices::Notices;
+use crate::options::{Options, Start};
+use crate::processes::ProcessList;
+use crate::selection::Selection;
+use crate::theme::Theme;
+
+/// What is shown between header and footer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// The process picker.
+    Processes,
+    /// The functions, with the selected one's latency where there is room.
+    Functions,
+    /// The selected function's latency.
+    Latency,
+    /// Slow calls.
+    Calls,
+    /// Sessions, live and ended.
+    Sessions,
+    /// What happened and what was refused.
+    Events,
+}
+
+impl Screen {
+    /// All screens, in the order of their tabs.
+    pub const ALL: [Self; 6] = [
+        Self::Processes,
+        Self::Functions,
+        Self::Latency,
+        Self::Calls,
+        Self::Sessions,
+        Self::Events,
+    ];
+
+    /// The name on its tab.
+    pub fn name(self) -> &'static str {
+        self.scope().title()
+    }
+
+    /// Where keys work while it is in front.
+    pub(crate) fn scope(self) -> Scope {
+        match self {
+            Self::Processes => Scope::Processes,
+            Self::Functions => Scope::Functions,
+            Self::Latency => Scope::Latency,
+            Self::Calls => Scope::Calls,
+            Self::Sessions => Scope::Sessions,
+            Self::Events => Scope::Events,
+        }
+    }
+
+    /// The screen that is so many tabs further, round and round.
+    pub(crate) fn after(self, tabs: usize) -> Self {
+        Self::ALL[(self as usize + tabs) % Self::ALL.len()]
+    }
+}
+
+/// How far the console has come with a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    NoTarget,
+    Opening { pid: Option<u32> },
+    Open,
+    Exited,
+}
+
+/// What lies above the screen and takes all keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Overlay {
+    Help {
+        scroll: u16,
+    },
+    /// Attaching to many functions waits for a yes.
+    AttachMany {
+        functions: Vec<FunctionId>,
+    },
+}
+
+/// The console's state.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) options: Options,
+    /// The theme in the terminal's colours.
+    pub(crate) theme: Theme,
+    pub(crate) now: Duration,
+    pub(crate) area: Rect,
+    pub(crate) screen: Screen,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) phase: Phase,
+    pub(crate) processes: ProcessList,
+    /// When the processes were asked for, while there is no answer yet.
+    pub(crate) processes_asked_at: Option<Duration>,
+    pub(crate) functions: FunctionList,
+    /// Functions that are being attached to.
+    pub(crate) attaching: HashSet<FunctionId>,
+    pub(crate) measurements: Measurements,
+    pub(crate) calls: Selection<CallKey>,
+    pub(crate) sessions: Selection<SessionId>,
+    pub(crate) notices: Notices,
+    pub(crate) log_scale: bool,
+    pub(crate) dirty: bool,
+}
+
+/// What tells a call from all others.
+pub(crate) type CallKey = (FunctionId, u32, i128, u64);
+
+impl State {
+    /// The state to start with, and what to do first.
+    pub fn new(options: Options) -> (Self, Vec<Effect>) {
+        let (screen, phase, effects) = match options.start {
+            Start::Picker => (
+                Screen::Processes,
+                Phase::NoTarget,
+                vec![Effect::ListProcesses],
+            ),
+            Start::Process(pid) => {
+                let phase = Phase::Opening { pid: Some(pid) };
+                (Screen::Functions, phase, vec![Effect::Open { pid }])
+            }
+            Start::Source => (Screen::Functions, Phase::Opening { pid: None }, Vec::new()),
+        };
+        let mut state = Self {
+            theme: options.theme.clone().adapted_to(options.colors),
+            now: Duration::ZERO,
+            area: Rect::new(0, 0, 80, 24),
+            screen,
+            overlay: None,
+            phase,
+            processes: ProcessList::default(),
+            processes_asked_at: Some(Duration::ZERO),
+            functions: FunctionList::default(),
+            attaching: HashSet::new(),
+            measurements: Measurements::default(),
+            calls: Selection::default(),
+            sessions: Selection::default(),
+            notices: Notices::default(),
+            log_scale: false,
+            dirty: true,
+            options,
+        };
+        if let Some(reason) = state.options.reason.clone() {
+            state.notify(Level::Warning, reason, "");
+        }
+        (state, effects)
+    }
+
+    /// Whether there is work that was put off to stay responsive: send another
+    /// [`Event::Tick`](crate::Event::Tick) as soon as no input is waiting.
+    pub fn has_work(&self) -> bool {
+        self.functions.has_work()
+    }
+
+    /// Whether the screen is out of date; drawing is up to the caller from here.
+    pub fn take_redraw(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The screen that is shown.
+    pub fn screen(&self) -> Screen {
+        self.screen
+    }
+
+    /// Where keys work now.
+    pub(crate) fn scope(&self) -> Scope {
+        let editing = match self.screen {
+            Screen::Processes => self.processes.filter.editing,
+            Screen::Functions => self.functions.filter.editing,
+            _ => false,
+        };
+        match &self.overlay {
+            Some(Overlay::Help { .. }) => Scope::Help,
+            Some(Overlay::AttachMany { .. }) => Scope::Question,
+            None if editing => Scope::Filter,
+            None => self.screen.scope(),
+        }
+    }
+
+    /// The key of a command, as it is written.
+    pub(crate) fn key(&self, command: Command) -> String {
+        self.options.keymap.key(command)
+    }
+
+    /// Tells the person at the keyboard something of our own.
+    pub(crate) fn notify(
+        &mut self,
+        level: Level,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let notice = Notice {
+            level,
+            code: None,
+            message: message.into(),
+            help: help.into(),
+        };
+        self.notices.push(notice, self.now);
+    }
+
+    /// The sessions in the order of their screen.
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        self.measurements
+            .sessions()
+            .map(|session| session.snapshot.session.id.clone())
+            .collect()
+    }
+
+    /// The slow calls of the session that the header speaks of.
+    pub(crate) fn slow_calls(&self) -> &[CallRecord] {
+        self.measurements
+            .current()
+            .map_or(&[], |session| &session.snapshot.slow_calls)
+    }
+
+    /// Whether numbers come in.
+    pub(crate) fn is_live(&self) -> bool {
+        self.measurements
+            .current()
+            .is_some_and(|session| session.snapshot.session.state == SessionState::Active)
+    }
+}
+
+/// What tells this call from all others.
+pub(crate) fn call_key(call: &CallRecord) -> CallKey {
+    (
+        call.function,
+        call.tid,
+        call.started_at.as_nanosecond(),
+        call.duration_ns,
+    )
+}

@@ -1,0 +1,292 @@
+//! What every event does to the state. Synchronous, total, and without I/O: what has to be done
+//! outside is returned as effects.
+
+mod navigate;
+mod probes;
+mod source;
+
+use std::time::Duration;
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::layout::Rect;
+
+use crate::command_line;
+use crate::commands::{Command, Scope};
+use crate::event::{Effect, Event, Level};
+use crate::export;
+use crate::functions::ColumnSet;
+use crate::key::Key;
+use crate::state::{Overlay, Phase, Screen, State};
+pub(crate) use probes::expected_cost;
+
+/// While the picker is on the screen, processes are listed again this often.
+const PROCESSES_EVERY: Duration = Duration::from_secs(2);
+
+/// Lines that the help scrolls by.
+const HELP_LINES: i16 = 3;
+
+/// Takes an event in, and returns what is to be done because of it.
+pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
+    // A tick changes what is drawn only sometimes, and says so itself.
+    state.dirty |= !matches!(event, Event::Tick { .. });
+    let effects = take(state, event);
+    if state.screen == Screen::Events {
+        state.notices.seen();
+    }
+    effects
+}
+
+fn take(state: &mut State, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Key(key) => on_key(state, key),
+        Event::Mouse(mouse) => {
+            navigate::mouse(state, mouse);
+            Vec::new()
+        }
+        Event::Paste(text) => {
+            paste(state, &text);
+            Vec::new()
+        }
+        Event::Resize { columns, rows } => {
+            state.area = Rect::new(0, 0, columns, rows);
+            Vec::new()
+        }
+        Event::Source(event) => source::report(state, event),
+        Event::Tick { now } => tick(state, now),
+    }
+}
+
+fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
+    let second_has_passed = state.now.as_secs() != now.as_secs();
+    state.now = now;
+    state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
+    state.functions.work(&state.measurements);
+    if state.screen != Screen::Processes || state.options.replay {
+        return Vec::new();
+    }
+    let due = state
+        .processes_asked_at
+        .is_none_or(|asked_at| now.saturating_sub(asked_at) >= PROCESSES_EVERY);
+    if !due {
+        return Vec::new();
+    }
+    state.processes_asked_at = Some(now);
+    vec![Effect::ListProcesses]
+}
+
+fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
+    if event.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    let scope = state.scope();
+    match state.options.keymap.command(scope, Key::from(event)) {
+        Some(command) => run(state, command),
+        None if scope == Scope::Filter => {
+            if filter_input(state).type_key(event) {
+                filter_changed(state);
+            }
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Does what a command says.
+fn run(state: &mut State, command: Command) -> Vec<Effect> {
+    match command {
+        Command::QuitNow => return vec![Effect::Quit],
+        Command::Quit => return quit(state),
+        Command::Suspend => return vec![Effect::Suspend],
+        Command::Open => return probes::open(state),
+        Command::Refresh => return vec![Effect::ListProcesses],
+        Command::ToggleProbe => return probes::toggle(state),
+        Command::AttachMatching => return probes::attach_matching(state),
+        Command::Confirm => return probes::confirm(state),
+        Command::Extend => return probes::extend(state),
+        Command::DetachAll => return probes::detach_all(state),
+        Command::Copy => return copy(state),
+        Command::ExportView => return export_view(state),
+        Command::ExportSession => return export_session(state),
+        Command::Down | Command::FilterDown => navigate::move_by(state, 1),
+        Command::Up | Command::FilterUp => navigate::move_by(state, -1),
+        Command::PageDown => navigate::move_pages(state, 1),
+        Command::PageUp => navigate::move_pages(state, -1),
+        Command::Top => navigate::go_to_top(state),
+        Command::Bottom => navigate::move_by(state, isize::MAX),
+        Command::Filter => filter_input(state).editing = true,
+        Command::FilterAccept => filter_input(state).editing = false,
+        Command::FilterCancel => clear_filter(state),
+        Command::NextMatch => navigate::go_to_match(state, true),
+        Command::PreviousMatch => navigate::go_to_match(state, false),
+        Command::Sort => sort(state),
+        Command::ReverseSort => {
+            let (sort, reversed) = (state.functions.sort(), state.functions.is_reversed());
+            state
+                .functions
+                .sort_by(sort, !reversed, &state.measurements);
+        }
+        Command::Columns => {
+            state.functions.columns = match state.functions.columns {
+                ColumnSet::Measured => ColumnSet::Code,
+                ColumnSet::Code => ColumnSet::Measured,
+            };
+        }
+        Command::PinProbed => state.functions.toggle_pinned(&state.measurements),
+        Command::LogScale => state.log_scale = !state.log_scale,
+        Command::ShowProcesses => return show(state, Screen::Processes),
+        Command::ShowFunctions => return show(state, Screen::Functions),
+        Command::ShowLatency | Command::ShowLatencyScreen => return show(state, Screen::Latency),
+        Command::ShowCalls => return show(state, Screen::Calls),
+        Command::ShowSessions => return show(state, Screen::Sessions),
+        Command::ShowEvents => return show(state, Screen::Events),
+        Command::NextScreen => return show(state, state.screen.after(1)),
+        Command::PreviousScreen => return show(state, state.screen.after(Screen::ALL.len() - 1)),
+        Command::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
+        Command::HelpDown => scroll_help(state, HELP_LINES),
+        Command::HelpUp => scroll_help(state, -HELP_LINES),
+        Command::HelpClose | Command::Cancel => state.overlay = None,
+        Command::Back => back(state),
+    }
+    Vec::new()
+}
+
+/// Brings a screen to the front.
+fn show(state: &mut State, screen: Screen) -> Vec<Effect> {
+    state.screen = screen;
+    if screen != Screen::Processes || state.options.replay {
+        return Vec::new();
+    }
+    state.processes_asked_at = Some(state.now);
+    vec![Effect::ListProcesses]
+}
+
+/// The screen that the others lead back to.
+fn home(state: &State) -> Screen {
+    if state.phase == Phase::NoTarget {
+        Screen::Processes
+    } else {
+        Screen::Functions
+    }
+}
+
+fn quit(state: &mut State) -> Vec<Effect> {
+    if matches!(state.screen, Screen::Processes | Screen::Functions) {
+        return vec![Effect::Quit];
+    }
+    let home = home(state);
+    show(state, home)
+}
+
+fn back(state: &mut State) {
+    let filtered = match state.screen {
+        Screen::Processes => state.processes.filter.is_active(),
+        Screen::Functions => state.functions.filter.is_active(),
+        _ => false,
+    };
+    if state.notices.dismiss() {
+    } else if filtered {
+        clear_filter(state);
+    } else {
+        state.screen = home(state);
+    }
+}
+
+/// The filter of the screen in front; elsewhere that of the functions, where it does no harm.
+fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
+    match state.screen {
+        Screen::Processes => &mut state.processes.filter,
+        _ => &mut state.functions.filter,
+    }
+}
+
+fn clear_filter(state: &mut State) {
+    filter_input(state).clear();
+    filter_changed(state);
+}
+
+fn filter_changed(state: &mut State) {
+    match state.screen {
+        Screen::Processes => state.processes.arrange(),
+        _ => state.functions.filter_changed(&state.measurements),
+    }
+}
+
+fn paste(state: &mut State, text: &str) {
+    if state.scope() == Scope::Filter && filter_input(state).insert(text) {
+        filter_changed(state);
+    }
+}
+
+fn sort(state: &mut State) {
+    if state.screen == Screen::Processes {
+        state.processes.sort = state.processes.sort.next();
+        state.processes.arrange();
+    } else {
+        let sort = state.functions.sort().next();
+        state.functions.sort_by(sort, false, &state.measurements);
+    }
+}
+
+fn scroll_help(state: &mut State, lines: i16) {
+    if let Some(Overlay::Help { scroll }) = &mut state.overlay {
+        *scroll = scroll.saturating_add_signed(lines).min(200);
+    }
+}
+
+fn copy(state: &mut State) -> Vec<Effect> {
+    let command = match state.screen {
+        Screen::Processes => state
+            .processes
+            .selected()
+            .map(|process| command_line::functions(process.pid)),
+        _ => measuring_command(state),
+    };
+    let Some(command) = command else {
+        let help = "select a function whose name needs no escaping, and press the key again";
+        state.notify(
+            Level::Warning,
+            "There is nothing to copy a command line for",
+            help,
+        );
+        return Vec::new();
+    };
+    state.notify(Level::Info, format!("Copied: {command}"), "");
+    vec![Effect::Copy(command)]
+}
+
+/// The command line that measures what is probed, or else the selected function.
+pub(crate) fn measuring_command(state: &State) -> Option<String> {
+    let target = state.functions.target.as_ref()?;
+    let mut ids = state.measurements.attached();
+    if ids.is_empty() {
+        ids.extend(state.functions.selection.id());
+    }
+    let names = ids
+        .iter()
+        .filter_map(|&id| state.functions.table.get(id))
+        .map(|function| function.name);
+    command_line::attach(target, names, state.options.lease)
+}
+
+fn export_view(state: &mut State) -> Vec<Effect> {
+    vec![Effect::ExportView(export::view(state))]
+}
+
+fn export_session(state: &mut State) -> Vec<Effect> {
+    let selected = state
+        .sessions
+        .id()
+        .filter(|_| state.screen == Screen::Sessions)
+        .and_then(|id| state.measurements.get(&id));
+    match selected.or_else(|| state.measurements.current()) {
+        Some(session) => vec![Effect::ExportSession(session.snapshot.clone())],
+        None => {
+            let help = format!(
+                "probe a function with {} first",
+                state.key(Command::ToggleProbe)
+            );
+            state.notify(Level::Warning, "There is no session to export yet", help);
+            Vec::new()
+        }
+    }
+}

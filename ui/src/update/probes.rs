@@ -1,0 +1,250 @@
+//! What changes something in the target: opening, attaching, detaching, extending.
+
+use coral_model::{FunctionId, ProbeReason, Probeability, format_count, format_duration};
+
+use crate::commands::Command;
+use crate::event::{Effect, Level, Notice};
+use crate::state::{Overlay, Phase, Screen, State};
+use crate::text::{Cut, fit};
+
+/// Attaching to more functions than this at once is asked about first.
+const UNASKED_MAX: usize = 50;
+
+/// Columns that a function's name may take in a notice.
+const NAME_WIDTH: usize = 60;
+
+pub(super) fn open(state: &mut State) -> Vec<Effect> {
+    let Some(process) = state.processes.selected() else {
+        return Vec::new();
+    };
+    let pid = process.pid;
+    if state.options.replay {
+        return refuse_in_replay(state);
+    }
+    if let Some(refusal) = &process.refusal {
+        let message = format!("{} ({pid}) cannot be probed: {refusal}", process.name);
+        let help = format!("choose another process; `coral doctor --pid {pid}` says more");
+        return refuse(state, "not-probeable", message, help);
+    }
+    let open_already = state.functions.target.as_ref().map(|target| target.pid) == Some(pid);
+    state.screen = Screen::Functions;
+    if open_already && state.phase == Phase::Open {
+        return Vec::new();
+    }
+    state.phase = Phase::Opening { pid: Some(pid) };
+    vec![Effect::Open { pid }]
+}
+
+/// Attaches to the selected function, or detaches from it.
+pub(super) fn toggle(state: &mut State) -> Vec<Effect> {
+    if let Some(refused) = refuse_without_target(state) {
+        return refused;
+    }
+    let Some(function) = state.functions.selected() else {
+        return refuse(
+            state,
+            "nothing-selected",
+            "No function is selected".into(),
+            "go to one with the arrow keys".into(),
+        );
+    };
+    let (id, plan) = (function.id, function.plan);
+    let name = fit(
+        function.name,
+        NAME_WIDTH,
+        Cut::Middle,
+        &state.options.glyphs,
+    );
+    state.functions.hold_selection();
+    if state.measurements.is_attached(id) || state.attaching.remove(&id) {
+        return vec![Effect::Detach {
+            functions: vec![id],
+        }];
+    }
+    let reason = plan
+        .and_then(|plan| plan.reason)
+        .map_or("", ProbeReason::text);
+    match plan.map(|plan| plan.probe) {
+        Some(Probeability::None) => {
+            return refuse(
+                state,
+                "not-probeable",
+                format!("{name} cannot be probed: {reason}"),
+                "probe a function that calls it instead".into(),
+            );
+        }
+        Some(Probeability::EntryOnly) => state.notify(
+            Level::Warning,
+            format!("{name}: only calls are counted, durations are not invented: it {reason}"),
+            "probe a function that calls it to see how long it takes",
+        ),
+        Some(Probeability::Full) | None => {}
+    }
+    attach(state, vec![id])
+}
+
+/// Attaches to everything that the filter shows; asks first if that is much.
+pub(super) fn attach_matching(state: &mut State) -> Vec<Effect> {
+    if let Some(refused) = refuse_without_target(state) {
+        return refused;
+    }
+    let Some(mut functions) = state.functions.filtered() else {
+        let help = format!(
+            "type one with {}, and wait until it has looked at every name",
+            state.key(Command::Filter)
+        );
+        let message = "Attaching to all needs a filter that says which".to_owned();
+        return refuse(state, "filter-needed", message, help);
+    };
+    functions.retain(|&id| is_candidate(state, id));
+    match functions.len() {
+        0 => refuse(
+            state,
+            "nothing-to-attach",
+            "Every function that the filter shows is probed already or cannot be probed".into(),
+            "change the filter".into(),
+        ),
+        1..=UNASKED_MAX => attach(state, functions),
+        _ => {
+            if let Some(refused) = refuse_over_limit(state, functions.len()) {
+                return refused;
+            }
+            state.overlay = Some(Overlay::AttachMany { functions });
+            Vec::new()
+        }
+    }
+}
+
+/// The answer to the question is yes.
+pub(super) fn confirm(state: &mut State) -> Vec<Effect> {
+    match state.overlay.take() {
+        Some(Overlay::AttachMany { functions }) => attach(state, functions),
+        other => {
+            state.overlay = other;
+            Vec::new()
+        }
+    }
+}
+
+/// What attaching to many functions is expected to cost, in words.
+pub(crate) fn expected_cost(state: &State) -> String {
+    let measured = state
+        .measurements
+        .sessions()
+        .find_map(|session| session.snapshot.overhead.ns_per_hit);
+    match measured {
+        Some(ns_per_hit) => format!(
+            "A hit costs {} here (measured), a call is at least two hits: every 1,000 calls a \
+             second cost about {:.2} % of a core.",
+            state.options.glyphs.duration_ns(ns_per_hit as u64),
+            // Two hits, a thousand times a second, as a share of 10^9 ns, in percent.
+            ns_per_hit * 2.0 * 1_000.0 / 1e9 * 100.0
+        ),
+        None => "The cost of a hit is not calibrated yet; a call usually costs 1 to 15 \
+                 microseconds, so 1,000 calls a second cost about 1 % of a core."
+            .to_owned(),
+    }
+}
+
+pub(super) fn extend(state: &mut State) -> Vec<Effect> {
+    let by = state.options.lease;
+    if state.measurements.active().next().is_none() {
+        let message = "There is no live session to extend".to_owned();
+        return refuse(
+            state,
+            "no-session",
+            message,
+            format!(
+                "probe a function with {} first",
+                state.key(Command::ToggleProbe)
+            ),
+        );
+    }
+    state.notify(
+        Level::Info,
+        format!("Asked for {} more", format_duration(by)),
+        "",
+    );
+    vec![Effect::Extend { by }]
+}
+
+pub(super) fn detach_all(state: &mut State) -> Vec<Effect> {
+    state.attaching.clear();
+    state.notify(Level::Info, "Detaching everything", "");
+    vec![Effect::DetachAll]
+}
+
+fn attach(state: &mut State, functions: Vec<FunctionId>) -> Vec<Effect> {
+    if let Some(refused) = refuse_over_limit(state, functions.len()) {
+        return refused;
+    }
+    state.functions.hold_selection();
+    state.attaching.extend(&functions);
+    vec![Effect::Attach {
+        functions,
+        duration: state.options.lease,
+    }]
+}
+
+/// Whether a function is not probed yet and can be.
+fn is_candidate(state: &State, id: FunctionId) -> bool {
+    let plan = state
+        .functions
+        .table
+        .get(id)
+        .and_then(|function| function.plan);
+    plan.is_none_or(|plan| plan.probe != Probeability::None)
+        && !state.measurements.is_attached(id)
+        && !state.attaching.contains(&id)
+}
+
+fn refuse_over_limit(state: &mut State, more: usize) -> Option<Vec<Effect>> {
+    let probed = state.measurements.attached().len() + state.attaching.len();
+    let limit = state.options.limits.functions_per_session;
+    (probed + more > limit).then(|| {
+        let message = format!(
+            "{} functions would be over the limit of {} in a session (functions_per_session)",
+            format_count((probed + more) as f64),
+            format_count(limit as f64)
+        );
+        refuse(
+            state,
+            "too-many-functions",
+            message,
+            "narrow the filter".into(),
+        )
+    })
+}
+
+fn refuse_without_target(state: &mut State) -> Option<Vec<Effect>> {
+    if state.options.replay {
+        return Some(refuse_in_replay(state));
+    }
+    let (message, help) = match state.phase {
+        Phase::Open => return None,
+        Phase::NoTarget => ("No process is open", "choose one on the processes screen"),
+        Phase::Opening { .. } => ("The process is still being opened", "wait a moment"),
+        Phase::Exited => (
+            "The process has ended",
+            "choose another one on the processes screen",
+        ),
+    };
+    Some(refuse(state, "no-target", message.into(), help.into()))
+}
+
+fn refuse_in_replay(state: &mut State) -> Vec<Effect> {
+    let message = "This is a recording: nothing can be probed in it".to_owned();
+    let help = "to probe a process, run `coral-tui --local <pid>`".to_owned();
+    refuse(state, "replay", message, help)
+}
+
+fn refuse(state: &mut State, code: &str, message: String, help: String) -> Vec<Effect> {
+    let notice = Notice {
+        level: Level::Error,
+        code: Some(code.to_owned()),
+        message,
+        help,
+    };
+    state.notices.push(notice, state.now);
+    Vec::new()
+}

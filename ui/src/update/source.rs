@@ -1,0 +1,136 @@
+//! What the source reports.
+
+use std::sync::Arc;
+
+use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
+
+use crate::commands::Command;
+use crate::event::{Effect, Failure, Level, SourceEvent};
+use crate::functions::FunctionList;
+use crate::state::{Phase, Screen, State, call_key};
+use crate::text::{Cut, fit};
+
+pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
+    match event {
+        SourceEvent::Processes(processes) => {
+            state.processes.set(processes);
+        }
+        SourceEvent::Opening { pid } => state.phase = Phase::Opening { pid: Some(pid) },
+        SourceEvent::Functions {
+            target,
+            table,
+            complete,
+        } => {
+            if state.functions.target.as_ref() != Some(&target) {
+                state.attaching.clear();
+            }
+            state.phase = Phase::Open;
+            state.measurements.set_target(&target);
+            state
+                .functions
+                .set_table(target, table, complete, &state.measurements);
+            state.functions.work(&state.measurements);
+        }
+        SourceEvent::OpenFailed(failure) => return open_failed(state, failure),
+        SourceEvent::Attached { functions, probes } => attached(state, &functions, probes),
+        SourceEvent::AttachFailed { functions, failure } => {
+            for id in &functions {
+                state.attaching.remove(id);
+            }
+            state.notices.push(failure.into(), state.now);
+        }
+        SourceEvent::Detached { functions } => {
+            for id in &functions {
+                state.attaching.remove(id);
+            }
+            let names = name_or_count(state, &functions);
+            state.notify(Level::Info, format!("Detached from {names}"), "");
+        }
+        SourceEvent::Snapshot(snapshot) => take(state, snapshot),
+        SourceEvent::SessionEnded(snapshot) => session_ended(state, snapshot),
+        SourceEvent::Exported { path, command } => {
+            let help = format!("the same numbers: {command}");
+            state.notify(Level::Info, format!("Exported to {path}"), help);
+        }
+        SourceEvent::ExportFailed(failure) => state.notices.push(failure.into(), state.now),
+        SourceEvent::TargetExited => {
+            state.phase = Phase::Exited;
+            state.attaching.clear();
+            let processes = state.key(Command::ShowProcesses);
+            let help =
+                format!("what was measured stays here; choose another process with {processes}");
+            state.notify(Level::Warning, "The process has ended", help);
+        }
+        SourceEvent::Notice(notice) => state.notices.push(notice, state.now),
+    }
+    Vec::new()
+}
+
+fn open_failed(state: &mut State, failure: Failure) -> Vec<Effect> {
+    state.phase = Phase::NoTarget;
+    state.functions = FunctionList::default();
+    state.attaching.clear();
+    state.screen = Screen::Processes;
+    state.notices.push(failure.into(), state.now);
+    state.processes_asked_at = Some(state.now);
+    vec![Effect::ListProcesses]
+}
+
+fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {
+    for id in functions {
+        state.attaching.remove(id);
+    }
+    let names = name_or_count(state, functions);
+    let message = format!("Attached to {names}: {probes} probes");
+    state.notify(Level::Info, message, "");
+}
+
+fn take(state: &mut State, snapshot: Arc<Snapshot>) {
+    let known = state.measurements.measured_count();
+    state.measurements.apply(snapshot, state.now);
+    let measurements = &state.measurements;
+    state.attaching.retain(|&id| !measurements.is_attached(id));
+    if measurements.measured_count() != known {
+        state.functions.show_measured(measurements);
+    }
+    state.functions.follow_numbers(measurements, state.now);
+    let calls: Vec<_> = state.slow_calls().iter().map(call_key).collect();
+    state.calls.restore(&calls);
+    let sessions = state.session_ids();
+    state.sessions.restore(&sessions);
+}
+
+fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
+    let session = &snapshot.session;
+    let SessionState::Ended(reason) = session.state else {
+        // A source that calls a live session ended contradicts itself; the numbers still count.
+        return take(state, snapshot);
+    };
+    let (level, why) = match reason {
+        EndReason::Expired => (Level::Info, "its lease ran out"),
+        EndReason::Detached => (Level::Info, "it was detached"),
+        EndReason::TargetExited => (Level::Warning, "the process has ended"),
+        EndReason::TargetExeced => (Level::Warning, "the process runs another program now"),
+        EndReason::Budget => (Level::Warning, "its probes cost more than the budget"),
+        EndReason::Failed => (Level::Error, "the agent failed"),
+    };
+    let elapsed = format_duration(session.elapsed);
+    let message = format!("Session {} ended after {elapsed}: {why}", session.id);
+    state.attaching.clear();
+    take(state, snapshot);
+    let again = state.key(Command::ToggleProbe);
+    let help = format!("the numbers stay; probe again with {again}");
+    state.notify(level, message, help);
+}
+
+/// `main.f`, or `17 functions`.
+fn name_or_count(state: &State, functions: &[FunctionId]) -> String {
+    let only = match functions {
+        [only] => state.functions.table.get(*only),
+        _ => None,
+    };
+    only.map_or_else(
+        || format!("{} functions", functions.len()),
+        |function| fit(function.name, 60, Cut::Middle, &state.options.glyphs),
+    )
+}

@@ -1,0 +1,68 @@
+//! Whatever the size and whatever is open, drawing never panics and stays on the screen.
+
+use std::sync::Arc;
+
+use coral_ui::{Glyphs, Options, SourceEvent};
+use proptest::prelude::*;
+
+use crate::fixture;
+use crate::harness::Console;
+
+/// A console on a screen, with a filter, a notice, or an overlay open.
+fn console(screen: u8, above: u8, ascii: bool) -> Console {
+    let glyphs = if ascii {
+        Glyphs::ASCII
+    } else {
+        Glyphs::UNICODE
+    };
+    let options = Options {
+        glyphs,
+        ..Options::default()
+    };
+    let mut console = Console::open_with(options, fixture::table());
+    console.send(SourceEvent::Processes(fixture::processes()));
+    console.send(SourceEvent::SessionEnded(Arc::new(fixture::ended())));
+    let mut live = fixture::snapshot();
+    live.session.id.0 = "dbg-2".into();
+    console.snapshot(live);
+    console.press(&screen.to_string());
+    match above {
+        1 => console.press("?"),
+        2 => console.press("/ c a"),
+        3 => console.press("c x s s s"),
+        _ => console.press("Esc"),
+    };
+    console
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn every_screen_draws_at_any_size(
+        columns in 0u16..=250,
+        rows in 0u16..=80,
+        screen in 1u8..=6,
+        above in 0u8..=3,
+        ascii: bool,
+    ) {
+        let mut console = console(screen, above, ascii);
+        let buffer = console.buffer(columns, rows);
+        prop_assert_eq!((buffer.area.width, buffer.area.height), (columns, rows));
+        console.press("j G PgUp k g");
+        console.buffer(columns, rows);
+    }
+}
+
+#[test]
+fn small_sizes_all_draw() {
+    for screen in 1..=6 {
+        for above in 0..=3 {
+            let mut console = console(screen, above, false);
+            for columns in [0, 1, 39, 40, 41, 79, 80, 119, 120, 121] {
+                for rows in 0..=16 {
+                    console.buffer(columns, rows);
+                }
+            }
+        }
+    }
+}

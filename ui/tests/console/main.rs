@@ -1,0 +1,13 @@
+//! The console as a whole: events in, effects and screens out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod any_size;
+mod fixture;
+mod harness;
+mod hostile;
+mod keys;
+mod large;
+mod probes;
+mod rows;
+mod screens;

@@ -1,0 +1,232 @@
+//! What changes something in the target, and what is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{FunctionId, Limits};
+use coral_ui::{Effect, Options, SourceEvent, Start};
+
+use crate::fixture::{self, ADD, CHECKOUT, SERVE_FOREVER};
+use crate::harness::Console;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn attach(functions: &[FunctionId]) -> Vec<Effect> {
+    vec![Effect::Attach {
+        functions: functions.to_vec(),
+        duration: LEASE,
+    }]
+}
+
+fn detach(functions: &[FunctionId]) -> Vec<Effect> {
+    vec![Effect::Detach {
+        functions: functions.to_vec(),
+    }]
+}
+
+/// Selects a function by filtering for its name.
+fn select(console: &mut Console, name: &str) {
+    console.press("/");
+    console.type_text(&format!("'{name}"));
+    console.press("Enter");
+}
+
+#[test]
+fn space_attaches_and_detaches() {
+    let mut console = Console::open();
+    assert_eq!(console.press("Space"), attach(&[ADD]));
+    assert!(console.text(80, 24).contains("▌◌ main.(*Cart).Add"));
+    console.send(SourceEvent::Attached {
+        functions: vec![ADD],
+        probes: 3,
+    });
+    console.snapshot(fixture::snapshot());
+    let text = console.text(80, 24);
+    assert!(text.contains("▌● main.(*Cart).Add"), "{text}");
+    assert!(
+        text.contains("Attached to main.(*Cart).Add: 3 probes"),
+        "{text}"
+    );
+    assert_eq!(console.press("Space"), detach(&[ADD]));
+}
+
+#[test]
+fn space_while_attaching_takes_it_back() {
+    let mut console = Console::open();
+    console.press("Space");
+    assert_eq!(console.press("Space"), detach(&[ADD]));
+}
+
+#[test]
+fn entries_only_is_said_and_no_probe_is_refused_with_the_reason() {
+    let mut console = Console::open();
+    select(&mut console, "serveForever");
+    assert_eq!(console.press("Space"), attach(&[SERVE_FOREVER]));
+    let text = console.text(160, 48);
+    assert!(
+        text.contains("only calls are counted, durations are not"),
+        "{text}"
+    );
+    console.press("Esc Esc");
+    select(&mut console, "memmove");
+    assert_eq!(console.press("Space"), []);
+    let text = console.text(80, 24);
+    assert!(
+        text.contains("its first instructions must not be probed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn failures_stay_until_they_are_dismissed() {
+    let mut console = Console::open();
+    console.press("Space");
+    console.send(SourceEvent::AttachFailed {
+        functions: vec![ADD],
+        failure: coral_ui::Failure {
+            code: "probe-refused".into(),
+            message: "the kernel refuses it".into(),
+            help: "choose another".into(),
+        },
+    });
+    console.advance(Duration::from_secs(600));
+    let text = console.text(80, 24);
+    assert!(
+        text.contains("error[probe-refused]: the kernel refuses it"),
+        "{text}"
+    );
+    assert!(text.contains("help: choose another"), "{text}");
+    assert!(text.contains("READY"), "no longer attaching: {text}");
+    console.press("Esc");
+    assert!(!console.text(80, 24).contains("probe-refused"));
+    console.press("6");
+    assert!(console.text(80, 24).contains("the kernel refuses it"));
+}
+
+#[test]
+fn good_news_leave_by_themselves() {
+    let mut console = Console::live();
+    console.press("D");
+    assert!(console.text(80, 24).contains("Detaching everything"));
+    console.advance(Duration::from_secs(6));
+    assert!(!console.text(80, 24).contains("Detaching everything"));
+}
+
+#[test]
+fn the_kill_switch_works_at_any_time() {
+    assert_eq!(Console::live().press("D"), [Effect::DetachAll]);
+    assert_eq!(Console::open().press("Space D")[1..], [Effect::DetachAll]);
+    assert_eq!(
+        Console::new(Options::default()).press("D"),
+        [Effect::DetachAll]
+    );
+}
+
+#[test]
+fn attaching_to_all_needs_a_filter_and_asks_when_they_are_many() {
+    let names: Vec<String> = (0..60).map(|n| format!("main.handler{n:02}")).collect();
+    let table = fixture::table_of(names.iter().map(String::as_str));
+    let mut console = Console::open_with(Options::default(), table);
+    assert_eq!(console.press("A"), [], "no filter");
+    select(&mut console, "handler1");
+    let ten: Vec<FunctionId> = (10..20).map(FunctionId).collect();
+    assert_eq!(console.press("A"), attach(&ten));
+    console.press("D Esc Esc");
+    select(&mut console, "handler");
+    assert_eq!(console.press("A"), [], "asks first");
+    assert!(console.text(80, 24).contains("Attach to 60 functions"));
+    assert_eq!(console.press("n"), []);
+    let all: Vec<FunctionId> = (0..60).map(FunctionId).collect();
+    assert_eq!(console.press("A y"), attach(&all));
+}
+
+#[test]
+fn the_limit_is_named() {
+    let options = Options {
+        limits: Limits {
+            functions_per_session: 2,
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let mut console = Console::open_with(options, fixture::table());
+    select(&mut console, "main");
+    assert_eq!(console.press("A"), []);
+    let text = console.text(160, 48);
+    assert!(text.contains("over the limit of 2 in a session"), "{text}");
+}
+
+#[test]
+fn the_lease_is_extended_only_while_there_is_one() {
+    assert_eq!(Console::open().press("+"), []);
+    assert_eq!(Console::live().press("+"), [Effect::Extend { by: LEASE }]);
+}
+
+#[test]
+fn numbers_stay_when_the_session_ends() {
+    let mut console = Console::live();
+    console.send(SourceEvent::SessionEnded(Arc::new(fixture::ended())));
+    let text = console.text(80, 24);
+    assert!(text.contains("ENDED expired"), "{text}");
+    assert!(
+        text.contains("▌○ main.handleCheckout               242  184 µs"),
+        "{text}"
+    );
+    assert!(
+        text.contains("ended after 60.0 s: its lease ran out"),
+        "{text}"
+    );
+    assert_eq!(console.press("Space"), attach(&[CHECKOUT]), "again");
+}
+
+#[test]
+fn nothing_is_probed_in_a_recording() {
+    let mut console = Console::new(Options {
+        start: Start::Source,
+        replay: true,
+        ..Options::default()
+    });
+    console.send(SourceEvent::Functions {
+        target: fixture::target(),
+        table: fixture::table(),
+        complete: true,
+    });
+    console.settle();
+    assert_eq!(console.press("Space A"), []);
+    let text = console.text(80, 24);
+    assert!(text.contains("REPLAY"), "{text}");
+    assert!(
+        text.contains("error[replay]: This is a recording"),
+        "{text}"
+    );
+}
+
+#[test]
+fn exports_hold_what_the_screen_shows() {
+    let mut console = Console::live();
+    let effects = console.press("3 e");
+    let [Effect::ExportView(export)] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(export.columns, ["function", "low_ns", "high_ns", "count"]);
+    let counted: u64 = export
+        .rows
+        .iter()
+        .map(|row| row[3].parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(counted, fixture::snapshot().functions[0].latency.count());
+    for screen in ["1", "2", "4", "5", "6"] {
+        let effects = console.press(&format!("{screen} e"));
+        let Some(Effect::ExportView(export)) = effects.last() else {
+            panic!("{effects:?}");
+        };
+        for row in &export.rows {
+            assert_eq!(row.len(), export.columns.len(), "{}", export.view);
+        }
+    }
+    let effects = console.press("2 E");
+    assert_eq!(
+        effects,
+        [Effect::ExportSession(Arc::new(fixture::snapshot()))]
+    );
+}
