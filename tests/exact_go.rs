@@ -30,7 +30,7 @@ fn check(flags: &[&str]) {
     let mut wrong = Vec::new();
     for go in need!(compile::gos()) {
         let binary = need!(compile::go(&go, flags));
-        let found = exact::run_all(&binary, &[]);
+        let found = exact::run_all(&binary);
         wrong.extend(
             found
                 .into_iter()

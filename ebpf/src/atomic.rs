@@ -32,11 +32,14 @@ pub(crate) fn raise(value: *mut u64, mut candidate: u64) {
 }
 
 /// Takes one from a balance, unless it is used up.
+///
+/// Not relaxed: for a relaxed addition the compiler emits the instruction that returns nothing,
+/// even where its result is asked for.
 #[inline(always)]
 pub(crate) fn take(balance: *const i64) -> bool {
     // SAFETY: as in `add`; the first read spares the shared line when there is nothing to take.
     unsafe {
         core::ptr::read_volatile(balance) > 0
-            && atomic_xadd::<i64, i64, { AtomicOrdering::Relaxed }>(balance.cast_mut(), -1) > 0
+            && atomic_xadd::<i64, i64, { AtomicOrdering::SeqCst }>(balance.cast_mut(), -1) > 0
     }
 }

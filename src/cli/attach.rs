@@ -44,7 +44,11 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
 async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> {
     // From here on a signal ends the session instead of the program.
     let mut signals = Signals::new().map_err(|error| out_of_resources(&error))?;
-    let watched = Arc::new(local::open(arguments.pid, &arguments.library)?);
+    let opened = local::open(arguments.pid, &arguments.library)?;
+    let watched = Arc::new(Watched {
+        symbols: opened.symbols.completed(),
+        ..opened
+    });
     let functions = select(watched.table(), &arguments.functions)?;
     let agent = Agent::new(coral_model::Limits::default());
     let request = AttachRequest {

@@ -82,13 +82,39 @@ impl Pattern {
         match &self.kind {
             Kind::Regex(regex) => regex.is_match(name),
             Kind::Name => {
-                name == self.text
-                    || name
-                        .strip_suffix(self.text.as_str())
-                        .is_some_and(|head| head.ends_with(['.', ':', '/']))
+                ends_with_parts(name, &self.text, &['.', ':', '/'])
+                    || without_parameters(name).is_some_and(|name| {
+                        // A C++ template's name begins with the type that it returns.
+                        ends_with_parts(name, &self.text, &[':', ' '])
+                    })
             }
         }
     }
+}
+
+/// Whether a name is that text, or ends with it behind a separator.
+fn ends_with_parts(name: &str, text: &str, separators: &[char]) -> bool {
+    name.strip_suffix(text)
+        .is_some_and(|head| head.is_empty() || head.ends_with(separators))
+}
+
+/// A C++ function's name without its parameters: `shop::add` of `shop::add(int) const`.
+fn without_parameters(name: &str) -> Option<&str> {
+    let name = name.split(" [clone").next()?;
+    let name = name.trim_end_matches('&').trim_end();
+    let name = name.strip_suffix(" const").unwrap_or(name);
+    let mut depth = 0_u32;
+    for (at, byte) in name.bytes().enumerate().rev() {
+        match byte {
+            b')' => depth += 1,
+            b'(' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return (byte == b'(').then(|| &name[..at]);
+        }
+    }
+    None
 }
 
 /// `(*Cart).Add` is a Go method's name; its star is no glob.
@@ -114,7 +140,11 @@ mod tests {
         let cases: &[(&str, &[&str], &[&str])] = &[
             (
                 "handleCheckout",
-                &["main.handleCheckout", "handleCheckout", "shop::handleCheckout"],
+                &[
+                    "main.handleCheckout",
+                    "handleCheckout",
+                    "shop::handleCheckout",
+                ],
                 &["main.handleCheckout.func1", "main.rehandleCheckout"],
             ),
             (
@@ -123,6 +153,25 @@ mod tests {
                 &["main.(*MyCart).Add", "main.(*Cart).AddAll"],
             ),
             ("Cart).Add", &[], &["main.(*Cart).Add"]),
+            (
+                "add",
+                &[
+                    "add(int)",
+                    "shop::add(int) const",
+                    "shop::add(void (*)(int), long) [clone .constprop.0]",
+                ],
+                &[
+                    "shop::readd(int)",
+                    "shop::add(int)::helper()",
+                    "shop::f(shop::add)",
+                ],
+            ),
+            ("shop::add(int)", &["shop::add(int)"], &["shop::add(long)"]),
+            (
+                "shop::largest<int>",
+                &["int shop::largest<int>(int, int)"],
+                &["int workshop::largest<int>(int, int)"],
+            ),
             (
                 "main.*",
                 &["main.f", "main.(*T).f"],

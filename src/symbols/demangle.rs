@@ -15,7 +15,7 @@ const RECURSION_MAX: u32 = 128;
 
 /// Demangles a symbol's name; `image_language` is what unmangled names are taken for.
 ///
-/// Rust names lose their hash, C++ names their parameters and their return type.
+/// Rust names lose their hash; C++ names keep their parameters, which tell overloads apart.
 pub(super) fn demangle(name: &str, image_language: Language) -> (Cow<'_, str>, Language) {
     if name.len() <= MANGLED_BYTES_MAX {
         if let Some(demangled) = demangle_rust(name) {
@@ -68,13 +68,10 @@ fn is_legacy_rust(name: &str) -> bool {
 
 fn demangle_cpp(name: &str) -> Option<String> {
     let parsing = ParseOptions::default().recursion_limit(RECURSION_MAX);
-    // What optimisers and linkers append to the name is left out.
+    // A version that the linker appended is left out.
     let (symbol, _appended) =
         BorrowedSymbol::with_tail_and_options(name.as_bytes(), &parsing).ok()?;
-    let options = DemangleOptions::new()
-        .no_params()
-        .no_return_type()
-        .recursion_limit(RECURSION_MAX);
+    let options = DemangleOptions::new().recursion_limit(RECURSION_MAX);
     let mut bounded = Bounded(String::new());
     symbol.structured_demangle(&mut bounded, &options).ok()?;
     Some(bounded.0)
@@ -170,10 +167,18 @@ mod tests {
                 "shop::checkout",
                 Language::Rust,
             ),
-            ("_ZN4shop8checkoutEi", "shop::checkout", Language::Cpp),
-            ("_ZN4shop3addIiEET_S1_", "shop::add<int>", Language::Cpp),
-            ("_ZN4shop4CartC2Ev", "shop::Cart::Cart", Language::Cpp),
-            ("_Z3addi.constprop.0", "add", Language::Cpp),
+            ("_ZN4shop8checkoutEi", "shop::checkout(int)", Language::Cpp),
+            (
+                "_ZN4shop3addIiEET_S1_",
+                "int shop::add<int>(int)",
+                Language::Cpp,
+            ),
+            ("_ZN4shop4CartC2Ev", "shop::Cart::Cart()", Language::Cpp),
+            (
+                "_Z3addi.constprop.0",
+                "add(int) [clone .constprop.0]",
+                Language::Cpp,
+            ),
             ("_Znonsense", "_Znonsense", Language::Cpp),
             ("checkout", "checkout", Language::C),
         ];
@@ -231,6 +236,7 @@ mod tests {
             (Language::Cpp, "shop::operator<", "shop"),
             (Language::Cpp, "shop::Cart::operator()", "shop::Cart"),
             (Language::Cpp, "void shop::add<int>(shop::Cart)", "shop"),
+            (Language::Cpp, "shop::Cart::total(int) const", "shop::Cart"),
             (Language::Cpp, "main", ""),
             (Language::C, "a::b", ""),
         ];

@@ -84,8 +84,10 @@ impl Process {
     /// What identifies the process; the service is named after its executable.
     pub fn target(&self) -> Target {
         let exe = self.executable.path();
+        let name = exe.rsplit('/').next().unwrap_or(exe);
         Target {
-            service: exe.rsplit('/').next().unwrap_or(exe).to_owned(),
+            // A program that was run from memory is shown by the kernel with this before its name.
+            service: name.strip_prefix("memfd:").unwrap_or(name).to_owned(),
             pid: self.pid,
             exe: exe.to_owned(),
             build_id: self.executable.build_id().map(str::to_owned),

@@ -31,7 +31,12 @@ pub(crate) fn cpp(flags: &[&str]) -> Result<PathBuf, String> {
 /// The Rust target.
 pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
     let sources = [targets().join("rust/target.rs")];
-    let always = ["-g", "--edition=2024", "--crate-name=target"];
+    let always = [
+        "-g",
+        "--edition=2024",
+        "--crate-name=target",
+        "-Csymbol-mangling-version=v0",
+    ];
     build("rustc", &[&always, flags].concat(), &sources)
 }
 

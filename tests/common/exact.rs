@@ -21,13 +21,11 @@ const HIT_CAUSES: [&str; 8] = [
 ];
 
 /// Runs every scenario of a target without and with probes; all differences, which should be none.
-///
-/// Functions in `entry_only` may be without exit probes: the planner cannot know all their exits.
-pub(crate) fn run_all(binary: &Path, entry_only: &[&str]) -> Vec<String> {
+pub(crate) fn run_all(binary: &Path) -> Vec<String> {
     let scenarios = Target::spawn(binary).scenarios();
     assert!(!scenarios.is_empty());
     let wrong = scenarios.iter().flat_map(|scenario| {
-        let wrong = run(binary, scenario, entry_only);
+        let wrong = run(binary, scenario);
         wrong
             .into_iter()
             .map(move |wrong| format!("{scenario}: {wrong}"))
@@ -35,7 +33,7 @@ pub(crate) fn run_all(binary: &Path, entry_only: &[&str]) -> Vec<String> {
     wrong.collect()
 }
 
-fn run(binary: &Path, scenario: &str, entry_only: &[&str]) -> Vec<String> {
+fn run(binary: &Path, scenario: &str) -> Vec<String> {
     let mut target = Target::spawn(binary);
     let unprobed = target.run(scenario);
     let functions: Vec<&String> = unprobed.functions.keys().collect();
@@ -46,7 +44,7 @@ fn run(binary: &Path, scenario: &str, entry_only: &[&str]) -> Vec<String> {
     let changed = code::changed(target.pid()).len() as u64;
     let truth = target.run(scenario);
     let report = coral.finish();
-    let mut wrong = differences(&truth, &report, entry_only);
+    let mut wrong = differences(&truth, &report);
     let mut expect = |what: &str, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
         let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
         if found != expected {
@@ -89,7 +87,7 @@ fn run(binary: &Path, scenario: &str, entry_only: &[&str]) -> Vec<String> {
 }
 
 /// All differences between what a scenario knows and what a session says.
-pub(crate) fn differences(truth: &Truth, report: &Report, entry_only: &[&str]) -> Vec<String> {
+pub(crate) fn differences(truth: &Truth, report: &Report) -> Vec<String> {
     let document = report.document();
     let mut wrong = Wrong(Vec::new());
     let found = document["functions"].as_array().map_or(0, Vec::len);
@@ -103,9 +101,6 @@ pub(crate) fn differences(truth: &Truth, report: &Report, entry_only: &[&str]) -
         match functions.find(|function| function["name"] == name.as_str()) {
             Some(function) if function["exit_probe"] == "return_sites" => {
                 wrong.check_function(name, function, calls);
-            }
-            Some(function) if entry_only.contains(&name.as_str()) => {
-                wrong.check_entries(name, function, calls);
             }
             Some(function) => wrong.0.push(format!("{name} is without exits: {function}")),
             None => wrong.0.push(format!("{name} is not in the document")),
@@ -178,24 +173,6 @@ impl Wrong {
         self.unless(
             &of("total_ns between its bounds"),
             (shortest..=longest).contains(&total),
-        );
-    }
-
-    /// Without exit probes calls are counted, and durations are not invented.
-    fn check_entries(&mut self, name: &str, function: &Value, truth: &Calls) {
-        self.unless_equal(
-            &format!("calls of {name}"),
-            number(&function["calls"]),
-            truth.calls,
-        );
-        self.unless_equal(
-            &format!("returns of {name}"),
-            number(&function["returns"]),
-            0,
-        );
-        self.unless(
-            &format!("a reason for {name}"),
-            function["reason"].is_string(),
         );
     }
 

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use crate::svg::{CELL_HEIGHT, CELL_WIDTH};
 
 /// Rectangles in pixels of a cell, and how opaque they are.
-pub struct Shape {
+pub(crate) struct Shape {
     rectangles: Vec<[u32; 4]>,
     opacity: f32,
 }
 
 /// The shape of a character that is drawn instead of written.
-pub fn of(symbol: &str) -> Option<Shape> {
+pub(crate) fn of(symbol: &str) -> Option<Shape> {
     let mut characters = symbol.chars();
     let character = characters.next()?;
     if characters.next().is_some() {
@@ -27,7 +27,7 @@ pub fn of(symbol: &str) -> Option<Shape> {
 }
 
 /// Writes the shape of a cell whose corner is at `x` and `y`.
-pub fn draw(svg: &mut String, shape: &Shape, x: u32, y: u32, color: &str) {
+pub(crate) fn draw(svg: &mut String, shape: &Shape, x: u32, y: u32, color: &str) {
     if shape.rectangles.is_empty() {
         return;
     }

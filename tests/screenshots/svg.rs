@@ -10,24 +10,24 @@ use unicode_width::UnicodeWidthStr;
 use crate::geometry;
 
 /// A cell's width in pixels.
-pub const CELL_WIDTH: u32 = 10;
+pub(crate) const CELL_WIDTH: u32 = 10;
 /// A cell's height in pixels.
-pub const CELL_HEIGHT: u32 = 20;
+pub(crate) const CELL_HEIGHT: u32 = 20;
 const FONT_SIZE: u32 = 16;
 /// From a cell's top to the line that its text stands on.
 const BASELINE: u32 = 15;
 const PADDING: u32 = 10;
 
 /// What a terminal's own colours are drawn as.
-pub struct Paper {
+pub(crate) struct Paper {
     /// Behind everything.
-    pub background: &'static str,
+    pub(crate) background: &'static str,
     /// Text without a colour of its own.
-    pub foreground: &'static str,
+    pub(crate) foreground: &'static str,
 }
 
 /// Draws a buffer.
-pub fn render(buffer: &Buffer, paper: &Paper) -> String {
+pub(crate) fn render(buffer: &Buffer, paper: &Paper) -> String {
     let (columns, rows) = (u32::from(buffer.area.width), u32::from(buffer.area.height));
     let width = columns * CELL_WIDTH + 2 * PADDING;
     let height = rows * CELL_HEIGHT + 2 * PADDING;

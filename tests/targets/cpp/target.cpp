@@ -40,7 +40,7 @@ static uint64_t mix(uint64_t sum, uint64_t value) {
 namespace target {
 
 // plain: a function that calls another.
-Count plain_step_count{"target::plain_step(unsigned long)"};
+Count plain_step_count{"target::plain_step"};
 PROBED uint64_t plain_step(uint64_t x) {
     Call call(plain_step_count);
     uint64_t sum = x;
@@ -48,7 +48,7 @@ PROBED uint64_t plain_step(uint64_t x) {
     return call.returns(sum);
 }
 
-Count plain_outer_count{"target::plain_outer(unsigned long)"};
+Count plain_outer_count{"target::plain_outer"};
 PROBED uint64_t plain_outer(uint64_t x) {
     Call call(plain_outer_count);
     return call.returns(mix(plain_step(x), plain_step(x + 1)));
@@ -61,7 +61,7 @@ uint64_t run_plain(long n) {
 }
 
 // recurse: to the depths at which tools are known to lose count.
-Count descend_count{"target::descend(long)"};
+Count descend_count{"target::descend"};
 PROBED uint64_t descend(long depth) {
     Call call(descend_count);
     return call.returns(depth > 1 ? mix(descend(depth - 1), depth) : 1);
@@ -76,7 +76,7 @@ uint64_t run_recurse(long n) {
 }
 
 // exceptions: thrown over one to five levels, and returns over the same levels.
-Count throw_down_count{"target::throw_down(long, bool)"};
+Count throw_down_count{"target::throw_down"};
 PROBED uint64_t throw_down(long level, bool fail) {
     Call call(throw_down_count);
     if (level == 1 && fail) throw std::runtime_error("as the test wants it");
@@ -84,7 +84,7 @@ PROBED uint64_t throw_down(long level, bool fail) {
 }
 
 // Catches on the way, and throws on.
-Count rethrow_count{"target::rethrow(long, bool)"};
+Count rethrow_count{"target::rethrow"};
 PROBED uint64_t rethrow(long level, bool fail) {
     Call call(rethrow_count);
     try {
@@ -95,7 +95,7 @@ PROBED uint64_t rethrow(long level, bool fail) {
     }
 }
 
-Count throw_outer_count{"target::throw_outer(long, bool)"};
+Count throw_outer_count{"target::throw_outer"};
 PROBED uint64_t throw_outer(long level, bool fail) {
     Call call(throw_outer_count);
     try {
@@ -120,13 +120,13 @@ struct Guard {
 };
 std::atomic<uint64_t> guarded{0};
 
-Count guard_count{"target::Guard::~Guard()"};
+Count guard_count{"target::Guard::~Guard"};
 Guard::~Guard() {
     Call call(guard_count);
     guarded += call.returns(plain_step(x));
 }
 
-Count guard_down_count{"target::guard_down(long, bool)"};
+Count guard_down_count{"target::guard_down"};
 PROBED uint64_t guard_down(long level, bool fail) {
     Call call(guard_down_count);
     Guard guard(level);
@@ -135,7 +135,7 @@ PROBED uint64_t guard_down(long level, bool fail) {
     return call.returns(sum);
 }
 
-Count guard_outer_count{"target::guard_outer(long, bool)"};
+Count guard_outer_count{"target::guard_outer"};
 PROBED uint64_t guard_outer(long level, bool fail) {
     Call call(guard_outer_count);
     try {
@@ -158,7 +158,7 @@ struct Shape {
     virtual uint64_t area(uint64_t x) const = 0;
 };
 
-Count square_count{"target::Square::area(unsigned long) const"};
+Count square_count{"target::Square::area"};
 struct Square : Shape {
     PROBED uint64_t area(uint64_t x) const override {
         Call call(square_count);
@@ -166,7 +166,7 @@ struct Square : Shape {
     }
 };
 
-Count scaled_count{"target::Scaled::area(unsigned long) const"};
+Count scaled_count{"target::Scaled::area"};
 struct Scaled : Shape {
     explicit Scaled(const Shape &inner) : inner(inner) {}
     PROBED uint64_t area(uint64_t x) const override {
@@ -186,8 +186,8 @@ uint64_t run_virtual(long n) {
 }
 
 // templates: two instances, each a function of its own, and a callable.
-Count folded_int_count{"unsigned long target::folded<int>(int)"};
-Count folded_double_count{"unsigned long target::folded<double>(double)"};
+Count folded_int_count{"target::folded<int>"};
+Count folded_double_count{"target::folded<double>"};
 template <typename T> Count &folded_count();
 template <> Count &folded_count<int>() { return folded_int_count; }
 template <> Count &folded_count<double>() { return folded_double_count; }

@@ -130,7 +130,7 @@ fn run_panic(n: u64) -> u64 {
 }
 
 // generic: an instance.
-static DOUBLED: Count = Count::new("target::doubled");
+static DOUBLED: Count = Count::new("target::doubled::<u64>");
 #[inline(never)]
 fn doubled<T: Add<Output = T> + Copy + Into<u64>>(x: T) -> u64 {
     DOUBLED.enter();
