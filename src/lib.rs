@@ -6,6 +6,7 @@ pub mod console;
 pub mod demo;
 pub mod doctor;
 pub mod export;
+pub mod failure;
 pub mod probe;
 pub mod recording;
 pub mod source;

@@ -39,13 +39,18 @@ impl Planned {
             .ok_or(UNKNOWN)?
             .map_err(|reason| format!("it {}", reason.text()))?;
         let range = function.address..function.address + function.size;
-        let differences = mapped.differences(range).map_err(|error| error.to_string())?;
+        let differences = mapped
+            .differences(range)
+            .map_err(|error| error.to_string())?;
         let site = |address| OwnSite {
             pid: watched.target.pid,
             file: image.identity(),
             address,
         };
-        match differences.iter().find(|difference| !own_sites.holds(&site(difference.address))) {
+        match differences
+            .iter()
+            .find(|difference| !own_sites.holds(&site(difference.address)))
+        {
             None => {}
             Some(difference) if difference.is_breakpoint => {
                 return Err(format!(

@@ -83,11 +83,10 @@ impl Probes {
             }
         }
         if attached.functions.is_empty() {
-            let reason = attached
-                .refused
-                .into_iter()
-                .next()
-                .map_or_else(|| "they are no functions of this target".into(), |refused| refused.reason);
+            let reason = attached.refused.into_iter().next().map_or_else(
+                || "they are no functions of this target".into(),
+                |refused| refused.reason,
+            );
             return Err(AgentError::NothingToProbe { reason });
         }
         Ok(attached)
@@ -155,7 +154,10 @@ impl Probes {
             }
             match Planned::new(&watched, id, &mapped, &self.own_sites) {
                 Ok(function) => planned.push(function),
-                Err(reason) => attached.refused.push(Refused { function: id, reason }),
+                Err(reason) => attached.refused.push(Refused {
+                    function: id,
+                    reason,
+                }),
             }
         }
         if planned.is_empty() {
@@ -183,9 +185,9 @@ impl Probes {
         let mut sites = Vec::new();
         let mut own_sites = Vec::new();
         for function in planned {
-            let slot = tally.slot(function.id).unwrap_or_else(|| {
-                tally.track(function.tracked(&self.watched, self.fast_returns))
-            });
+            let slot = tally
+                .slot(function.id)
+                .unwrap_or_else(|| tally.track(function.tracked(&self.watched, self.fast_returns)));
             sites.extend(function.sites(slot, self.fast_returns));
             own_sites.extend(function.own_sites(self.watched.target.pid));
         }
@@ -202,7 +204,9 @@ impl Probes {
                 site.file_offset, site.reason
             );
             let function = tally.id(site.slot);
-            attached.refused.extend(function.map(|function| Refused { function, reason }));
+            attached
+                .refused
+                .extend(function.map(|function| Refused { function, reason }));
         }
         attached.probes += attachment.probes;
         self.own_sites.add(&own_sites);

@@ -203,8 +203,7 @@ impl Session {
             // The worker never answers: it drops the sender when it is done.
             let _ = answer.recv();
         }
-        let snapshot = self.snapshots.borrow().clone();
-        snapshot
+        Arc::clone(&self.snapshots.borrow())
     }
 
     fn send(&self, command: Command) -> Result<(), AgentError> {

@@ -70,6 +70,9 @@ mod tests {
                 .collect()
         };
         assert_eq!(durations(0), (990..1_000).rev().collect::<Vec<_>>());
-        assert_eq!(durations(3), [996, 996, 996, 996, 992, 992, 992, 992, 988, 988]);
+        assert_eq!(
+            durations(3),
+            [996, 996, 996, 996, 992, 992, 992, 992, 988, 988]
+        );
     }
 }

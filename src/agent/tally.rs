@@ -90,7 +90,10 @@ impl Tally {
 
     /// The slot of a function that is followed.
     pub(super) fn slot(&self, id: FunctionId) -> Option<u32> {
-        let slot = self.functions.iter().position(|tracked| tracked.stats.id == id)?;
+        let slot = self
+            .functions
+            .iter()
+            .position(|tracked| tracked.stats.id == id)?;
         Some(slot as u32)
     }
 
@@ -143,7 +146,10 @@ impl Tally {
     }
 
     pub(super) fn functions(&self) -> Vec<Arc<FunctionStats>> {
-        self.functions.iter().map(|tracked| Arc::clone(&tracked.stats)).collect()
+        self.functions
+            .iter()
+            .map(|tracked| Arc::clone(&tracked.stats))
+            .collect()
     }
 
     pub(super) fn slowest_calls(&self) -> Vec<CallRecord> {
@@ -178,12 +184,10 @@ impl Tally {
         accounting.filtered_out = hits.filtered_out;
         accounting.throttled = hits.throttled;
         accounting.ring_full = hits.ring_full;
-        let record_causes = hits.records
-            + hits.sampled_out
-            + hits.filtered_out
-            + hits.throttled
-            + hits.ring_full;
-        accounting.aggregated = (accounting.aggregated + hits.refired).saturating_sub(record_causes);
+        let record_causes =
+            hits.records + hits.sampled_out + hits.filtered_out + hits.throttled + hits.ring_full;
+        accounting.aggregated =
+            (accounting.aggregated + hits.refired).saturating_sub(record_causes);
         let overhead = self.overhead(elapsed, hits.hits, calibration.map(|_| cost_ns));
         (accounting, overhead)
     }
@@ -220,13 +224,7 @@ impl Tally {
 }
 
 impl Tracked {
-    fn update(
-        &mut self,
-        engine: &Engine,
-        slot: u32,
-        numbers: &FunctionNumbers,
-        elapsed: Duration,
-    ) {
+    fn update(&mut self, engine: &Engine, slot: u32, numbers: &FunctionNumbers, elapsed: Duration) {
         self.rate.add(elapsed, numbers.calls as f64);
         let calls_per_s = self.rate.per_s();
         let point_is_due = elapsed >= self.last_point + RATE_WINDOW;
@@ -253,7 +251,10 @@ impl Tracked {
         if point_is_due {
             self.last_point = elapsed;
             stats.recent_calls_per_s.push(calls_per_s);
-            let surplus = stats.recent_calls_per_s.len().saturating_sub(SPARKLINE_POINTS);
+            let surplus = stats
+                .recent_calls_per_s
+                .len()
+                .saturating_sub(SPARKLINE_POINTS);
             stats.recent_calls_per_s.drain(..surplus);
         }
     }
@@ -284,12 +285,20 @@ impl Rate {
             return 0.0;
         };
         let seconds = last_at.saturating_sub(*first_at).as_secs_f64();
-        if seconds > 0.0 { (last - first) / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            (last - first) / seconds
+        } else {
+            0.0
+        }
     }
 
     fn mean_per_s(&self, elapsed: Duration) -> f64 {
         let last = self.readings.back().map_or(0.0, |(_, value)| *value);
-        if elapsed.is_zero() { 0.0 } else { last / elapsed.as_secs_f64() }
+        if elapsed.is_zero() {
+            0.0
+        } else {
+            last / elapsed.as_secs_f64()
+        }
     }
 }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use coral_model::{
-    EndReason, FunctionId, Limits, SessionId, SessionInfo, SessionState, Snapshot,
-};
+use coral_model::{EndReason, FunctionId, Limits, SessionId, SessionInfo, SessionState, Snapshot};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -210,7 +208,8 @@ impl Worker {
 
     fn extend(&mut self, by: Duration) {
         self.lease = (self.lease + by).min(self.limits.duration);
-        self.probes.engine
+        self.probes
+            .engine
             .set_deadline_ns(monotonic_ns() + self.remaining().as_nanos() as u64);
     }
 
@@ -218,18 +217,25 @@ impl Worker {
         let tokens_in = |time: Duration| {
             (f64::from(self.limits.records_per_s) * time.as_secs_f64()).ceil() as u32
         };
-        self.probes.engine
+        self.probes
+            .engine
             .refill_records(tokens_in(interval), tokens_in(RECORD_BURST));
     }
 
     fn drain(&mut self) {
         let tally = &mut self.tally;
-        self.probes.engine.drain_records(|record| tally.record(&record));
+        self.probes
+            .engine
+            .drain_records(|record| tally.record(&record));
     }
 
     fn sweep_threads(&mut self) {
         let process = &self.watched.process;
-        for (slot, frames) in self.probes.engine.sweep_threads(|tid| process.has_thread(tid)) {
+        for (slot, frames) in self
+            .probes
+            .engine
+            .sweep_threads(|tid| process.has_thread(tid))
+        {
             self.tally.add_thread_ends(slot, frames);
         }
     }
@@ -239,7 +245,9 @@ impl Worker {
     }
 
     fn snapshot_at(&mut self, elapsed: Duration) -> Snapshot {
-        let (accounting, overhead) = self.tally.read(&self.probes.engine, elapsed, Calibration::get());
+        let (accounting, overhead) =
+            self.tally
+                .read(&self.probes.engine, elapsed, Calibration::get());
         self.info.elapsed = elapsed;
         self.info.remaining = self.remaining();
         Snapshot {

@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::{AttachArguments, Format};
-use super::failure::Failure;
 use super::output;
 use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
 use crate::export::{csv, file, session_document, text};
+use crate::failure::Failure;
 use crate::probe::Calibration;
 use crate::recording::Recorder;
 use crate::source::{local, select};
@@ -117,9 +117,7 @@ fn write(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<(), Failure
     let bytes = match arguments.format {
         Format::Json => output::json(&session_document(snapshot))?,
         Format::Csv => output::written(|out| csv::write_session(out, snapshot))?,
-        Format::Text => {
-            output::written(|out| text::write_session(out, snapshot, output::width()))?
-        }
+        Format::Text => output::written(|out| text::write_session(out, snapshot, output::width()))?,
     };
     let Some(directory) = &arguments.output else {
         return output::print(&bytes);

@@ -6,9 +6,9 @@ use coral_model::{Diagnostic, Escaped};
 use serde::Serialize;
 
 use super::arguments::{DoctorArguments, Format};
-use super::failure::Failure;
 use super::output;
 use crate::doctor::{Report, ReportDocument};
+use crate::failure::Failure;
 use crate::source::local;
 
 /// What there is to say of a process.
@@ -58,7 +58,11 @@ pub(super) fn report(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     if let Err(missing) = report.verdict() {
         return Ok(ExitCode::from(missing.exit_status() as u8));
     }
-    Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if refused {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn check(pid: u32) -> ProcessCheck {

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use coral_model::Function;
 
 use super::arguments::{Format, FunctionsArguments};
-use super::failure::Failure;
 use super::output;
 use crate::export::{csv, functions_document, text};
+use crate::failure::Failure;
 use crate::source::{SelectError, local, matches};
 
 pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> {
@@ -29,9 +29,9 @@ pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> 
     let bytes = match arguments.format {
         Format::Json => output::json(&functions_document(target, &functions))?,
         Format::Csv => output::written(|out| csv::write_functions(out, &functions))?,
-        Format::Text => output::written(|out| {
-            text::write_functions(out, target, &functions, output::width())
-        })?,
+        Format::Text => {
+            output::written(|out| text::write_functions(out, target, &functions, output::width()))?
+        }
     };
     output::print(&bytes)?;
     Ok(ExitCode::SUCCESS)

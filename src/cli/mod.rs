@@ -3,16 +3,14 @@
 mod arguments;
 mod attach;
 mod doctor;
-mod failure;
 mod functions;
 mod output;
-
-pub use failure::{Failure, of_command_line};
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::failure::of_command_line;
 use arguments::{Arguments, Command, DebugCommand};
 
 /// Runs the program with the process's own arguments.

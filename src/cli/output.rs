@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use coral_model::ExitStatus;
 
 use super::arguments::Format;
-use super::failure::Failure;
 use crate::export::text::DEFAULT_WIDTH;
+use crate::failure::Failure;
 
 impl Format {
     /// The usual ending of a file in this format.

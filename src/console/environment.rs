@@ -2,7 +2,7 @@
 
 use coral_ui::{Colors, Glyphs, Options};
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// Options that fit this terminal.
 pub(super) fn options() -> Result<Options, Failure> {
@@ -62,9 +62,18 @@ mod tests {
         for (variables, expected) in [
             (&[][..], Colors::Ansi16),
             (&[("TERM", "xterm-256color")], Colors::Ansi256),
-            (&[("TERM", "xterm"), ("COLORTERM", "truecolor")], Colors::True),
-            (&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")], Colors::None),
-            (&[("TERM", "xterm-256color"), ("NO_COLOR", "")], Colors::Ansi256),
+            (
+                &[("TERM", "xterm"), ("COLORTERM", "truecolor")],
+                Colors::True,
+            ),
+            (
+                &[("COLORTERM", "truecolor"), ("NO_COLOR", "1")],
+                Colors::None,
+            ),
+            (
+                &[("TERM", "xterm-256color"), ("NO_COLOR", "")],
+                Colors::Ansi256,
+            ),
             (&[("TERM", "dumb")], Colors::None),
         ] {
             assert_eq!(colors(environment(variables)), expected, "{variables:?}");

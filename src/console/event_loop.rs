@@ -43,7 +43,11 @@ pub(super) async fn run(
     fault::inject();
     while flow == Flow::Go {
         is_dirty |= state.take_redraw();
-        let interval = if is_dirty || state.has_work() { FRAME_INTERVAL } else { IDLE_INTERVAL };
+        let interval = if is_dirty || state.has_work() {
+            FRAME_INTERVAL
+        } else {
+            IDLE_INTERVAL
+        };
         let mut effects;
         // In this order: what the user does goes before what the source says.
         tokio::select! {
@@ -57,7 +61,7 @@ pub(super) async fn run(
                 effects = update(&mut state, Event::Tick { now: started.elapsed() });
                 is_dirty |= state.take_redraw();
                 if is_dirty {
-                    terminal.draw(|frame| draw(frame, &mut state))?;
+                    terminal.draw(|frame| draw(frame, &state))?;
                     is_dirty = false;
                 }
                 last_frame = Instant::now();

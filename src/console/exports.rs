@@ -12,7 +12,7 @@ use crate::export::{csv, file, session_document};
 pub(super) fn view(view: &ViewExport) -> SourceEvent {
     let mut bytes = Vec::new();
     let written = csv::write_table(&mut bytes, &view.columns, &view.rows)
-        .map_err(|error| Failed::Rendering(error))
+        .map_err(Failed::Rendering)
         .and_then(|()| write(&format!("coral-{}", view.view), "csv", &bytes));
     report(written, view.command.clone().unwrap_or_default())
 }

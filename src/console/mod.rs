@@ -19,8 +19,8 @@ use clap::Parser;
 use coral_model::ExitStatus;
 use coral_ui::{Options, Start};
 
-use crate::cli::{Failure, of_command_line};
 use crate::demo::Demo;
+use crate::failure::{Failure, of_command_line};
 use crate::probe;
 use crate::recording::Recording;
 use arguments::Arguments;
@@ -71,7 +71,8 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn play(options: Options, feed: Feed) -> Result<(), Failure> {
-    let terminal = terminal::enter().map_err(|error| of_io("the terminal cannot be used", &error))?;
+    let terminal =
+        terminal::enter().map_err(|error| of_io("the terminal cannot be used", &error))?;
     let result = match feed {
         Feed::Live(demo) => {
             let attach_at_start = demo.is_some();

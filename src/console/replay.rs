@@ -61,7 +61,10 @@ async fn play(recording: Recording, reports: mpsc::Sender<SourceEvent>) {
         return;
     }
     let started = Instant::now();
-    let first = recording.frames().first().map_or(Duration::ZERO, |(at, _)| *at);
+    let first = recording
+        .frames()
+        .first()
+        .map_or(Duration::ZERO, |(at, _)| *at);
     for (at, snapshot) in recording.frames() {
         tokio::time::sleep_until((started + at.saturating_sub(first)).into()).await;
         if reports.send(report(snapshot)).await.is_err() {

@@ -67,11 +67,7 @@ pub fn write_functions(out: impl io::Write, functions: &[Function<'_>]) -> io::R
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_table(
-    out: impl io::Write,
-    columns: &[&str],
-    rows: &[Vec<String>],
-) -> io::Result<()> {
+pub fn write_table(out: impl io::Write, columns: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(columns)?;
     for row in rows {

@@ -149,7 +149,11 @@ mod tests {
         ] {
             assert_eq!(format_count(count), text);
         }
-        for (bytes, text) in [(512, "512 B"), (38 << 10, "38.0 KiB"), (1 << 30, "1.00 GiB")] {
+        for (bytes, text) in [
+            (512, "512 B"),
+            (38 << 10, "38.0 KiB"),
+            (1 << 30, "1.00 GiB"),
+        ] {
             assert_eq!(format_bytes(bytes), text);
         }
     }

@@ -47,16 +47,17 @@ impl SiteCosts {
             exit: match exit_probe {
                 // The kernel's return probe steps nothing.
                 ExitProbe::Uretprobe => SiteCost::Emulated,
-                ExitProbe::ReturnSites | ExitProbe::None => {
-                    dearest(&plan.exits)
-                }
+                ExitProbe::ReturnSites | ExitProbe::None => dearest(&plan.exits),
             },
         }
     }
 }
 
 fn dearest(sites: &[Site]) -> SiteCost {
-    if sites.iter().any(|site| site.cost == SiteCost::SingleStepped) {
+    if sites
+        .iter()
+        .any(|site| site.cost == SiteCost::SingleStepped)
+    {
         SiteCost::SingleStepped
     } else {
         SiteCost::Emulated
@@ -147,7 +148,9 @@ fn own_file_offset(address: u64) -> Result<u64, ProbeError> {
             let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
             let start = u64::from_str_radix(start, 16).ok()?;
             let end = u64::from_str_radix(end, 16).ok()?;
-            (start..end).contains(&address).then(|| address - start + offset)
+            (start..end)
+                .contains(&address)
+                .then(|| address - start + offset)
         })
         .ok_or(ProbeError::MissingPart("this program's own code"))
 }

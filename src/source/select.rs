@@ -197,7 +197,11 @@ mod tests {
     #[test]
     fn names_select_one_function_and_patterns_all_that_match() {
         let names = ["main.add", "main.(*Cart).add", "lib.add", "add"];
-        assert_eq!(selected(&names, &["add"]), Ok(vec![3]), "the whole name wins");
+        assert_eq!(
+            selected(&names, &["add"]),
+            Ok(vec![3]),
+            "the whole name wins"
+        );
         assert_eq!(selected(&names, &["main.add"]), Ok(vec![0]));
         assert_eq!(selected(&names, &["/add/", "main.*"]), Ok(vec![0, 1, 2, 3]));
     }
@@ -206,12 +210,18 @@ mod tests {
     fn an_ambiguous_name_lists_its_matches_with_file_and_line() {
         let error = selected(&["main.add", "lib.add"], &["add"]).unwrap_err();
         assert!(error.starts_with("ambiguous-function: "), "{error}");
-        assert!(error.contains("main.add  main.go:1\n  lib.add  main.go:2"), "{error}");
+        assert!(
+            error.contains("main.add  main.go:1\n  lib.add  main.go:2"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_name_without_a_match_suggests_similar_ones() {
         let error = selected(&["main.handleCheckout"], &["handlecheckout"]).unwrap_err();
-        assert!(error.contains("did you mean `main.handleCheckout`?"), "{error}");
+        assert!(
+            error.contains("did you mean `main.handleCheckout`?"),
+            "{error}"
+        );
     }
 }

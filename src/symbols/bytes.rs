@@ -36,6 +36,15 @@ pub(super) fn c_string_at(bytes: &[u8], offset: u64, len_max: usize) -> Option<&
     Some(&rest[..len])
 }
 
+/// How many bytes of names may be taken from a table of that length.
+///
+/// Tables share names, so this is more than the length; but a million entries that refer to one
+/// long name would fill the memory.
+pub(super) fn names_budget(table_len: usize) -> usize {
+    const SHARED_BYTES_MAX: usize = 16 << 20;
+    table_len.saturating_mul(2).saturating_add(SHARED_BYTES_MAX)
+}
+
 /// Whether `needle` occurs in `bytes`.
 pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)

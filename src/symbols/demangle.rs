@@ -8,7 +8,7 @@ use coral_model::Language;
 use cpp_demangle::{BorrowedSymbol, DemangleOptions, ParseOptions};
 
 /// A demangled name may be this long; a longer one is shown mangled.
-const NAME_BYTES_MAX: usize = 16 << 10;
+pub(super) const NAME_BYTES_MAX: usize = 16 << 10;
 /// Mangled names longer than this stay as they are.
 const MANGLED_BYTES_MAX: usize = 16 << 10;
 const RECURSION_MAX: u32 = 128;
@@ -17,20 +17,28 @@ const RECURSION_MAX: u32 = 128;
 ///
 /// Rust names lose their hash; C++ names keep their parameters, which tell overloads apart.
 pub(super) fn demangle(name: &str, image_language: Language) -> (Cow<'_, str>, Language) {
-    if name.len() <= MANGLED_BYTES_MAX {
-        if let Some(demangled) = demangle_rust(name) {
-            return (demangled.into(), Language::Rust);
-        }
-        if name.starts_with("_Z") {
-            let demangled = demangle_cpp(name).map_or(name.into(), Cow::from);
-            return (demangled, Language::Cpp);
-        }
+    let language = language_of(name, image_language);
+    let demangled = match language {
+        _ if name.len() > MANGLED_BYTES_MAX => None,
+        Language::Rust => demangle_rust(name),
+        Language::Cpp => demangle_cpp(name),
+        _ => None,
+    };
+    (demangled.map_or(name.into(), Cow::from), language)
+}
+
+/// The language that a name was mangled by; `image_language` is what others are taken for.
+pub(super) fn language_of(name: &str, image_language: Language) -> Language {
+    if is_v0_rust(name) || is_legacy_rust(name) {
+        return Language::Rust;
     }
-    let language = match image_language {
+    if name.starts_with("_Z") {
+        return Language::Cpp;
+    }
+    match image_language {
         Language::C | Language::Cpp | Language::Rust | Language::Go => Language::C,
         Language::Assembly | Language::Unknown => image_language,
-    };
-    (name.into(), language)
+    }
 }
 
 /// The package's place within a demangled name: Go's import path, Rust's crate, C++'s namespace.
@@ -44,13 +52,16 @@ pub(super) fn package(name: &str, language: Language) -> Range<usize> {
 }
 
 fn demangle_rust(name: &str) -> Option<String> {
-    if !name.starts_with("_R") && !is_legacy_rust(name) {
-        return None;
-    }
     let demangled = rustc_demangle::try_demangle(name).ok()?;
     let mut bounded = Bounded(String::new());
     write!(bounded, "{demangled:#}").ok()?;
     Some(bounded.0)
+}
+
+/// Rust's names begin with the kind of a path; `_Reply` is a C function's.
+fn is_v0_rust(name: &str) -> bool {
+    name.strip_prefix("_R")
+        .is_some_and(|path| path.starts_with(['C', 'M', 'X', 'Y', 'N', 'I', 'B']))
 }
 
 /// Rust's old names look like C++'s, but end with a hash: `17h0123456789abcdefE`.
@@ -180,6 +191,7 @@ mod tests {
                 Language::Cpp,
             ),
             ("_Znonsense", "_Znonsense", Language::Cpp),
+            ("_Reply", "_Reply", Language::C),
             ("checkout", "checkout", Language::C),
         ];
         for (mangled, expected, language) in cases {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use coral_model::SymbolSource;
 use object::elf;
 
-use super::bytes::{c_string_at, u16_at, u32_at, u64_at};
+use super::bytes::{c_string_at, names_budget, slice_at, u16_at, u32_at, u64_at};
 use super::image::Image;
 
 const SYMBOL_BYTES: usize = 24;
@@ -20,6 +20,7 @@ pub(super) struct Symbol {
     /// 0 if nothing tells.
     pub(super) size: u64,
     name: u32,
+    name_len: u32,
     /// The number of the source file that a local symbol belongs to; 0 for global ones.
     unit: u32,
     /// Whether it is a resolver that picks the function at load time.
@@ -33,6 +34,8 @@ pub(super) struct SymbolTable {
     pub(super) symbols: Vec<Symbol>,
     /// The parts that the compiler moved away from a function, by the function's address.
     pub(super) cold: HashMap<u64, Vec<Range<u64>>>,
+    /// How many functions are left out because the names before them are too long together.
+    pub(super) left_out: u32,
 }
 
 impl SymbolTable {
@@ -47,10 +50,10 @@ impl SymbolTable {
         let names = image.section_bytes(sections.get(section.link as usize)?)?;
         let bytes = image.section_bytes(section)?;
         let mut table = Self {
-            symbols: read_functions(&bytes),
             names,
-            cold: HashMap::new(),
+            ..Self::default()
         };
+        table.read_functions(&bytes);
         drop(bytes);
         table.symbols.sort_unstable_by_key(|symbol| symbol.address);
         table.join_aliases();
@@ -67,7 +70,38 @@ impl SymbolTable {
     }
 
     fn raw_name(&self, symbol: &Symbol) -> &[u8] {
-        c_string_at(&self.names, u64::from(symbol.name), NAME_LEN_MAX).unwrap_or_default()
+        slice_at(
+            &self.names,
+            u64::from(symbol.name),
+            u64::from(symbol.name_len),
+        )
+        .unwrap_or_default()
+    }
+
+    fn read_functions(&mut self, bytes: &[u8]) {
+        let mut names_left = names_budget(self.names.len());
+        let mut unit = 0;
+        for entry in bytes.as_chunks::<SYMBOL_BYTES>().0 {
+            let (binding, kind) = (entry[4] >> 4, entry[4] & 0xf);
+            if kind == elf::STT_FILE.0 {
+                unit += 1;
+                continue;
+            }
+            let unit = if binding == 0 { unit } else { 0 };
+            let Some(mut symbol) = read_function(entry, kind, unit) else {
+                continue;
+            };
+            let name = c_string_at(&self.names, u64::from(symbol.name), NAME_LEN_MAX);
+            let name_len = name.map_or(0, <[u8]>::len);
+            if name_len > names_left {
+                names_left = 0;
+                self.left_out += 1;
+                continue;
+            }
+            names_left -= name_len;
+            symbol.name_len = name_len as u32;
+            self.symbols.push(symbol);
+        }
     }
 
     /// Of several names of one address the nicest stays.
@@ -175,22 +209,6 @@ fn parent_name(name: &[u8]) -> Option<&[u8]> {
         .filter(|parent| !parent.is_empty())
 }
 
-fn read_functions(bytes: &[u8]) -> Vec<Symbol> {
-    let mut unit = 0;
-    let mut symbols = Vec::new();
-    for entry in bytes.as_chunks::<SYMBOL_BYTES>().0 {
-        let (binding, kind) = (entry[4] >> 4, entry[4] & 0xf);
-        if kind == elf::STT_FILE.0 {
-            unit += 1;
-            continue;
-        }
-        if let Some(symbol) = read_function(entry, kind, if binding == 0 { unit } else { 0 }) {
-            symbols.push(symbol);
-        }
-    }
-    symbols
-}
-
 fn read_function(entry: &[u8], kind: u8, unit: u32) -> Option<Symbol> {
     let is_resolver = kind == elf::STT_GNU_IFUNC.0;
     let address = u64_at(entry, 8)?;
@@ -200,6 +218,7 @@ fn read_function(entry: &[u8], kind: u8, unit: u32) -> Option<Symbol> {
         address,
         size: u64_at(entry, 16)?,
         name: u32_at(entry, 0)?,
+        name_len: 0,
         unit,
         is_resolver,
     })
@@ -229,6 +248,22 @@ mod tests {
     }
 
     #[test]
+    fn many_symbols_cannot_share_one_long_name() {
+        let mut entry = [0; SYMBOL_BYTES];
+        entry[4] = elf::STT_FUNC.0;
+        entry[6] = 1;
+        entry[8] = 16;
+        let mut table = SymbolTable {
+            names: vec![b'a'; NAME_LEN_MAX],
+            ..SymbolTable::default()
+        };
+        table.read_functions(&entry.repeat(1000));
+        let taken = names_budget(NAME_LEN_MAX) / NAME_LEN_MAX;
+        assert_eq!(taken, 258);
+        assert_eq!((table.symbols.len(), table.left_out), (taken, 742));
+    }
+
+    #[test]
     fn of_several_names_the_nicest_stays() {
         let names = b"\0__libc_malloc\0malloc\0_malloc_local\0other\0";
         let offset = |name: &str| {
@@ -241,6 +276,7 @@ mod tests {
             address,
             size,
             name: offset(name),
+            name_len: name.trim_end_matches('\0').len() as u32,
             unit,
             is_resolver: false,
         };
@@ -252,7 +288,7 @@ mod tests {
                 symbol("_malloc_local", 16, 3, 4),
                 symbol("other", 32, 1, 4),
             ],
-            cold: HashMap::new(),
+            ..SymbolTable::default()
         };
         table.join_aliases();
         let found: Vec<_> = table

@@ -10,9 +10,10 @@ use coral_model::{
     Probeability, SymbolSource,
 };
 
+use super::bytes::names_budget;
 use super::code_reader::CodeReader;
-use super::demangle::{demangle, package};
-use super::elf_symbols::SymbolTable;
+use super::demangle::{NAME_BYTES_MAX, demangle, language_of, package};
+use super::elf_symbols::{SymbolTable, is_mangled};
 use super::gopclntab::{GoFunction, Pclntab};
 use super::image::Image;
 use super::{dwarf_functions, eh_frame};
@@ -27,8 +28,21 @@ const GO_TEXT_END: &str = "runtime.etext";
 const PADDING: u8 = 0xcc;
 const PADDING_LEN_MAX: u64 = 31;
 
+/// Demangled names may take so much memory together; further ones stay mangled. A short mangled
+/// name can stand for a very long one.
+const DEMANGLED_BYTES_MAX: usize = 256 << 20;
+/// The same for the share of one thread in one batch.
+const SHARE_DEMANGLED_BYTES_MAX: usize = 16 << 20;
+
 /// The parts that compilers moved away from functions.
 pub(super) type ColdParts = HashMap<FunctionId, Vec<Range<u64>>>;
+
+/// What was found beside the functions themselves.
+pub(super) struct Added {
+    pub(super) cold: ColdParts,
+    /// How many functions are left out because the names before them are too long together.
+    pub(super) left_out: u32,
+}
 
 /// Adds all functions of an image to a table, by address; `debug` is its separate debug file.
 pub(super) fn add_functions(
@@ -36,15 +50,20 @@ pub(super) fn add_functions(
     module: u16,
     image: &Image,
     debug: Option<&Image>,
-) -> ColdParts {
+) -> Added {
     let mut list = List {
         builder,
         module,
         image,
-        cold: ColdParts::new(),
+        added: Added {
+            cold: ColdParts::new(),
+            left_out: 0,
+        },
+        demangled_left: DEMANGLED_BYTES_MAX,
     };
     let symtab = SymbolTable::read(image, SymbolSource::Symtab)
         .or_else(|| SymbolTable::read(debug?, SymbolSource::Symtab));
+    list.added.left_out += symtab.as_ref().map_or(0, |symtab| symtab.left_out);
     if let Some(pclntab) = Pclntab::find(image) {
         // What the linker added to a Go program is listed around it: C code, for instance.
         let natives = symtab.as_ref().map(from_symtab).into_iter().flatten();
@@ -61,12 +80,13 @@ pub(super) fn add_functions(
         let dwarf = from_dwarf(debug.unwrap_or(image));
         if dwarf.is_empty() {
             let dynsym = SymbolTable::read(image, SymbolSource::Dynsym).unwrap_or_default();
+            list.added.left_out += dynsym.left_out;
             list.add_native(from_leftovers(image, &dynsym).into_iter());
         } else {
             list.add_native(dwarf.into_iter());
         }
     }
-    list.cold
+    list.added
 }
 
 /// A function of C, C++, Rust or assembly, its name as it is in the file.
@@ -156,7 +176,8 @@ struct List<'a> {
     builder: &'a mut FunctionTableBuilder,
     module: u16,
     image: &'a Image,
-    cold: ColdParts,
+    added: Added,
+    demangled_left: usize,
 }
 
 impl List<'_> {
@@ -166,7 +187,9 @@ impl List<'_> {
             if batch.is_empty() {
                 return;
             }
-            let languages = demangle_all(&mut batch, self.image.language());
+            let (languages, len) =
+                demangle_all(&mut batch, self.image.language(), self.demangled_left);
+            self.demangled_left = self.demangled_left.saturating_sub(len);
             for (native, language) in batch.into_iter().zip(languages) {
                 self.add_one(native, language);
             }
@@ -199,17 +222,24 @@ impl List<'_> {
             plan: reason.map(unprobeable),
         });
         if !native.cold.is_empty() {
-            self.cold.insert(id, native.cold);
+            self.added.cold.insert(id, native.cold);
         }
     }
 
     fn add_go(&mut self, pclntab: &Pclntab) {
         let mut code = CodeReader::new(self.image);
+        let mut names_left = names_budget(pclntab.len());
         let unsupported = !pclntab.has_register_convention();
         for function in pclntab.functions() {
             if function.is_synthetic() {
                 continue;
             }
+            let names_len = function.name.len() + function.file.map_or(0, str::len);
+            if names_len > names_left {
+                self.added.left_out += 1;
+                break;
+            }
+            names_left -= names_len;
             let size = size_without_padding(self.image, &mut code, &function);
             let language = if function.assembly {
                 Language::Assembly
@@ -269,30 +299,55 @@ fn unprobeable(reason: ProbeReason) -> ProbeSummary {
     }
 }
 
-/// Demangles the names and tells the languages.
-fn demangle_all(natives: &mut [Native<'_>], image_language: Language) -> Vec<Language> {
-    let demangle_some = |natives: &mut [Native<'_>]| -> Vec<Language> {
-        let demangle_one = |native: &mut Native<'_>| {
-            let (demangled, language) = demangle(&native.name, image_language);
-            if let Cow::Owned(demangled) = demangled {
-                native.name = demangled.into();
-            }
-            language
-        };
-        natives.iter_mut().map(demangle_one).collect()
-    };
+/// Demangles the names until they are `len_max` bytes together; returns the languages, and how
+/// long the demangled names are.
+fn demangle_all(
+    natives: &mut [Native<'_>],
+    image_language: Language,
+    len_max: usize,
+) -> (Vec<Language>, usize) {
     if natives.len() < BATCH_LEN {
-        return demangle_some(natives);
+        return demangle_share(natives, image_language, len_max);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = natives
             .chunks_mut(BATCH_LEN.div_ceil(threads))
-            .map(|natives| scope.spawn(|| demangle_some(natives)))
+            .map(|share| scope.spawn(move || demangle_share(share, image_language, len_max)))
             .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("demangling does not panic"))
-            .collect()
+        let mut all = (Vec::new(), 0);
+        for worker in workers {
+            let (languages, len) = worker.join().expect("demangling does not panic");
+            all.0.extend(languages);
+            all.1 += len;
+        }
+        all
     })
+}
+
+fn demangle_share(
+    natives: &mut [Native<'_>],
+    image_language: Language,
+    len_max: usize,
+) -> (Vec<Language>, usize) {
+    let len_max = len_max.min(SHARE_DEMANGLED_BYTES_MAX);
+    let mut len = 0;
+    let languages = natives.iter_mut().map(|native| {
+        if len >= len_max {
+            return language_of(&native.name, image_language);
+        }
+        let (demangled, language) = demangle(&native.name, image_language);
+        match demangled {
+            Cow::Owned(demangled) => {
+                len += demangled.len();
+                native.name = demangled.into();
+            }
+            // That it failed took as long as the longest name does.
+            Cow::Borrowed(name) if is_mangled(name.as_bytes()) => len += NAME_BYTES_MAX,
+            Cow::Borrowed(_) => {}
+        }
+        language
+    });
+    let languages = languages.collect();
+    (languages, len)
 }

@@ -123,6 +123,11 @@ impl Pclntab {
         Some(table)
     }
 
+    /// The table's length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether functions receive their arguments in registers and keep the goroutine in one.
     ///
     /// Go 1.17 does so too, but its table does not tell it from Go 1.16.

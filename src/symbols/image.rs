@@ -131,7 +131,7 @@ impl Image {
     /// probe's offset; `None` for what is not code.
     pub fn file_offset(&self, address: u64) -> Option<u64> {
         self.code_segment(&(address..address.checked_add(1)?))
-            .map(|segment| address - segment.address + segment.offset)
+            .and_then(|segment| (address - segment.address).checked_add(segment.offset))
     }
 
     /// The machine code at a range of virtual addresses.

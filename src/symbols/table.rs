@@ -66,12 +66,8 @@ impl Symbols {
             language: library.language(),
         });
         let mut cold = ColdParts::clone(&self.cold);
-        cold.extend(add_functions(
-            &mut builder,
-            module,
-            &library,
-            debug.as_ref(),
-        ));
+        let added = add_functions(&mut builder, module, &library, debug.as_ref());
+        cold.extend(added.cold);
         let table = builder.build();
         if table.len() == self.table.len() {
             return Err(SymbolError::NoFunctions {
@@ -87,7 +83,7 @@ impl Symbols {
             images,
             table: Arc::new(table),
             cold: Arc::new(cold),
-            skipped: self.skipped,
+            skipped: self.skipped.saturating_add(added.left_out),
         })
     }
 
@@ -126,7 +122,7 @@ impl Symbols {
         Some(&loaded.image)
     }
 
-    /// How many parts of the files were damaged, too large, or not reached in time.
+    /// How many functions and line programs were damaged, too large, or not reached in time.
     pub fn skipped(&self) -> u32 {
         self.skipped
     }

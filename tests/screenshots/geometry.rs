@@ -23,7 +23,10 @@ pub(crate) fn of(symbol: &str) -> Option<Shape> {
         '\u{2800}'..='\u{28ff}' => (dots(character as u32 - 0x2800), 1.0),
         _ => return None,
     };
-    Some(Shape { rectangles, opacity })
+    Some(Shape {
+        rectangles,
+        opacity,
+    })
 }
 
 /// Writes the shape of a cell whose corner is at `x` and `y`.
@@ -124,7 +127,14 @@ fn blocks(character: char) -> Option<(Vec<[u32; 4]>, f32)> {
 /// Braille: two columns of four dots; the bits go down the columns, the lowest row comes last.
 fn dots(bits: u32) -> Vec<[u32; 4]> {
     const PLACES: [(u32, u32); 8] = [
-        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3),
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (0, 3),
+        (1, 3),
     ];
     let (step_x, step_y) = (CELL_WIDTH / 2, CELL_HEIGHT / 4);
     PLACES

@@ -1,6 +1,7 @@
 //! The pictures in `screenshots/`: drawn from the shipped recording, compared byte by byte.
 //!
 //! `CORAL_UPDATE_SCREENSHOTS=1 cargo test --test screenshots` writes them anew.
+#![allow(clippy::unwrap_used)] // all of this is tests
 
 mod geometry;
 mod png;
@@ -107,7 +108,11 @@ fn picture(recording: &Recording, shot: &Shot) -> String {
     }
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal.draw(|frame| draw(frame, &state)).unwrap();
-    let paper = if shot.theme == "coral-light" { &LIGHT } else { &DARK };
+    let paper = if shot.theme == "coral-light" {
+        &LIGHT
+    } else {
+        &DARK
+    };
     svg::render(terminal.backend().buffer(), paper)
 }
 

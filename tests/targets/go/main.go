@@ -115,7 +115,7 @@ var scenarios = []scenario{
 	{name: "wrapper", run: runWrapper, defaultN: 800, counts: []*count{touchCount}},
 	{name: "grow", run: runGrow, defaultN: 2000, counts: []*count{growCount, growInnerCount}},
 	{name: "migrate", run: runMigrate, defaultN: 400, counts: []*count{migrateCount, yieldCount}},
-	{name: "preempt", run: runPreempt, defaultN: 300, counts: []*count{busyCount, plainStepCount}},
+	{name: "preempt", run: runPreempt, defaultN: 60, counts: []*count{busyCount, plainStepCount}},
 	{name: "recurse", run: runRecurse, defaultN: 1, counts: []*count{descendCount, isEvenCount, isOddCount}},
 	{name: "many", run: runMany, defaultN: 1000, counts: []*count{waitInsideCount}},
 	{name: "panic", run: runPanic, defaultN: 600, counts: []*count{panicOuterCount, panicDownCount, recoverAllCount}},

@@ -1,4 +1,4 @@
-//! How errors end a program: `error[CODE]: what, why`, a `help:` line, and a status.
+//! How errors end both programs: `error[CODE]: what, why`, a `help:` line, and a status.
 
 use std::fmt;
 use std::process::ExitCode;
