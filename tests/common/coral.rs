@@ -168,13 +168,16 @@ impl Report {
 /// otherwise.
 pub(crate) fn attach_command<S: AsRef<OsStr>>(pid: u32, functions: &[S], more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["debug", "attach", "--format", "json"]);
-    command.arg("--pid").arg(pid.to_string());
+    command
+        .args(["debug", "attach", "--pid"])
+        .arg(pid.to_string());
     for function in functions {
         command.arg("--function").arg(function);
     }
-    if !more.contains(&"--duration") {
-        command.args(["--duration", "300s"]);
+    for (option, default) in [("--format", "json"), ("--duration", "300s")] {
+        if !more.contains(&option) {
+            command.args([option, default]);
+        }
     }
     command.args(more);
     command
