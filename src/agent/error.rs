@@ -22,7 +22,7 @@ pub enum AgentError {
     #[error("max_functions_per_session is {limit}, and {asked} functions were asked for")]
     Functions { limit: usize, asked: usize },
     #[error(
-        "max_session_duration is {}, and {} were asked for",
+        "a session lasts more than 0 s and at most max_session_duration, {}; {} were asked for",
         format_duration(*limit), format_duration(*asked)
     )]
     Duration { limit: Duration, asked: Duration },
@@ -71,7 +71,10 @@ impl Diagnostic for AgentError {
                 format!("narrow the pattern to at most {limit} functions")
             }
             Self::Duration { limit, .. } => {
-                format!("ask for at most {}", format_duration(*limit))
+                format!(
+                    "ask for more than 0 s and at most {}",
+                    format_duration(*limit)
+                )
             }
             Self::Memory { .. } => "end a session, or attach fewer functions".into(),
             Self::Room { .. } => "detach everything and attach the functions together".into(),

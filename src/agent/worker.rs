@@ -174,6 +174,8 @@ impl Worker {
         self.probes.detach_all(&mut self.tally);
         self.drain();
         self.sweep_threads();
+        // A short session may be over before the calibration that began with it.
+        Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
         self.info.state = SessionState::Ended(reason);
         let mut snapshot = self.snapshot_at(elapsed);

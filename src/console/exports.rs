@@ -14,7 +14,7 @@ pub(super) fn view(view: &ViewExport) -> SourceEvent {
     let written = csv::write_table(&mut bytes, &view.columns, &view.rows)
         .map_err(Failed::Rendering)
         .and_then(|()| write(&format!("coral-{}", view.view), "csv", &bytes));
-    report(written, view.command.clone().unwrap_or_default())
+    report(written, view.command.clone(), view.rows_left_out)
 }
 
 /// Writes a session as JSON and as CSV.
@@ -29,7 +29,7 @@ pub(super) fn session(snapshot: &Snapshot) -> SourceEvent {
         let csv = write(&name, "csv", &rows)?;
         Ok(format!("{json} and {csv}"))
     })();
-    report(written, String::new())
+    report(written, None, 0)
 }
 
 enum Failed {
@@ -42,9 +42,17 @@ fn write(name: &str, extension: &str, bytes: &[u8]) -> Result<String, Failed> {
     Ok(Escaped(&path.display().to_string()).to_string())
 }
 
-fn report(written: Result<String, Failed>, command: String) -> SourceEvent {
+fn report(
+    written: Result<String, Failed>,
+    command: Option<String>,
+    rows_left_out: usize,
+) -> SourceEvent {
     match written {
-        Ok(path) => SourceEvent::Exported { path, command },
+        Ok(path) => SourceEvent::Exported {
+            path,
+            command,
+            rows_left_out,
+        },
         Err(Failed::Writing(error)) => SourceEvent::ExportFailed(Failure {
             code: error.code().into(),
             message: error.to_string(),

@@ -111,6 +111,8 @@ pub enum ProbeReason {
     UnsafeEntry,
     /// An exit instruction that must not be probed.
     UnsafeExit,
+    /// Entry and exit are one instruction.
+    SingleInstruction,
     /// The file itself holds a breakpoint where the probe would go.
     Breakpoint,
     /// The symbol is a resolver that picks the function at load time.
@@ -138,6 +140,7 @@ impl ProbeReason {
             Self::TooManyExits => "has more exits than the cap",
             Self::UnsafeEntry => "its first instructions must not be probed",
             Self::UnsafeExit => "one of its exits must not be probed",
+            Self::SingleInstruction => "is entered and left by the same instruction",
             Self::Breakpoint => "the file holds a breakpoint there",
             Self::Ifunc => "is a resolver that runs at load time",
             Self::NotCode => "is not inside executable code",

@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use super::image::Image;
+use super::image::{FUNCTION_BYTES_MAX, Image};
 
 /// One read fetches this much, unless a function is longer.
 const WINDOW_BYTES: u64 = 1 << 20;
-/// A function longer than this is no function.
-const FUNCTION_BYTES_MAX: u64 = 16 << 20;
 
 /// A window over an image's code.
 pub(super) struct CodeReader<'a> {

@@ -96,8 +96,11 @@ impl Headers {
     }
 }
 
-/// Bytes of a file, or `None` if it does not have them all.
+/// Bytes of a file; `None` if there are none to read or it does not have them all.
 pub(super) fn read_at(file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
+    // A size that is a lie must not cost memory: the last byte is there if all are.
+    let last = offset.checked_add(len.checked_sub(1)? as u64)?;
+    file.read_exact_at(&mut [0], last).ok()?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).ok()?;
     bytes.resize(len, 0);

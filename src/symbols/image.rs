@@ -17,6 +17,8 @@ use super::bytes::{contains, slice_at, u32_at, u64_at};
 use super::constants::Constants;
 use super::elf::{Headers, Section, Segment, read_at};
 
+/// A function longer than this is no function.
+pub(super) const FUNCTION_BYTES_MAX: u64 = 16 << 20;
 /// A section is read up to this length; a longer one counts as damaged.
 const SECTION_BYTES_MAX: u64 = 256 << 20;
 /// A compressed section may expand to this length.
@@ -134,12 +136,15 @@ impl Image {
             .and_then(|segment| (address - segment.address).checked_add(segment.offset))
     }
 
-    /// The machine code at a range of virtual addresses.
+    /// The machine code at a range of virtual addresses; `None` if it is too long for a function.
     pub fn code(&self, range: Range<u64>) -> Option<Vec<u8>> {
         let segment = self.code_segment(&range)?;
-        let len = usize::try_from(range.end - range.start).ok()?;
+        let len = range.end - range.start;
+        if len > FUNCTION_BYTES_MAX {
+            return None;
+        }
         let offset = (range.start - segment.address).checked_add(segment.offset)?;
-        read_at(&self.file, offset, len)
+        read_at(&self.file, offset, len as usize)
     }
 
     /// How many bytes of code follow an address in its segment, itself included.

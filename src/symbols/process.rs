@@ -10,11 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::ProcessError;
-use super::image::{FileIdentity, Image};
+use super::image::Image;
 use super::procfs::{self, Mapping, Stat, Status};
-
-/// So much of a process's memory is read at most at once.
-const MEMORY_READ_BYTES_MAX: usize = 16 << 20;
 
 /// A process under observation, held by a pidfd: its id cannot come to mean another process.
 #[derive(Debug)]
@@ -23,6 +20,9 @@ pub struct Process {
     pidfd: OwnedFd,
     start_ticks: u64,
     executable: Arc<Image>,
+    /// Its memory, and an address that is mapped in it.
+    memory: File,
+    mapped_address: u64,
 }
 
 /// What may keep a process from being probed, or from being hit.
@@ -57,11 +57,17 @@ impl Process {
         let pidfd = pidfd_open(id, PidfdFlags::empty())
             .map_err(|errno| ProcessError::from_io(pid, "pidfd", errno.into()))?;
         let executable = Arc::new(open_executable(pid)?);
+        let memory = File::open(procfs::path(pid, "mem"))
+            .map_err(|error| ProcessError::from_io(pid, "memory", error))?;
+        let mappings =
+            procfs::mappings(pid).map_err(|error| ProcessError::from_io(pid, "mappings", error))?;
         let process = Self {
             pid,
             pidfd,
             start_ticks: stat.start_ticks,
             executable,
+            memory,
+            mapped_address: mappings.first().map_or(0, |mapping| mapping.start),
         };
         // The id may have changed hands before the pidfd was open.
         let is_same = Stat::read(pid).is_ok_and(|now| now.start_ticks == stat.start_ticks);
@@ -107,10 +113,13 @@ impl Process {
         poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Whether the process runs another executable than when it was opened.
+    /// Whether the process runs another program than when it was opened, be it the same file again.
     pub fn has_execed(&self) -> bool {
-        let exe = std::fs::metadata(procfs::path(self.pid, "exe"));
-        exe.is_ok_and(|metadata| FileIdentity::from(&metadata) != self.executable.identity())
+        // The file holds on to the memory that was there when it was opened; once that is gone,
+        // there is nothing to read.
+        let is_gone = matches!(self.memory.read_at(&mut [0], self.mapped_address), Ok(0));
+        // A process that is about to end has no memory either, but no executable any more.
+        is_gone && std::fs::metadata(procfs::path(self.pid, "exe")).is_ok()
     }
 
     /// What may keep it from being probed, or from being hit.
@@ -185,21 +194,6 @@ impl Process {
             Some(mapping.start.wrapping_sub(address))
         };
         Ok(self.mappings()?.into_iter().find_map(bias))
-    }
-
-    /// Reads memory at an address in the process.
-    ///
-    /// # Errors
-    /// If it may not be read, or not all of it is mapped.
-    pub fn read_memory(&self, address: u64, len: usize) -> Result<Vec<u8>, ProcessError> {
-        let fail = |error| ProcessError::from_io(self.pid, "memory", error);
-        if len > MEMORY_READ_BYTES_MAX {
-            return Err(fail(std::io::ErrorKind::InvalidInput.into()));
-        }
-        let memory = File::open(procfs::path(self.pid, "mem")).map_err(fail)?;
-        let mut bytes = vec![0; len];
-        memory.read_exact_at(&mut bytes, address).map_err(fail)?;
-        Ok(bytes)
     }
 
     /// Whether one of its threads has this id.

@@ -98,7 +98,14 @@ pub(crate) fn differences(truth: &Truth, report: &Report) -> Vec<String> {
     );
     for (name, calls) in &truth.functions {
         let mut functions = document["functions"].as_array().into_iter().flatten();
-        match functions.find(|function| function["name"] == name.as_str()) {
+        // A pattern, because a C++ program knows its names without their parameters.
+        let pattern = coral_model::Pattern::parse(name).unwrap();
+        let is_meant = |function: &&serde_json::Value| {
+            function["name"]
+                .as_str()
+                .is_some_and(|name| pattern.matches(name))
+        };
+        match functions.find(is_meant) {
             Some(function) if function["exit_probe"] == "return_sites" => {
                 wrong.check_function(name, function, calls);
             }

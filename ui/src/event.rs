@@ -79,8 +79,10 @@ pub enum SourceEvent {
     Exported {
         /// Where it is.
         path: String,
-        /// The command line that prints the same numbers.
-        command: String,
+        /// The command line that prints the same numbers, where there is one.
+        command: Option<String>,
+        /// How many rows are not in it because the view has more than an export holds.
+        rows_left_out: usize,
     },
     /// An export could not be written.
     ExportFailed(Failure),

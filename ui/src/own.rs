@@ -84,16 +84,21 @@ const RUST_STANDARD: &[&str] = &[
     "object",
     "compiler_builtins",
     "panic_unwind",
+    "__rustc",
 ];
+
+/// What the C toolchain links into every program, besides names that begin with `_`.
+const C_RUNTIME: &[&str] = &["deregister_tm_clones", "register_tm_clones", "frame_dummy"];
 
 /// Whose code a function of this target is.
 pub(crate) fn nearness(function: &Function<'_>, target: &Target) -> Nearness {
     if function.module != 0 {
         return Nearness::Other;
     }
-    match function.language {
-        Language::Go => go(function.package),
-        Language::Rust => rust(function.package, &target.exe),
+    match (function.language, target.language) {
+        (Language::Go, _) => go(function.package),
+        (Language::Rust, _) => rust(function.name, &target.service),
+        (Language::C, Language::Rust | Language::Go) => linked(function.name),
         _ => native(function.name, function.package),
     }
 }
@@ -110,14 +115,39 @@ fn go(package: &str) -> Nearness {
     }
 }
 
-fn rust(package: &str, exe: &str) -> Nearness {
-    let program = exe.rsplit('/').next().unwrap_or(exe).replace('-', "_");
-    if package.is_empty() {
+fn rust(name: &str, program: &str) -> Nearness {
+    if name.contains("{shim:") {
+        return Nearness::Other;
+    }
+    match rust_crate(name) {
+        // Only the language itself adds functions to types such as `str`.
+        None => Nearness::Standard,
+        Some(krate) if krate == program.replace('-', "_") => Nearness::Own,
+        Some(krate) if RUST_STANDARD.contains(&krate) => Nearness::Standard,
+        Some(_) => Nearness::Dependency,
+    }
+}
+
+/// The crate that a function belongs to: its path's, its type's (`<shop::Cart as core::fmt::Debug>`)
+/// or, for a type of the language itself, its trait's (`<u8 as shop::Price>`).
+fn rust_crate(name: &str) -> Option<&str> {
+    let first = |path: &'_ str| path.find("::").filter(|&end| is_identifier(&path[..end]));
+    let path = name.trim_start_matches('<');
+    if let Some(end) = first(path) {
+        return Some(&path[..end]);
+    }
+    let (_, path) = path.split_once(" as ").filter(|_| name.starts_with('<'))?;
+    first(path).map(|end| &path[..end])
+}
+
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// A C function in a program of another language: a library, or what starts the program.
+fn linked(name: &str) -> Nearness {
+    if is_generated(name) || name == "main" || name.starts_with("rust_") {
         Nearness::Other
-    } else if package == program {
-        Nearness::Own
-    } else if RUST_STANDARD.contains(&package) {
-        Nearness::Standard
     } else {
         Nearness::Dependency
     }
@@ -127,9 +157,13 @@ fn native(name: &str, package: &str) -> Nearness {
     let first = package.split("::").next().unwrap_or_default();
     match first {
         "std" | "__gnu_cxx" | "__cxxabiv1" => Nearness::Standard,
-        _ if name.starts_with('_') || name.starts_with("std::") => Nearness::Other,
+        _ if is_generated(name) || name.starts_with("std::") => Nearness::Other,
         _ => Nearness::Own,
     }
+}
+
+fn is_generated(name: &str) -> bool {
+    name.starts_with('_') || C_RUNTIME.contains(&name)
 }
 
 #[cfg(test)]
@@ -143,16 +177,53 @@ mod tests {
             (go("github.com/acme/shop"), Nearness::Dependency),
             (go("net/http"), Nearness::Standard),
             (go("type:"), Nearness::Other),
-            (rust("my_shop", "/usr/bin/my-shop"), Nearness::Own),
-            (rust("tokio", "/usr/bin/my-shop"), Nearness::Dependency),
-            (rust("core", "/usr/bin/my-shop"), Nearness::Standard),
+            (linked("sqlite3_step"), Nearness::Dependency),
+            (linked("main"), Nearness::Other),
+            (linked("rust_eh_personality"), Nearness::Other),
             (native("handle_checkout", ""), Nearness::Own),
+            (native("main", ""), Nearness::Own),
             (native("_start", ""), Nearness::Other),
+            (native("frame_dummy", ""), Nearness::Other),
             (native("std::sort<int*>", "std"), Nearness::Standard),
         ];
         for (index, (found, expected)) in cases.into_iter().enumerate() {
             assert_eq!(found, expected, "case {index}");
         }
         assert!(Nearness::Own < Nearness::Dependency && Nearness::Dependency < Nearness::Standard);
+    }
+
+    #[test]
+    fn rust_functions_belong_to_a_crate_by_path_type_or_trait() {
+        for (name, expected) in [
+            ("my_shop::main", Nearness::Own),
+            ("<my_shop::Cart>::add", Nearness::Own),
+            ("<my_shop::Cart as core::fmt::Debug>::fmt", Nearness::Own),
+            ("<u8 as my_shop::Price>::price", Nearness::Own),
+            (
+                "tokio::spawn::<my_shop::main::{closure#0}>",
+                Nearness::Dependency,
+            ),
+            ("<adler2::Adler32>::write_slice", Nearness::Dependency),
+            (
+                "core::ptr::drop_in_place::<my_shop::Cart>",
+                Nearness::Standard,
+            ),
+            (
+                "<&my_shop::Cart as core::fmt::Debug>::fmt",
+                Nearness::Standard,
+            ),
+            ("<str>::trim_start_matches::<&str>", Nearness::Standard),
+            (
+                "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
+                Nearness::Standard,
+            ),
+            ("__rustc::__rust_alloc", Nearness::Standard),
+            (
+                "<my_shop::main::{closure#0} as core::ops::FnOnce<()>>::call_once::{shim:vtable#0}",
+                Nearness::Other,
+            ),
+        ] {
+            assert_eq!(rust(name, "my-shop"), expected, "{name}");
+        }
     }
 }

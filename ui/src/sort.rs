@@ -90,7 +90,10 @@ impl Sort {
             Self::Size => x.size.cmp(&y.size),
             Self::Location => (x.file, x.line).cmp(&(y.file, y.line)),
             Self::Name => x.name.cmp(y.name),
-            _ => near(a).cmp(&near(b)).then_with(|| x.name.cmp(y.name)),
+            _ => near(a)
+                .cmp(&near(b))
+                .then_with(|| bare(x.name).cmp(bare(y.name)))
+                .then_with(|| x.name.cmp(y.name)),
         }
         .then_with(|| place(&x).cmp(&place(&y)))
     }
@@ -126,4 +129,9 @@ impl Sort {
             Self::Relevance | Self::Name | Self::Size | Self::Location => None,
         }
     }
+}
+
+/// `<shop::Cart>::add` stands where `shop::Cart::add` would.
+fn bare(name: &str) -> &str {
+    name.trim_start_matches('<')
 }

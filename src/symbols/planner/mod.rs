@@ -173,7 +173,7 @@ impl Planner {
         let mut reason = flow.problem;
         if flow.is_exit(entry.site.address) {
             // Two probes on one instruction fire in no order that we could rely on.
-            reason = reason.or(Some(ProbeReason::UnsafeExit));
+            reason = reason.or(Some(ProbeReason::SingleInstruction));
         }
         let exits = if reason.is_none() {
             flow.exits.clone()

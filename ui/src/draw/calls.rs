@@ -7,7 +7,7 @@ use crate::canvas::{Canvas, row};
 use crate::commands::Command;
 use crate::layout::ListPane;
 use crate::state::State;
-use crate::table::{self, Columns, draw_cursor, draw_empty, number, word};
+use crate::table::{self, Column, Columns, draw_cursor, draw_empty, number, word};
 use crate::text::Cut;
 use crate::theme::Meaning;
 
@@ -18,6 +18,14 @@ enum Kind {
     Thread,
     Goroutine,
 }
+
+const COLUMNS: &[Column<Kind>] = &[
+    number(Kind::Duration, "duration", 8),
+    word(Kind::StartedAt, "began (UTC)", 12),
+    number(Kind::Thread, "thread", 8),
+    // Last: only Go has them.
+    number(Kind::Goroutine, "goroutine", 14),
+];
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let pane = ListPane::calls(area);
@@ -52,16 +60,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         };
         return draw_empty(canvas, pane.rows, "No call was recorded.", &help);
     }
-    let columns = Columns::fit(
-        area.width,
-        20,
-        &[
-            number(Kind::Duration, "duration", 8),
-            word(Kind::StartedAt, "began (UTC)", 12),
-            number(Kind::Thread, "thread", 8),
-            number(Kind::Goroutine, "goroutine", 14),
-        ],
-    );
+    let has_goroutines = calls.iter().any(|call| call.goroutine.is_some());
+    let columns = Columns::fit(area.width, 20, &COLUMNS[..3 + usize::from(has_goroutines)]);
     columns.draw_head(canvas, pane.head, "function");
     let visible = state
         .calls

@@ -1,8 +1,6 @@
 //! The list of functions: what they are, and what was measured of them.
 
-use coral_model::{
-    ExitProbe, Function, FunctionStats, ProbeReason, Probeability, format_bytes, format_count,
-};
+use coral_model::{ExitProbe, Function, FunctionStats, Probeability, format_bytes, format_count};
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
@@ -346,7 +344,11 @@ pub(super) fn location(function: &Function<'_>) -> Option<String> {
     })
 }
 
-/// The last rates as bars; the highest of them is a full one.
+/// The height of the highest bar of a sparkline, in eighths: a steady rate is a quiet line, and no
+/// row's bars touch those of the row above.
+const SPARKLINE_EIGHTHS: f64 = 5.0;
+
+/// The last rates as bars from zero.
 fn sparkline(canvas: &Canvas<'_>, rates: &[f64], columns: u16) -> String {
     let shown = &rates[rates.len().saturating_sub(usize::from(columns))..];
     let highest = shown.iter().copied().fold(0.0, f64::max);
@@ -356,7 +358,7 @@ fn sparkline(canvas: &Canvas<'_>, rates: &[f64], columns: u16) -> String {
             if rate <= 0.0 || highest <= 0.0 {
                 return canvas.glyphs.bars[0];
             }
-            let eighths = (rate / highest * 8.0).ceil().clamp(1.0, 8.0);
+            let eighths = (rate / highest * SPARKLINE_EIGHTHS).ceil().max(1.0);
             canvas.glyphs.bars[eighths as usize]
         })
         .collect()
@@ -377,12 +379,14 @@ fn draw_detail(canvas: &mut Canvas<'_>, state: &State, area: Rect, function: &Fu
 /// Where a function is, how large it is, and how its exits are caught, in a line.
 pub(super) fn facts(state: &State, function: &Function<'_>) -> String {
     let stats = state.measurements.stats(function.id);
-    let reason = function.plan.and_then(|plan| plan.reason);
+    // What was done says more than what was planned.
+    let done = stats.and_then(|stats| stats.reason.clone());
+    let planned = || Some(function.plan?.reason?.text().to_owned());
     let parts = [
         location(function),
         Some(format_bytes(function.size)),
         exits(function, stats.map(|stats| &**stats)),
-        reason.map(|reason: ProbeReason| reason.text().to_owned()),
+        done.or_else(planned),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join("  ")

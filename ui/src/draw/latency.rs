@@ -1,6 +1,6 @@
 //! The latency of the selected function.
 
-use coral_model::{Function, FunctionStats, Histogram, Probeability, format_count};
+use coral_model::{ExitProbe, Function, FunctionStats, Histogram, Probeability, format_count};
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
@@ -45,7 +45,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         Some(stats) if !stats.latency.buckets.is_empty() => {
             draw_measured(canvas, state, rest, stats);
         }
-        Some(stats) => draw_untimed(canvas, rest, stats),
+        Some(stats) => draw_untimed(canvas, state, rest, stats),
         None => {
             let (message, help) = unprobed(state, &function);
             draw_empty(canvas, rest, &message, &help);
@@ -139,17 +139,36 @@ fn balance_of_calls(stats: &FunctionStats) -> String {
 }
 
 /// Calls without durations: why, and how many.
-fn draw_untimed(canvas: &mut Canvas<'_>, area: Rect, stats: &FunctionStats) {
-    let message = match (&stats.reason, stats.calls) {
-        (Some(reason), calls) => format!(
-            "{} calls; no durations: {reason}",
-            format_count(calls as f64)
+fn draw_untimed(canvas: &mut Canvas<'_>, state: &State, area: Rect, stats: &FunctionStats) {
+    let (message, help) = match (stats.exit_probe, stats.calls) {
+        (ExitProbe::None, calls) => (
+            format!(
+                "{} calls; no durations: {}",
+                format_count(calls as f64),
+                stats
+                    .reason
+                    .as_deref()
+                    .unwrap_or("its exits are not probed")
+            ),
+            balance_of_calls(stats),
         ),
-        (None, 0) if stats.attached => "Probed, and not called yet.".to_owned(),
-        (None, 0) => "It was not called while it was probed.".to_owned(),
-        (None, _) => "No call has returned yet.".to_owned(),
+        (_, 0) if state.options.replay => ("It was not called by then.".into(), String::new()),
+        (_, 0) if stats.attached => (
+            "Probed, and not called yet.".into(),
+            "Its first call appears here by itself. Make the program call it, or probe a \
+             function that calls it."
+                .into(),
+        ),
+        (_, 0) => (
+            "It was not called while it was probed.".into(),
+            format!(
+                "Press {} to probe it again.",
+                state.key(Command::ToggleProbe)
+            ),
+        ),
+        _ => ("No call has returned yet.".into(), balance_of_calls(stats)),
     };
-    draw_empty(canvas, area, &message, &balance_of_calls(stats));
+    draw_empty(canvas, area, &message, &help);
 }
 
 /// What probing the function would show, and what to press.

@@ -36,6 +36,9 @@ const COLUMNS: &[Column<Kind>] = &[
     word(Kind::State, "state", 22),
 ];
 
+/// Columns of a number of hits with its cause; three of them fit into 80.
+const CAUSE: u16 = 25;
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     let pane = ListPane::sessions(body);
     let sessions: Vec<&Session> = state.measurements.sessions().collect();
@@ -171,11 +174,11 @@ fn draw_detail(canvas: &mut Canvas<'_>, area: Rect, session: &Session) {
         (accounting.map_full, "lost: map full", true),
         (accounting.unmatched_exits, "exits without entry", false),
     ];
-    let per_row = usize::from((area.width / 26).max(1));
+    let per_row = usize::from((area.width / CAUSE).max(1));
     for (index, (count, cause, is_loss)) in causes.into_iter().enumerate() {
         let place = inset(
             row(area, 3 + index / per_row),
-            26 * (index % per_row) as u16,
+            CAUSE * (index % per_row) as u16,
         );
         let meaning = match (count, is_loss) {
             (0, _) => Meaning::Dim,

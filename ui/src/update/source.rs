@@ -48,10 +48,11 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         }
         SourceEvent::Snapshot(snapshot) => take(state, snapshot),
         SourceEvent::SessionEnded(snapshot) => session_ended(state, snapshot),
-        SourceEvent::Exported { path, command } => {
-            let help = format!("the same numbers: {command}");
-            state.notify(Level::Info, format!("Exported to {path}"), help);
-        }
+        SourceEvent::Exported {
+            path,
+            command,
+            rows_left_out,
+        } => exported(state, &path, command, rows_left_out),
         SourceEvent::ExportFailed(failure) => state.notices.push(failure.into(), state.now),
         SourceEvent::TargetExited => {
             state.phase = Phase::Exited;
@@ -74,6 +75,17 @@ fn open_failed(state: &mut State, failure: Failure) -> Vec<Effect> {
     state.notices.push(failure.into(), state.now);
     state.processes_asked_at = Some(state.now);
     vec![Effect::ListProcesses]
+}
+
+fn exported(state: &mut State, path: &str, command: Option<String>, rows_left_out: usize) {
+    let help = command.map_or_else(String::new, |command| {
+        format!("the same numbers: {command}")
+    });
+    if rows_left_out == 0 {
+        return state.notify(Level::Info, format!("Exported to {path}"), help);
+    }
+    let message = format!("Exported to {path}, without the last {rows_left_out} rows: too many");
+    state.notify(Level::Warning, message, help);
 }
 
 fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {

@@ -230,3 +230,45 @@ fn exports_hold_what_the_screen_shows() {
         [Effect::ExportSession(Arc::new(fixture::snapshot()))]
     );
 }
+
+#[test]
+fn what_an_export_left_out_and_what_prints_all_of_it_is_said() {
+    for (command, rows_left_out, expected) in [
+        (None, 0, "Exported to ./coral.csv\n"),
+        (
+            Some("coral functions --pid 4242"),
+            0,
+            "Exported to ./coral.csv\n help: the same numbers: coral functions --pid 4242\n",
+        ),
+        (
+            Some("coral functions --pid 4242"),
+            3,
+            "warning: Exported to ./coral.csv, without the last 3 rows: too many",
+        ),
+    ] {
+        let mut console = Console::open();
+        console.send(SourceEvent::Exported {
+            path: "./coral.csv".into(),
+            command: command.map(str::to_owned),
+            rows_left_out,
+        });
+        let text = console.text(100, 24);
+        assert!(text.contains(expected), "{expected} in {text}");
+        assert_eq!(text.contains("help:"), command.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_probed_function_without_calls_says_what_to_do() {
+    let mut snapshot = fixture::snapshot();
+    let latency = fixture::latency(&[]);
+    let add = Arc::make_mut(&mut snapshot.functions[1]);
+    (add.calls, add.returns, add.unwound, add.in_flight) = (0, 0, 0, 0);
+    add.latency = latency;
+    let mut console = Console::open();
+    console.snapshot(snapshot);
+    select(&mut console, "main.(*Cart).Add");
+    let text = console.text(100, 24);
+    assert!(text.contains("Probed, and not called yet."), "{text}");
+    assert!(text.contains("Make the program call it"), "{text}");
+}

@@ -157,7 +157,7 @@ fn says_why_exits_are_not_probed() {
             native("notrack jmp", &[0x90, 0x3e, 0xff, 0x60, 0x08]),
             UnsafeExit,
         ),
-        (native("nothing but ret", &[0xc3]), UnsafeExit),
+        (native("nothing but ret", &[0xc3]), SingleInstruction),
     ];
     for (sample, reason) in cases {
         let plan = sample.plan();
