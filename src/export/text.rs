@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io;
 
 use coral_model::{
-    CallRecord, Function, FunctionStats, Probeability, SessionInfo, SessionState, Snapshot, Target,
-    escape, format_count, format_duration, format_duration_ns,
+    CallRecord, ExitProbe, Function, FunctionStats, Probeability, SessionInfo, SessionState,
+    Snapshot, Target, escape, format_count, format_duration, format_duration_ns,
 };
 
 use super::session::function_name;
@@ -156,7 +156,11 @@ fn write_latencies(out: &mut impl io::Write, snapshot: &Snapshot, width: usize) 
         [
             escape(&stats.name),
             stats.calls.to_string().into(),
-            stats.unwound.to_string().into(),
+            // Without exits nothing tells a call that returned from one that was unwound.
+            match stats.exit_probe {
+                ExitProbe::None => NOT_MEASURED.into(),
+                _ => stats.unwound.to_string().into(),
+            },
             stats
                 .errors
                 .map_or(NOT_MEASURED.into(), |errors| errors.to_string().into()),
