@@ -431,42 +431,50 @@ fn agrees_with_binutils(binary: &Path) {
         .filter(|function| function.line.is_some())
         .collect();
     assert!(located.len() > 20);
-    let first_rows = first_rows(binary);
+    let mut in_source = 0;
     for function in located {
         let name = function.name;
         assert!(known.contains(&(function.address, function.size)), "{name}");
         let path = Path::new(function.file.unwrap());
         assert!(path.is_absolute(), "{name} is in {}", path.display());
-        let (file, line) = &first_rows[&function.address];
-        assert_eq!(function.line, Some(*line), "{name}");
-        // Of a long path objdump shows the end.
-        let end = file.trim_start_matches("...");
-        assert!(
-            path.to_string_lossy().ends_with(end),
-            "{name} is in {}",
-            path.display()
-        );
-    }
-}
-
-/// The file, as far as objdump shows it, and the line of the first row at each address.
-fn first_rows(binary: &Path) -> BTreeMap<u64, (String, u32)> {
-    let mut objdump = Command::new("objdump");
-    let listing = tool(objdump.arg("--dwarf=decodedline").arg(binary)).unwrap();
-    let mut rows = BTreeMap::new();
-    for row in listing.lines() {
-        let fields: Vec<&str> = row.split_whitespace().collect();
-        let address = fields.iter().position(|field| field.starts_with("0x"));
-        let Some(at) = address.filter(|&at| at > 1) else {
-            continue;
-        };
-        let address = u64::from_str_radix(&fields[at][2..], 16);
-        if let (Ok(address), Ok(line @ 1..)) = (address, fields[at - 1].parse()) {
-            let file = fields[..at - 1].join(" ");
-            rows.entry(address).or_insert((file, line));
+        // What the compiler makes up, such as the code before `main`, is declared nowhere.
+        let is_written = !name.starts_with('_');
+        if let Some(source) = is_written
+            .then(|| std::fs::read_to_string(path).ok())
+            .flatten()
+        {
+            let line = source
+                .lines()
+                .nth(function.line.unwrap() as usize - 1)
+                .unwrap();
+            assert!(declares(line, name), "{name} is not declared by: {line}");
+            in_source += 1;
         }
     }
-    rows
+    assert!(
+        in_source > 15,
+        "of the program's own functions: {in_source}"
+    );
+}
+
+/// Whether a line of source is where a function of that demangled name begins: it holds the last
+/// part of the name, or opens a closure.
+fn declares(line: &str, name: &str) -> bool {
+    let mut depth = 0;
+    let plain: String = name
+        .chars()
+        .filter(|character| {
+            depth += i32::from(*character == '<');
+            let is_outside = depth == 0;
+            depth -= i32::from(*character == '>');
+            is_outside
+        })
+        .collect();
+    let path = plain.split('(').next().unwrap_or_default();
+    let last = path.trim_end_matches(':').rsplit([':', ' ']).next();
+    // An implicit destructor is declared by its type.
+    let last = last.unwrap_or_default().trim_start_matches('~');
+    line.contains(last) || name.contains('{') || line.contains('|')
 }
 
 /// What a program answers to addresses on its standard input.

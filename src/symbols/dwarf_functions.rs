@@ -1,20 +1,13 @@
-//! Functions from `.debug_info`, for files whose symbol table was removed but not their DWARF.
+//! Functions from `.debug_info`: all of them, for files whose symbol table was removed but not
+//! their DWARF; and where each is declared, for all files.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Instant;
 
-use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, SectionId, Unit,
-};
-
-use super::dwarf_units::Reader;
+use super::dwarf_entries::{Subprogram, visit_subprograms};
 use super::image::Image;
-
-/// All DWARF sections together may be this long; of more, nothing is read.
-const DWARF_BYTES_MAX: u64 = 128 << 20;
-/// A name may be behind so many references.
-const REFERENCES_MAX: u32 = 4;
 
 /// A function with code of its own.
 #[derive(Debug)]
@@ -26,106 +19,123 @@ pub(super) struct DwarfFunction {
     pub(super) cold: Vec<Range<u64>>,
 }
 
+/// Where functions are declared in the source.
+#[derive(Debug, Default)]
+pub(super) struct Declarations {
+    pub(super) files: Vec<String>,
+    /// By the address of the function's first instruction: an index of `files`, and the line.
+    pub(super) places: HashMap<u64, (usize, u32)>,
+}
+
 /// Reads all functions, or as many as can be read until the deadline; one for each address.
 pub(super) fn read(image: &Image, deadline: Instant) -> Vec<DwarfFunction> {
-    let mut functions = read_sections(image, deadline).unwrap_or_default();
-    functions.sort_by_key(|function| function.range.start);
-    functions.dedup_by_key(|function| function.range.start);
-    functions
-}
-
-fn read_sections(image: &Image, deadline: Instant) -> Option<Vec<DwarfFunction>> {
-    let named = || {
-        let sections = &image.headers().sections;
-        sections
-            .iter()
-            .filter(|section| section.name.starts_with(".debug_"))
-    };
-    let total: u64 = named()
-        .map(|section| section.size)
-        .fold(0, u64::saturating_add);
-    if total > DWARF_BYTES_MAX {
-        return None;
-    }
-    let sections: HashMap<&str, Vec<u8>> = named()
-        .filter_map(|section| Some((section.name.as_str(), image.section_bytes(section)?)))
-        .collect();
-    let dwarf = Dwarf::load(|id: SectionId| {
-        let bytes = sections.get(id.name()).map_or(&[][..], Vec::as_slice);
-        Ok::<_, gimli::Error>(EndianSlice::new(bytes, LittleEndian))
-    })
-    .ok()?;
     let mut functions = Vec::new();
-    let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
-        if Instant::now() >= deadline {
-            break;
-        }
-        // What a damaged unit told before the damage is kept.
-        if let Ok(unit) = dwarf.unit(header) {
-            let _damaged = read_unit(&dwarf, &unit, &mut functions);
-        }
-    }
-    Some(functions)
-}
-
-fn read_unit(
-    dwarf: &Dwarf<Reader<'_>>,
-    unit: &Unit<Reader<'_>>,
-    functions: &mut Vec<DwarfFunction>,
-) -> gimli::Result<()> {
-    let mut entries = unit.entries();
-    while let Some(entry) = entries.next_dfs()? {
-        if entry.tag() != gimli::DW_TAG_subprogram {
-            continue;
-        }
-        let mut ranges = Vec::new();
-        let mut found = dwarf.die_ranges(unit, entry)?;
-        while let Some(range) = found.next()? {
-            // The linker leaves removed functions at address 0.
-            if range.begin != 0 && range.begin < range.end {
-                ranges.push(range.begin..range.end);
-            }
-        }
-        if ranges.is_empty() {
-            continue;
-        }
-        if let Some(name) = name(dwarf, unit, entry, REFERENCES_MAX) {
+    visit_subprograms(image, deadline, |subprogram| {
+        let mut ranges = ranges(subprogram);
+        if let Some(name) = (!ranges.is_empty()).then(|| name(subprogram)).flatten() {
             functions.push(DwarfFunction {
                 name,
                 range: ranges.remove(0),
                 cold: ranges,
             });
         }
-    }
-    Ok(())
+    });
+    functions.sort_by_key(|function| function.range.start);
+    functions.dedup_by_key(|function| function.range.start);
+    functions
 }
 
-/// A function's name: its own, or that of its declaration.
-fn name(
-    dwarf: &Dwarf<Reader<'_>>,
-    unit: &Unit<Reader<'_>>,
-    entry: &DebuggingInformationEntry<Reader<'_>>,
-    references_left: u32,
-) -> Option<String> {
-    let own = [gimli::DW_AT_linkage_name, gimli::DW_AT_MIPS_linkage_name]
-        .into_iter()
-        .find_map(|attribute| entry.attr_value(attribute));
+/// Reads where functions are declared, of as many as can be read until the deadline.
+///
+/// The line table tells only where the first instruction comes from: in optimised code that is
+/// often another function, which was inlined.
+pub(super) fn declarations(image: &Image, deadline: Instant) -> Declarations {
+    let mut declarations = Declarations::default();
+    let mut known = HashMap::new();
+    visit_subprograms(image, deadline, |subprogram| {
+        let Some(range) = ranges(subprogram).into_iter().next() else {
+            return;
+        };
+        let Some((file, line)) = place(subprogram) else {
+            return;
+        };
+        let unit = subprogram.unit.header.offset();
+        let index = *known.entry((unit, file)).or_insert_with(|| {
+            let path = path(subprogram, file)?;
+            declarations.files.push(path);
+            Some(declarations.files.len() - 1)
+        });
+        if let Some(index) = index {
+            declarations.places.insert(range.start, (index, line));
+        }
+    });
+    declarations
+}
+
+fn ranges(subprogram: &Subprogram<'_, '_>) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let found = subprogram
+        .dwarf
+        .die_ranges(subprogram.unit, subprogram.entry);
+    if let Ok(mut found) = found {
+        while let Ok(Some(range)) = found.next() {
+            // The linker leaves removed functions at address 0.
+            if range.begin != 0 && range.begin < range.end {
+                ranges.push(range.begin..range.end);
+            }
+        }
+    }
+    ranges
+}
+
+/// A function's name: its own linkage name, or that of its declaration, or its plain one.
+fn name(subprogram: &Subprogram<'_, '_>) -> Option<String> {
+    let text = |subprogram: &Subprogram<'_, '_>, attribute| {
+        let value = subprogram.entry.attr_value(attribute)?;
+        let text = subprogram.dwarf.attr_string(subprogram.unit, value).ok()?;
+        Some(text.to_string_lossy().into_owned())
+    };
+    subprogram
+        .find(&|subprogram| {
+            [gimli::DW_AT_linkage_name, gimli::DW_AT_MIPS_linkage_name]
+                .into_iter()
+                .find_map(|attribute| text(subprogram, attribute))
+        })
+        .or_else(|| subprogram.find(&|subprogram| text(subprogram, gimli::DW_AT_name)))
+}
+
+/// The number of the file, and the line. A definition that stands in the file of its declaration
+/// may tell the line alone, so each is looked for by itself.
+fn place(subprogram: &Subprogram<'_, '_>) -> Option<(u64, u32)> {
+    let file = subprogram.find(&|subprogram| match subprogram
+        .entry
+        .attr_value(gimli::DW_AT_decl_file)?
+    {
+        gimli::AttributeValue::FileIndex(index) => Some(index),
+        value => value.udata_value(),
+    })?;
+    let line = subprogram.find(&|subprogram| {
+        let line = subprogram.entry.attr_value(gimli::DW_AT_decl_line)?;
+        u32::try_from(line.udata_value()?).ok()
+    })?;
+    Some((file, line))
+}
+
+/// The path of a file of the entry's unit.
+fn path(subprogram: &Subprogram<'_, '_>, file: u64) -> Option<String> {
+    let (dwarf, unit) = (subprogram.dwarf, subprogram.unit);
+    let header = unit.line_program.as_ref()?.header();
+    let entry = header.file(file)?;
     let text = |value| {
         let text = dwarf.attr_string(unit, value).ok()?;
         Some(text.to_string_lossy().into_owned())
     };
-    let referred = || {
-        let reference = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification]
-            .into_iter()
-            .find_map(|attribute| entry.attr_value(attribute))?;
-        let AttributeValue::UnitRef(offset) = reference else {
-            return None;
-        };
-        let declaration = unit.entry(offset).ok()?;
-        name(dwarf, unit, &declaration, references_left.checked_sub(1)?)
-    };
-    own.and_then(text)
-        .or_else(referred)
-        .or_else(|| text(entry.attr_value(gimli::DW_AT_name)?))
+    let base = unit.comp_dir.as_ref();
+    let base = base.map_or_else(String::new, |base| base.to_string_lossy().into_owned());
+    let directory = entry.directory(header).and_then(text).unwrap_or_default();
+    // An absolute part replaces those before it.
+    let path = Path::new(&base)
+        .join(directory)
+        .join(text(entry.path_name())?);
+    Some(path.to_string_lossy().into_owned())
 }

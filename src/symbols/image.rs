@@ -52,6 +52,7 @@ pub struct Image {
     file: File,
     path: String,
     identity: FileIdentity,
+    len: u64,
     headers: Headers,
     build_id: Option<String>,
     language: Language,
@@ -84,6 +85,7 @@ impl Image {
             file,
             path,
             identity: FileIdentity::from(&metadata),
+            len: metadata.len(),
             headers,
             build_id: None,
             language: Language::Unknown,
@@ -107,6 +109,11 @@ impl Image {
     /// Device and inode.
     pub fn identity(&self) -> FileIdentity {
         self.identity
+    }
+
+    /// The file's length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// The GNU build-id in lower-case hexadecimal, else Go's build id as it stands in the file.

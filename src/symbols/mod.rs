@@ -9,6 +9,7 @@ mod code_reader;
 mod constants;
 mod debug_file;
 mod demangle;
+mod dwarf_entries;
 mod dwarf_functions;
 mod dwarf_lines;
 mod dwarf_units;

@@ -1,7 +1,7 @@
 //! From a function in the table to a plan of its probes.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use coral_model::{
     Function, FunctionId, FunctionTable, Language, ProbeReason, ProbeSummary, Probeability,
@@ -9,7 +9,7 @@ use coral_model::{
 };
 
 use super::code_reader::CodeReader;
-use super::image::Image;
+use super::image::{FUNCTION_BYTES_MAX, Image};
 use super::planner::{Architecture, ColdPart, Convention, FunctionCode, Plan, Planner};
 
 /// A thread takes so many functions at a time.
@@ -77,14 +77,17 @@ impl<'a> ImagePlanner<'a> {
     }
 }
 
-/// Plans all functions of the table that need it, on all processors.
+/// Plans all functions of the table that need it, on all processors; those that do not fit into
+/// `code_bytes_max` together stay without a plan.
 ///
 /// `parts` gives a function's image and its cold parts.
 pub(super) fn plan_all<'a>(
     table: &FunctionTable,
+    code_bytes_max: u64,
     parts: impl Fn(&Function<'_>) -> Option<(&'a Image, &'a [Range<u64>])> + Sync,
 ) -> Vec<(FunctionId, ProbeSummary)> {
     let next = AtomicUsize::new(0);
+    let planned_bytes = AtomicU64::new(0);
     let work = || {
         let mut summaries = Vec::new();
         let mut planner: Option<ImagePlanner<'_>> = None;
@@ -102,6 +105,16 @@ pub(super) fn plan_all<'a>(
                 let Some((image, cold)) = parts(&function) else {
                     continue;
                 };
+                // What is too long is refused unread.
+                let code_bytes = if function.size > FUNCTION_BYTES_MAX {
+                    0
+                } else {
+                    function.size
+                };
+                let planned = planned_bytes.fetch_add(code_bytes, Ordering::Relaxed);
+                if planned + code_bytes > code_bytes_max {
+                    continue;
+                }
                 if !planner
                     .as_ref()
                     .is_some_and(|planner| std::ptr::eq(planner.image, image))

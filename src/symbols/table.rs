@@ -13,7 +13,7 @@ use super::functions::{ColdParts, add_functions};
 use super::image::Image;
 use super::planner::Plan;
 use super::planning::{ImagePlanner, plan_all};
-use super::{SymbolError, debug_file};
+use super::{SymbolError, debug_file, dwarf_functions};
 
 /// So long the line programs of one image are read; the functions left have no source line.
 const LINES_TIME_MAX: Duration = Duration::from_secs(2);
@@ -88,6 +88,7 @@ impl Symbols {
     }
 
     /// The same functions with their source lines, and with what the planner says about each.
+    /// In a damaged file functions may overlap so much that some of them stay without.
     ///
     /// This takes seconds for large binaries.
     #[must_use]
@@ -101,7 +102,10 @@ impl Symbols {
             let loaded = self.images.get(usize::from(function.module))?;
             Some((&*loaded.image, self.cold_parts(function.id)))
         };
-        for (id, summary) in plan_all(&self.table, parts) {
+        // Intact functions hardly overlap, so their code is no longer than the files.
+        let files_len = self.images.iter().map(|loaded| loaded.image.len());
+        let code_bytes_max = files_len.fold(0, u64::saturating_add).saturating_mul(2);
+        for (id, summary) in plan_all(&self.table, code_bytes_max, parts) {
             builder.set_plan(id, summary);
         }
         Self {
@@ -170,6 +174,13 @@ impl Symbols {
                 if let Some(language) = location.language {
                     self.correct_language(builder, location.id, language);
                 }
+            }
+        }
+        // Where a function is declared goes before where its first instruction comes from.
+        let declarations = dwarf_functions::declarations(debug, Instant::now() + LINES_TIME_MAX);
+        for wanted in &wanted {
+            if let Some(&(file, line)) = declarations.places.get(&wanted.address) {
+                builder.set_location(wanted.id, &declarations.files[file], line);
             }
         }
         skipped
