@@ -462,6 +462,7 @@ fn agrees_with_binutils(binary: &Path) {
 fn declares(line: &str, name: &str) -> bool {
     let mut depth = 0;
     let plain: String = name
+        .replace("->", "")
         .chars()
         .filter(|character| {
             depth += i32::from(*character == '<');

@@ -36,11 +36,10 @@ pub(super) async fn run(
     let mut input = EventStream::new();
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
-    let mut flow = perform(&mut terminal, &mut backend, effects)?;
+    let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
     let mut last_frame = started.checked_sub(FRAME_INTERVAL).unwrap_or(started);
     let mut is_dirty = true;
     resize(&mut state)?;
-    fault::inject();
     while flow == Flow::Go {
         is_dirty |= state.take_redraw();
         let interval = if is_dirty || state.has_work() {
@@ -67,14 +66,14 @@ pub(super) async fn run(
                 last_frame = Instant::now();
             }
             Some(report) = reports.recv() => {
-                effects = update(&mut state, Event::Source(report));
+                effects = on_report(&mut state, report);
                 for _ in 1..REPORTS_AT_ONCE {
                     let Ok(report) = reports.try_recv() else { break };
-                    effects.extend(update(&mut state, Event::Source(report)));
+                    effects.extend(on_report(&mut state, report));
                 }
             }
         }
-        flow = perform(&mut terminal, &mut backend, effects)?;
+        flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
     }
     Ok(())
 }
@@ -102,6 +101,11 @@ fn on_input(state: &mut State, event: TerminalEvent) -> Vec<Effect> {
     }
 }
 
+fn on_report(state: &mut State, report: SourceEvent) -> Vec<Effect> {
+    fault::inject(&report);
+    update(state, Event::Source(report))
+}
+
 fn resize(state: &mut State) -> io::Result<()> {
     let (columns, rows) = crossterm::terminal::size()?;
     update(state, Event::Resize { columns, rows });
@@ -110,13 +114,18 @@ fn resize(state: &mut State) -> io::Result<()> {
 
 fn perform(
     terminal: &mut Terminal,
+    state: &mut State,
     backend: &mut impl Backend,
     effects: Vec<Effect>,
 ) -> io::Result<Flow> {
     for effect in effects {
         match backend.perform(effect) {
             Some(Effect::Quit) => return Ok(Flow::Quit),
-            Some(Effect::Suspend) => terminal.suspend()?,
+            Some(Effect::Suspend) => {
+                terminal.suspend()?;
+                // Nobody tells a program in the background that its terminal has changed.
+                resize(state)?;
+            }
             Some(Effect::Copy(text)) => terminal.copy(&text)?,
             _ => {}
         }
@@ -151,8 +160,14 @@ impl Signals {
 
 /// Failures on demand, so that tests can see what the user would see.
 mod fault {
-    /// Panics where `CORAL_TEST_PANIC` says: in a `task` or on a `thread`.
-    pub(super) fn inject() {
+    use coral_ui::SourceEvent;
+
+    /// Panics once probes are live, where `CORAL_TEST_PANIC` says: in a `task`, on a `thread`, or
+    /// here.
+    pub(super) fn inject(report: &SourceEvent) {
+        if !matches!(report, SourceEvent::Attached { .. }) {
+            return;
+        }
         match std::env::var("CORAL_TEST_PANIC").as_deref() {
             Ok("task") => {
                 tokio::spawn(async { panic!("a panic in a task was asked for") });

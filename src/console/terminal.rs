@@ -37,6 +37,8 @@ pub(super) fn enter() -> io::Result<Terminal> {
 impl Terminal {
     /// Draws a frame as one update, so that no half of it is ever seen.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        // A panic on another thread waits for the end of the frame, and lets no other one begin.
+        let _stdout = io::stdout().lock();
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         self.inner.draw(draw)?;
         execute!(self.inner.backend_mut(), EndSynchronizedUpdate)
@@ -46,8 +48,10 @@ impl Terminal {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         restore();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
-        set_modes()?;
-        self.inner.clear()
+        // A new one draws everything again. To clear the old one would be to ask the terminal
+        // where its cursor is, which not every terminal answers.
+        self.inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        set_modes()
     }
 
     /// Puts text on the clipboard, through the terminal, so that it works over SSH as well.
@@ -98,6 +102,8 @@ fn restore() {
 /// kernel takes the probes out when the process ends.
 fn install_panic_hook() {
     panic::set_hook(Box::new(|info| {
+        // Kept to the end: the loop must not draw on a screen that is the shell's again.
+        let _stdout = io::stdout().lock();
         restore();
         let report = report(info);
         let place = match log::append(&report) {
