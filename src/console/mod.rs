@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use coral_model::ExitStatus;
 use coral_ui::{Options, Start};
+use rustix::io::Errno;
 
 use crate::demo::Demo;
 use crate::failure::{Failure, of_command_line};
@@ -87,7 +88,11 @@ async fn play(options: Options, feed: Feed) -> Result<(), Failure> {
             event_loop::run(terminal, options, replay, reports).await
         }
     };
-    result.map_err(|error| of_io("the terminal went away", &error))
+    match result {
+        // The terminal was closed. Nobody is left to be told: it ends as by a hangup.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => Ok(()),
+        result => result.map_err(|error| of_io("the terminal failed", &error)),
+    }
 }
 
 fn feed(arguments: &Arguments) -> Result<Feed, Failure> {

@@ -2,6 +2,7 @@
 
 use std::backtrace::Backtrace;
 use std::io::{self, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +16,7 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 use super::log;
 
@@ -23,7 +25,9 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal in its full-screen modes. Dropping it restores it.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    /// Not dropped: it would show the cursor, which is done already, and panic where it cannot
+    /// because the terminal was closed.
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Stdout>>>,
 }
 
 /// Sets the terminal's modes, and sees to it that a panic on any thread restores them.
@@ -31,7 +35,9 @@ pub(super) fn enter() -> io::Result<Terminal> {
     install_panic_hook();
     set_modes()?;
     let inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-    Ok(Terminal { inner })
+    Ok(Terminal {
+        inner: ManuallyDrop::new(inner),
+    })
 }
 
 impl Terminal {
@@ -48,10 +54,11 @@ impl Terminal {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         restore();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
-        // A new one draws everything again. To clear the old one would be to ask the terminal
-        // where its cursor is, which not every terminal answers.
-        self.inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        set_modes()
+        set_modes()?;
+        // Everything is drawn again. Not by `clear`, which asks the terminal where its cursor is:
+        // not every terminal answers.
+        let area = Rect::from((Position::ORIGIN, self.inner.size()?));
+        self.inner.resize(area)
     }
 
     /// Puts text on the clipboard, through the terminal, so that it works over SSH as well.

@@ -178,7 +178,7 @@ fn write_notes(out: &mut impl io::Write, snapshot: &Snapshot, width: usize) -> i
     for stats in &snapshot.functions {
         let name = escape(&stats.name);
         let name = cut_head(&name, width / 2);
-        if stats.in_flight > 0 {
+        if stats.in_flight > 0 && stats.exit_probe != ExitProbe::None {
             writeln!(
                 out,
                 "note: {name}: calls that have not returned: {}",
