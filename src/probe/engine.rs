@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
-use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
+use aya::programs::{ProgramError, UProbe};
 use aya::{Ebpf, EbpfLoader};
 use coral_ebpf_common::{
     BUCKETS, CallRecord, Config, Frame, FrameKey, FunctionConfig, FunctionCounters, HitCounters,
@@ -55,6 +55,8 @@ pub struct EngineSpec {
 pub(super) enum Program {
     Site,
     Return,
+    /// Does nothing; attached by benchmarks only, and loaded when they ask for it.
+    Empty,
 }
 
 impl Program {
@@ -62,6 +64,7 @@ impl Program {
         match self {
             Self::Site => "coral_site",
             Self::Return => "coral_return",
+            Self::Empty => "coral_empty",
         }
     }
 }
@@ -189,52 +192,60 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
-        let mut attachment = Attachment {
-            links: Vec::new(),
-            probes: 0,
-            slots: Vec::new(),
-            refused: Vec::new(),
-        };
-        let mut accepted: Vec<&FunctionSites> = functions.iter().collect();
-        for program in [Program::Site, Program::Return] {
-            // A refused function of the second program takes its sites out of the first link, too.
-            loop {
-                let points = points_of(&accepted, program);
-                if points.is_empty() {
-                    break;
-                }
-                match self.link(program, path, &points) {
-                    Ok(link) => {
-                        attachment.links.push((program, link));
-                        break;
+        self.attach_programs(&[Program::Site, Program::Return], path, functions)
+    }
+
+    /// Attaches a program that does nothing to the same sites: what a hit costs without coral. For
+    /// benchmarks.
+    ///
+    /// # Errors
+    /// As for [`Engine::attach`].
+    pub fn attach_empty(
+        &mut self,
+        path: &Path,
+        functions: &[FunctionSites],
+    ) -> Result<Attachment, ProbeError> {
+        match uprobe(&mut self.ebpf, Program::Empty)?.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+            Err(error) => return Err(ProbeError::Program(error)),
+        }
+        self.attach_programs(&[Program::Empty], path, functions)
+    }
+
+    fn attach_programs(
+        &mut self,
+        programs: &[Program],
+        path: &Path,
+        functions: &[FunctionSites],
+    ) -> Result<Attachment, ProbeError> {
+        let mut accepted = functions.to_vec();
+        let mut refused = Vec::new();
+        let links = loop {
+            match self.link_all(programs, path, &accepted) {
+                Ok(links) => break links,
+                Err(error) => {
+                    let sites = self.all_refused(programs, path, &accepted);
+                    if sites.is_empty() {
+                        return Err(self.explain(error));
                     }
-                    Err(error) => {
-                        let refused = self.refused(program, path, &points);
-                        if refused.is_empty() {
-                            self.unlink(&mut attachment);
-                            return Err(self.explain(error));
-                        }
-                        accepted.retain(|function| {
-                            refused.iter().all(|site| site.slot != function.slot)
-                        });
-                        attachment.refused.extend(refused);
-                        if program == Program::Return {
-                            self.unlink(&mut attachment);
-                            let rest: Vec<_> = accepted.into_iter().cloned().collect();
-                            let mut retried = self.attach(path, &rest)?;
-                            retried.refused.append(&mut attachment.refused);
-                            return Ok(retried);
-                        }
-                    }
+                    // A refused site takes its whole function out, and then the rest is tried.
+                    accepted.retain(|function| sites.iter().all(|site| site.slot != function.slot));
+                    refused.extend(sites);
                 }
             }
-        }
-        for function in accepted {
-            attachment.probes += function.probes() as u32;
-            attachment.slots.push(function.slot);
+        };
+        for function in &accepted {
             self.set_enabled(function.slot, true);
         }
-        Ok(attachment)
+        Ok(Attachment {
+            links,
+            probes: accepted
+                .iter()
+                .map(|function| function.probes() as u32)
+                .sum(),
+            slots: accepted.iter().map(|function| function.slot).collect(),
+            refused,
+        })
     }
 
     /// Stops counting a function's hits; its sites stay until their attachment is detached.
@@ -253,7 +264,7 @@ impl Engine {
         for &slot in &attachment.slots {
             self.set_enabled(slot, false);
         }
-        self.unlink(&mut attachment);
+        self.unlink(std::mem::take(&mut attachment.links));
     }
 
     /// The numbers of a function as they are now.
@@ -331,12 +342,52 @@ impl Engine {
         slots
     }
 
+    /// A link for each program that has sites, or none at all.
+    fn link_all(
+        &mut self,
+        programs: &[Program],
+        path: &Path,
+        functions: &[FunctionSites],
+    ) -> Result<Vec<(Program, UProbeLinkId)>, ProbeError> {
+        let mut links = Vec::new();
+        for &program in programs {
+            let points = points_of(functions, program);
+            if points.is_empty() {
+                continue;
+            }
+            match self.link(program, path, &points) {
+                Ok(link) => links.push((program, link)),
+                Err(error) => {
+                    self.unlink(links);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    fn all_refused(
+        &mut self,
+        programs: &[Program],
+        path: &Path,
+        functions: &[FunctionSites],
+    ) -> Vec<RefusedSite> {
+        let mut refused = Vec::new();
+        for &program in programs {
+            let points = points_of(functions, program);
+            if !points.is_empty() {
+                refused.extend(self.refused(program, path, &points));
+            }
+        }
+        refused
+    }
+
     fn link(
         &mut self,
         program: Program,
         path: &Path,
         points: &[(u32, Point)],
-    ) -> Result<aya::programs::uprobe::UProbeLinkId, ProbeError> {
+    ) -> Result<UProbeLinkId, ProbeError> {
         let scope =
             NonZeroU32::new(self.tgid).map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
         let points = points.iter().map(|(_, point)| UProbeAttachPoint {
@@ -394,8 +445,8 @@ impl Engine {
         }
     }
 
-    fn unlink(&mut self, attachment: &mut Attachment) {
-        for (program, link) in attachment.links.drain(..) {
+    fn unlink(&mut self, links: Vec<(Program, UProbeLinkId)>) {
+        for (program, link) in links {
             if let Ok(program) = uprobe(&mut self.ebpf, program) {
                 // An error means that the link is gone already.
                 let _ = program.detach(link);
@@ -404,12 +455,12 @@ impl Engine {
     }
 }
 
-fn points_of(functions: &[&FunctionSites], program: Program) -> Vec<(u32, Point)> {
+fn points_of(functions: &[FunctionSites], program: Program) -> Vec<(u32, Point)> {
     functions
         .iter()
         .flat_map(|function| {
             let points = match program {
-                Program::Site => function.points.as_slice(),
+                Program::Site | Program::Empty => function.points.as_slice(),
                 Program::Return => function.return_point.as_slice(),
             };
             points.iter().map(|point| (function.slot, *point))
