@@ -16,8 +16,10 @@ mod frames;
 mod maps;
 mod record;
 
-use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_ktime_get_ns};
+use aya_ebpf::bindings::{bpf_pidns_info, pt_regs};
+use aya_ebpf::helpers::generated::{
+    bpf_get_attach_cookie, bpf_get_ns_current_pid_tgid, bpf_ktime_get_ns,
+};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
@@ -63,8 +65,7 @@ fn hit(regs: *mut pt_regs) {
     let Some(config) = maps::CONFIG.get(0) else {
         return;
     };
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let tgid = (pid_tgid >> 32) as u32;
+    let (tgid, tid) = current_ids(config);
     if now_ns >= config.deadline_ns || tgid != config.tgid {
         return;
     }
@@ -75,7 +76,6 @@ fn hit(regs: *mut pt_regs) {
         _ => return,
     }
     let stripe = Stripe::of_this_processor(config);
-    let tid = pid_tgid as u32;
     let (key, depth) = locate(regs, cookie, tgid, tid);
     let hit = Hit {
         config,
@@ -90,6 +90,26 @@ fn hit(regs: *mut pt_regs) {
         HitKind::Entry => frames::enter(&hit),
         HitKind::Exit => frames::leave(&hit, now_ns),
     }
+}
+
+/// The running process and thread, by the ids that the agent knows them by.
+#[inline(always)]
+fn current_ids(config: &Config) -> (u32, u32) {
+    if config.pid_namespace_inode == 0 {
+        let ids = bpf_get_current_pid_tgid();
+        return ((ids >> 32) as u32, ids as u32);
+    }
+    let mut ids = bpf_pidns_info { pid: 0, tgid: 0 };
+    // A task outside of the namespace leaves the ids at 0, which no process has.
+    unsafe {
+        bpf_get_ns_current_pid_tgid(
+            config.pid_namespace_device,
+            config.pid_namespace_inode,
+            &raw mut ids,
+            size_of::<bpf_pidns_info>() as u32,
+        );
+    }
+    (ids.tgid, ids.pid)
 }
 
 /// Which stack the hit is on, and how deep.

@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// How often a snapshot is made.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often the frames of threads that are gone are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Records may come as fast as they like for the time in which the limit allows so many.
 const RECORD_BURST: Duration = Duration::from_millis(200);
 
@@ -126,6 +128,7 @@ impl Worker {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut next_tick = Instant::now() + TICK;
         let mut next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
+        let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
         // Kept until the very end, so that who waits for it sees the final snapshot.
         let mut _ending = None;
         let reason = loop {
@@ -158,6 +161,10 @@ impl Worker {
             self.refill(TICK);
             if let Some(reason) = self.reason_to_end() {
                 break reason;
+            }
+            if Instant::now() >= next_sweep {
+                next_sweep = Instant::now() + SWEEP_INTERVAL;
+                self.sweep_threads();
             }
             if Instant::now() >= next_snapshot {
                 next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;

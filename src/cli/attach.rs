@@ -26,7 +26,10 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| out_of_resources(&error))?;
-    let snapshot = runtime.block_on(measure(arguments))?;
+    let result = runtime.block_on(measure(arguments));
+    // What is still being read for a session that will not be must not hold up the way out.
+    runtime.shutdown_background();
+    let snapshot = result?;
     write(arguments, &snapshot)?;
     let measured_nothing = snapshot.accounting.hits == 0;
     let target_gone = snapshot.session.state == SessionState::Ended(EndReason::TargetExited);
@@ -44,11 +47,13 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
 async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> {
     // From here on a signal ends the session instead of the program.
     let mut signals = Signals::new().map_err(|error| out_of_resources(&error))?;
-    let opened = local::open(arguments.pid, &arguments.library)?;
-    let watched = Arc::new(Watched {
-        symbols: opened.symbols.completed(),
-        ..opened
-    });
+    let (pid, libraries) = (arguments.pid, arguments.library.clone());
+    let opening = tokio::task::spawn_blocking(move || open(pid, &libraries));
+    let watched = tokio::select! {
+        opened = opening => opened.map_err(|error| out_of_resources(&error.into()))??,
+        // Nothing is attached yet, so there is no result to wait for.
+        () = signals.any() => return Err(interrupted()),
+    };
     let functions = select(watched.table(), &arguments.functions)?;
     let agent = Agent::new(coral_model::Limits::default());
     let request = AttachRequest {
@@ -92,6 +97,16 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
         recorder.finish()?;
     }
     Ok(snapshot)
+}
+
+/// Opens the process with all that can be known of its functions; for a large one that takes
+/// seconds.
+fn open(pid: u32, libraries: &[String]) -> Result<Arc<Watched>, Failure> {
+    let opened = local::open(pid, libraries)?;
+    Ok(Arc::new(Watched {
+        symbols: opened.symbols.completed(),
+        ..opened
+    }))
 }
 
 fn announce(watched: &Watched, session: &Session, attached: &Attached) {
@@ -193,6 +208,15 @@ impl Signals {
             _ = self.hangup.recv() => {}
         }
     }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(
+        "interrupted",
+        "ended by a signal before anything was attached",
+        "start it again, and wait for the line that begins with `attached:`",
+        ExitStatus::Failure,
+    )
 }
 
 fn out_of_resources(error: &std::io::Error) -> Failure {

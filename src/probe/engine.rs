@@ -2,6 +2,7 @@
 
 use std::collections::HashMap as StdHashMap;
 use std::num::NonZeroU32;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
@@ -147,9 +148,12 @@ impl Engine {
             layout,
             tgid: spec.tgid,
         };
+        let (pid_namespace_device, pid_namespace_inode) = pid_namespace();
         engine.config.write(
             0,
             Config {
+                pid_namespace_device,
+                pid_namespace_inode,
                 record_min_ns: spec.record_range_ns.0,
                 record_max_ns: spec.record_range_ns.1,
                 tgid: spec.tgid,
@@ -452,6 +456,16 @@ impl Engine {
                 let _ = program.detach(link);
             }
         }
+    }
+}
+
+/// The pid namespace of this program, as device and inode; zeros for the kernel's own.
+fn pid_namespace() -> (u64, u64) {
+    /// The inode of the kernel's own pid namespace, on every kernel (`PROC_PID_INIT_INO`).
+    const INITIAL_INODE: u64 = 0xefff_fffc;
+    match std::fs::metadata("/proc/self/ns/pid") {
+        Ok(metadata) if metadata.ino() != INITIAL_INODE => (metadata.dev(), metadata.ino()),
+        _ => (0, 0),
     }
 }
 

@@ -22,8 +22,13 @@ pub struct Config {
     pub stripe_mask: u32,
     /// Functions for which the maps have room.
     pub capacity: u32,
-    /// Keeps `record_tokens` away from the lines that every hit reads.
-    pub padding: [u64; 3],
+    /// The pid namespace that process and thread ids are of, as device and inode; an inode of 0
+    /// is the kernel's own, which costs less to ask.
+    pub pid_namespace_device: u64,
+    /// See `pid_namespace_device`.
+    pub pid_namespace_inode: u64,
+    /// Keeps `record_tokens` away from the line that every hit reads.
+    pub padding: [u64; 1],
     /// Records that may be written until the agent refills them.
     pub record_tokens: i64,
 }
