@@ -1,6 +1,7 @@
 //! How errors end both programs: `error[CODE]: what, why`, a `help:` line, and a status.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use coral_model::{Diagnostic, ExitStatus};
@@ -31,9 +32,9 @@ impl Failure {
     }
 
     /// Says it on stderr; the status is the program's.
-    #[allow(clippy::print_stderr)] // this is where errors are said
     pub fn report(&self) -> ExitCode {
-        eprintln!("{self}");
+        // Where stderr is closed, the status has to do.
+        let _ = writeln!(io::stderr(), "{self}");
         self.status()
     }
 

@@ -9,5 +9,6 @@ pub mod export;
 pub mod failure;
 pub mod probe;
 pub mod recording;
+mod signals;
 pub mod source;
 pub mod symbols;

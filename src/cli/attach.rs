@@ -1,5 +1,4 @@
 //! `coral debug attach`
-#![allow(clippy::print_stderr)] // its progress is part of the contract
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,15 +9,15 @@ use std::time::Duration;
 
 use coral_model::{EndReason, Escaped, ExitStatus, SessionState, Snapshot};
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::{AttachArguments, Format};
-use super::output;
+use super::output::{self, say};
 use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
 use crate::probe::Calibration;
 use crate::recording::Recorder;
+use crate::signals::EndSignals;
 use crate::source::{local, select};
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
@@ -46,7 +45,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
 
 async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> {
     // From here on a signal ends the session instead of the program.
-    let mut signals = Signals::new().map_err(|error| out_of_resources(&error))?;
+    let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
     let (pid, libraries) = (arguments.pid, arguments.library.clone());
     let opening = tokio::task::spawn_blocking(move || open(pid, &libraries));
     let watched = tokio::select! {
@@ -91,7 +90,7 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
         }
     }
     let snapshot = session.detach();
-    eprintln!("detached: {} probes", snapshot.session.probes);
+    say!("detached: {} probes", snapshot.session.probes);
     if let Some(mut recorder) = recorder {
         recorder.frame(&snapshot)?;
         recorder.finish()?;
@@ -115,12 +114,12 @@ fn announce(watched: &Watched, session: &Session, attached: &Attached) {
             .table()
             .get(refused.function)
             .map_or("", |function| function.name);
-        eprintln!("note: {} is left out: {}", Escaped(name), refused.reason);
+        say!("note: {} is left out: {}", Escaped(name), refused.reason);
     }
     if watched.process.state().is_ok_and(|state| state.stopped) {
-        eprintln!("note: no hits yet: the target is stopped");
+        say!("note: no hits yet: the target is stopped");
     }
-    eprintln!(
+    say!(
         "attached: {} functions, {} probes, session {}",
         attached.functions.len(),
         attached.probes,
@@ -139,7 +138,7 @@ fn write(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<(), Failure
     };
     let name = format!("coral-{}", snapshot.session.id);
     let path = file::write_new(directory, &name, arguments.format.extension(), &bytes)?;
-    eprintln!("written: {}", path.display());
+    say!("written: {}", path.display());
     Ok(())
 }
 
@@ -183,31 +182,6 @@ fn of_recording(path: &Path, error: &std::io::Error) -> Failure {
         "choose a file that does not exist, on a disk with room",
         ExitStatus::Failure,
     )
-}
-
-/// The signals that end a session early.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }
 
 fn interrupted() -> Failure {

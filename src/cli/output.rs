@@ -8,6 +8,15 @@ use super::arguments::Format;
 use crate::export::text::DEFAULT_WIDTH;
 use crate::failure::Failure;
 
+/// Writes a line to stderr. Where that is closed nobody listens, and the work goes on.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+pub(super) use say;
+
 impl Format {
     /// The usual ending of a file in this format.
     pub(super) fn extension(self) -> &'static str {

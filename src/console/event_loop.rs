@@ -4,13 +4,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use coral_ui::{Effect, Event, Options, SourceEvent, State, draw, update};
-use crossterm::event::{Event as TerminalEvent, EventStream, KeyCode, KeyModifiers};
-use futures::StreamExt;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use crossterm::event::{Event as TerminalEvent, KeyCode, KeyModifiers};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
+use super::input;
 use super::terminal::Terminal;
+use crate::signals::EndSignals;
 
 /// The shortest time from one frame to the next: 30 frames a second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
@@ -32,8 +32,8 @@ pub(super) async fn run(
     mut backend: impl Backend,
     mut reports: Receiver<SourceEvent>,
 ) -> io::Result<()> {
-    let mut signals = Signals::new()?;
-    let mut input = EventStream::new();
+    let mut signals = EndSignals::new()?;
+    let mut input = input::events();
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
     let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
@@ -52,7 +52,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             () = signals.any() => break,
-            event = input.next() => match event {
+            event = input.recv() => match event {
                 Some(event) => effects = on_input(&mut state, event?),
                 None => break,
             },
@@ -131,31 +131,6 @@ fn perform(
         }
     }
     Ok(Flow::Go)
-}
-
-/// The signals that end the program in order.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }
 
 /// Failures on demand, so that tests can see what the user would see.

@@ -9,6 +9,7 @@ mod driver;
 mod environment;
 mod event_loop;
 mod exports;
+mod input;
 mod log;
 mod replay;
 mod terminal;

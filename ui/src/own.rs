@@ -131,17 +131,30 @@ fn rust(name: &str, program: &str) -> Nearness {
 /// The crate that a function belongs to: its path's, its type's (`<shop::Cart as core::fmt::Debug>`)
 /// or, for a type of the language itself, its trait's (`<u8 as shop::Price>`).
 fn rust_crate(name: &str) -> Option<&str> {
-    let first = |path: &'_ str| path.find("::").filter(|&end| is_identifier(&path[..end]));
-    let path = name.trim_start_matches('<');
-    if let Some(end) = first(path) {
-        return Some(&path[..end]);
-    }
-    let (_, path) = path.split_once(" as ").filter(|_| name.starts_with('<'))?;
-    first(path).map(|end| &path[..end])
+    first_element(name.trim_start_matches('<')).or_else(|| first_element(trait_path(name)?))
 }
 
-fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+fn first_element(path: &str) -> Option<&str> {
+    let (first, _) = path.split_once("::")?;
+    let is_identifier = first.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (is_identifier && !first.is_empty()).then_some(first)
+}
+
+/// What stands behind the ` as ` of `<Type as Trait>`, not of a type within the type.
+fn trait_path(name: &str) -> Option<&str> {
+    let mut depth = 0;
+    for (at, c) in name.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if !name[..at].ends_with('-') => depth -= 1,
+            ' ' if depth == 1 && name[at..].starts_with(" as ") => return name.get(at + 4..),
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    None
 }
 
 /// A C function in a program of another language: a library, or what starts the program.
@@ -213,6 +226,18 @@ mod tests {
                 Nearness::Standard,
             ),
             ("<str>::trim_start_matches::<&str>", Nearness::Standard),
+            (
+                "<[u64]>::sort_by_key::<u64, <my_shop::Cart as my_shop::Sort>::f>",
+                Nearness::Standard,
+            ),
+            (
+                "<&mut core::Cell<<u8 as my_shop::Price>::T> as core::ops::Deref>::deref",
+                Nearness::Standard,
+            ),
+            (
+                "<fn(u8) -> my_shop::Cart as my_shop::Sort>::sort",
+                Nearness::Own,
+            ),
             (
                 "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
                 Nearness::Standard,

@@ -1,0 +1,64 @@
+//! The figures that documents quote: `cargo bench --bench figures`, or one part of them behind
+//! `--`. Times are compared within one run and never asserted; counts are.
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // it prints, and its harness is the tests'
+
+mod attach;
+mod bpftrace;
+#[allow(unused_imports, unused_macros)] // the tests use all of it
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod cost;
+mod index;
+mod start;
+mod subject;
+mod table;
+#[allow(dead_code)] // the tests of the console use all of it
+#[path = "../../tests/console/terminal.rs"]
+mod terminal;
+mod workload;
+
+use std::error::Error;
+
+use common::rights;
+
+/// What a part ends with: its figures are printed, or something is wrong with the machine.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A part of the figures: its name, and what measures and prints it.
+type Part = (&'static str, fn() -> Result<()>);
+
+const PARTS: [Part; 4] = [
+    ("cost", cost::run),
+    ("attach", attach::run),
+    ("index", index::run),
+    ("start", start::run),
+];
+
+fn main() -> Result<()> {
+    // Cargo adds an option of its own.
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| it != "--bench")
+        .collect();
+    if let [flag, stage, file] = &arguments[..]
+        && flag == index::CHILD
+    {
+        return index::run_child(stage, file);
+    }
+    let unknown = |wanted: &&String| PARTS.iter().all(|(name, _)| name != wanted);
+    if let Some(wanted) = arguments.iter().find(unknown) {
+        let names = PARTS.map(|(name, _)| name).join(", ");
+        return Err(format!("no part is called {wanted}: there are {names}").into());
+    }
+    if let Err(reason) = rights::probes() {
+        println!("skipped: {reason}");
+        return Ok(());
+    }
+    for (name, run) in PARTS {
+        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
+            run()?;
+            println!();
+        }
+    }
+    Ok(())
+}

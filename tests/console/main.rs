@@ -1,0 +1,10 @@
+//! The whole program `coral-tui` in a real terminal: keys in, bytes out, a live process beside it.
+#![allow(clippy::unwrap_used)] // all of this is tests
+
+#[path = "../common/mod.rs"]
+mod common;
+mod ending;
+mod measuring;
+mod showing;
+mod suspending;
+mod terminal;
