@@ -8,12 +8,23 @@ use crate::shell::{self, Result};
 /// The oldest and the newest Go whose programs the tests probe.
 const GO_VERSIONS: [&str; 2] = ["1.21.13", "1.27.3"];
 
-/// Runs `cargo test` for the whole workspace; `arguments` are passed on.
+/// Runs `cargo test`, for the whole workspace or as `arguments` say.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    if !arguments.is_empty() {
+        return cargo_test(arguments);
+    }
+    cargo_test(&["--workspace", "--doc"])?;
+    // The chores come last in the order in which cargo runs packages, and have no tests: they are
+    // left out, so that what is printed last speaks of tests.
+    let without = ["--exclude", "xtask"];
+    cargo_test(&[&["--workspace", "--lib", "--bins", "--tests"], &without[..]].concat())
+}
+
+fn cargo_test(arguments: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(shell::root())
-        .args(["test", "--workspace", "--locked"])
+        .args(["test", "--locked"])
         .args(arguments);
     if std::env::var_os("CORAL_GO").is_none() {
         match go_toolchains() {

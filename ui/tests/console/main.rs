@@ -7,7 +7,6 @@ mod fixture;
 mod harness;
 mod hostile;
 mod keys;
-mod large;
 mod probes;
 mod rows;
 mod screens;

@@ -1,4 +1,12 @@
-//! A million functions: no event and no frame takes long.
+//! A million functions: how long a frame, a key and a sorting take. `cargo bench -p coral-ui`.
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // it prints, and its harness is the tests'
+
+#[allow(dead_code)] // the tests use all of it
+#[path = "../tests/console/fixture.rs"]
+mod fixture;
+#[allow(dead_code)] // the tests use all of it
+#[path = "../tests/console/harness.rs"]
+mod harness;
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +14,7 @@ use coral_ui::{Options, SourceEvent, Start, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::fixture;
-use crate::harness::Console;
+use harness::Console;
 
 const FUNCTIONS: usize = 1_000_000;
 
@@ -21,12 +28,7 @@ fn fastest(mut run: impl FnMut()) -> Duration {
     (0..5).map(once).min().unwrap()
 }
 
-#[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "measures time, which only a release build is good for"
-)]
-fn a_million_functions_are_shown_filtered_and_sorted_without_a_pause() {
+fn main() {
     let names: Vec<String> = (0..FUNCTIONS)
         .map(|n| {
             format!(
@@ -56,7 +58,6 @@ fn a_million_functions_are_shown_filtered_and_sorted_without_a_pause() {
         terminal.draw(|frame| draw(frame, &console.state)).unwrap();
     });
     println!("a frame in {frame:?}");
-    assert!(frame < Duration::from_millis(8));
     console.press("/");
     let mut slowest = Duration::ZERO;
     for key in ["s", "t", "o", "r", "e", "7", "7"] {
@@ -68,5 +69,4 @@ fn a_million_functions_are_shown_filtered_and_sorted_without_a_pause() {
         println!("{key}: {:?} in {pieces} pieces", begin.elapsed());
     }
     println!("the slowest key took {slowest:?}");
-    assert!(slowest < Duration::from_millis(50));
 }
