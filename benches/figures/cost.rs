@@ -8,9 +8,9 @@ use crate::table::{NONE, Table, median, number};
 use crate::{Result, workload};
 
 /// Every variant runs once in each round, so that what disturbs the machine disturbs all of them.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 41;
 /// Calls in one run; a run times them in batches.
-const CALLS: u64 = 20_000;
+const CALLS: u64 = 4_000;
 
 /// What runs at the function's entries and exits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,24 +21,59 @@ enum Variant {
     FastReturns,
     FirstInstruction,
     Bpftrace,
+    EmptyUnstepped,
+    CoralUnstepped,
 }
 
-use Variant::{Bare, Bpftrace, Coral, Empty, FastReturns, FirstInstruction};
+use Variant::*;
 
-const VARIANTS: [(Variant, &str); 6] = [
+const VARIANTS: [(Variant, &str); 8] = [
     (Bare, "no probes"),
     (Empty, "empty programs at coral's sites"),
     (Coral, "coral"),
     (FastReturns, "coral --fast-returns"),
-    (
-        FirstInstruction,
-        "coral, if its entry were the first instruction",
-    ),
+    (FirstInstruction, "coral, but at the first instruction"),
     (Bpftrace, "bpftrace's latency script"),
+    (EmptyUnstepped, "empty programs, exit at a call"),
+    (CoralUnstepped, "coral, exit at a call"),
 ];
 
-/// Medians in nanoseconds per call.
-type Medians = BTreeMap<Variant, f64>;
+/// How two variants are compared.
+#[derive(Clone, Copy)]
+enum How {
+    Minus,
+    Per,
+}
+
+use How::{Minus, Per};
+
+/// What is compared, and the aim.
+const COMPARISONS: [(&str, (Variant, How, Variant), &str); 5] = [
+    (
+        "coral - empty programs",
+        (Coral, Minus, Empty),
+        "at most 0.60 µs",
+    ),
+    (
+        "the same, exit at a call",
+        (CoralUnstepped, Minus, EmptyUnstepped),
+        "at most 0.60 µs",
+    ),
+    ("coral / bpftrace", (Coral, Per, Bpftrace), NONE),
+    (
+        "coral --fast-returns / bpftrace",
+        (FastReturns, Per, Bpftrace),
+        "at most 1.00",
+    ),
+    (
+        "coral / coral at the first instruction",
+        (Coral, Per, FirstInstruction),
+        "about 0.50",
+    ),
+];
+
+/// Nanoseconds per call, round by round.
+type Rounds = BTreeMap<Variant, Vec<f64>>;
 
 /// A program to measure, and the variants that it stands.
 struct Case {
@@ -53,10 +88,13 @@ pub(crate) fn run() -> Result<()> {
         "cost: a call with its entry, its exit and its place in a histogram\n\
          (ns per call; median of {ROUNDS} interleaved rounds of {CALLS} calls)\n"
     );
-    let mut variants = vec![Bare, Empty, Coral];
+    println!(
+        "  an exit at a call is not single-stepped, which tells coral's own part without noise"
+    );
+    let mut variants = vec![Bare, Empty, Coral, EmptyUnstepped, CoralUnstepped];
     match bpftrace::version() {
         Ok(version) => {
-            println!("  bpftrace is {version}");
+            println!("  compared with {version}, whose entry probe is on the first instruction");
             variants.push(Bpftrace);
         }
         Err(reason) => println!("  skipped: bpftrace: {reason}"),
@@ -73,9 +111,10 @@ pub(crate) fn run() -> Result<()> {
     for case in &cases {
         case.print_sites();
     }
-    let medians: Vec<Medians> = cases.iter_mut().map(Case::measure).collect::<Result<_>>()?;
-    print_medians(&cases, &medians);
-    print_ratios(&cases, &medians);
+    let measured = cases.iter_mut().map(Case::measure);
+    let measured: Vec<Rounds> = measured.collect::<Result<_>>()?;
+    print_medians(&cases, &measured);
+    print_comparisons(&cases, &measured);
     Ok(())
 }
 
@@ -94,21 +133,20 @@ impl Case {
         } = self;
         println!("  {language}: {}", subject.describe(&subject.plan));
         println!(
-            "  {language}: the function's first instruction is {}",
+            "  {language}: the first instruction is {}",
             subject.instruction(subject.address)
         );
     }
 
-    fn measure(&mut self) -> Result<Medians> {
-        let mut rounds: BTreeMap<Variant, Vec<f64>> = BTreeMap::new();
+    fn measure(&mut self) -> Result<Rounds> {
+        let mut rounds = Rounds::new();
         for _ in 0..ROUNDS {
             for variant in self.variants.clone() {
                 let duration_ns = self.run(variant)?;
                 rounds.entry(variant).or_default().push(duration_ns);
             }
         }
-        let medians = rounds.into_iter();
-        Ok(medians.map(|(variant, it)| (variant, median(it))).collect())
+        Ok(rounds)
     }
 
     fn run(&mut self, variant: Variant) -> Result<f64> {
@@ -116,11 +154,19 @@ impl Case {
         let plan = subject.plan.clone();
         match variant {
             Bare => subject.workload.run(CALLS),
-            Empty => subject.run_with_empty_programs(CALLS),
+            Empty => subject.run_with_empty_programs(&plan, CALLS),
             Coral => subject.run_probed(&plan, false, CALLS),
             FastReturns => subject.run_probed(&plan, true, CALLS),
             FirstInstruction => {
                 let plan = subject.plan_at_first_instruction();
+                subject.run_probed(&plan, false, CALLS)
+            }
+            EmptyUnstepped => {
+                let plan = subject.plan_without_single_steps()?;
+                subject.run_with_empty_programs(&plan, CALLS)
+            }
+            CoralUnstepped => {
+                let plan = subject.plan_without_single_steps()?;
                 subject.run_probed(&plan, false, CALLS)
             }
             Bpftrace => {
@@ -134,12 +180,12 @@ impl Case {
     }
 }
 
-fn print_medians(cases: &[Case], medians: &[Medians]) {
+fn print_medians(cases: &[Case], measured: &[Rounds]) {
     let languages = cases.iter().map(|case| case.language);
     let mut table = Table::new(&[&["ns per call"], &languages.collect::<Vec<_>>()[..]].concat());
     for (variant, name) in VARIANTS {
-        let cells = medians.iter().map(|of| match of.get(&variant) {
-            Some(&value) => number(value),
+        let cells = measured.iter().map(|rounds| match rounds.get(&variant) {
+            Some(durations_ns) => number(median(durations_ns.clone())),
             None => NONE.to_owned(),
         });
         table.row([name.to_owned()].into_iter().chain(cells));
@@ -148,29 +194,27 @@ fn print_medians(cases: &[Case], medians: &[Medians]) {
     table.print();
 }
 
-fn print_ratios(cases: &[Case], medians: &[Medians]) {
+/// Compares variants round by round, and prints the medians of what came out.
+fn print_comparisons(cases: &[Case], measured: &[Rounds]) {
     let mut table = Table::new(&["compared", "", "aim"]);
-    for (case, of) in cases.iter().zip(medians) {
-        let language = case.language;
-        let mut row = |what: &str, value: Option<String>, aim: &str| {
-            if let Some(value) = value {
-                table.row([format!("{language}: {what}"), value, aim.to_owned()]);
-            }
-        };
-        let added = |from, to| Some(format!("{:+.2} µs", (of.get(&to)? - of.get(&from)?) / 1e3));
-        let ratio = |part, whole| Some(format!("{:.2}", of.get(&part)? / of.get(&whole)?));
-        row("coral - empty programs", added(Empty, Coral), "+0.60 µs");
-        row("coral / bpftrace", ratio(Coral, Bpftrace), "");
-        row(
-            "coral --fast-returns / bpftrace",
-            ratio(FastReturns, Bpftrace),
-            "1.00",
-        );
-        row(
-            "coral / its entry at the first instruction",
-            ratio(Coral, FirstInstruction),
-            "0.50",
-        );
+    for (case, rounds) in cases.iter().zip(measured) {
+        for (what, (left, how, right), aim) in COMPARISONS {
+            let (Some(left), Some(right)) = (rounds.get(&left), rounds.get(&right)) else {
+                continue;
+            };
+            let pairs = left.iter().zip(right);
+            let value = match how {
+                Minus => {
+                    let differences_ns = pairs.map(|(left, right)| left - right);
+                    format!("{:+.2} µs", median(differences_ns.collect()) / 1e3)
+                }
+                Per => format!(
+                    "{:.2}",
+                    median(pairs.map(|(left, right)| left / right).collect())
+                ),
+            };
+            table.row([format!("{}: {what}", case.language), value, aim.to_owned()]);
+        }
     }
     println!();
     table.print();

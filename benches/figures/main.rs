@@ -54,6 +54,9 @@ fn main() -> Result<()> {
         println!("skipped: {reason}");
         return Ok(());
     }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let processors = std::thread::available_parallelism()?;
+    println!("Linux {}, {processors} processors\n", release.trim());
     for (name, run) in PARTS {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
             run()?;

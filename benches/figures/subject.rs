@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coral_tui::probe::{Engine, EngineSpec, FunctionSites};
 use coral_tui::symbols::planner::{Plan, Site, SiteCost, SiteKind};
 use coral_tui::symbols::{Image, Symbols};
-use iced_x86::{Decoder, DecoderOptions};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 
 use crate::Result;
 use crate::workload::Workload;
@@ -73,6 +73,35 @@ impl Subject {
         }
     }
 
+    /// The plan with the exit at the function's first call instead of its returns, which the kernel
+    /// emulates: without single-stepping's noise the programs' own part can be told.
+    pub(crate) fn plan_without_single_steps(&self) -> Result<Plan> {
+        let mut stack_adjust: u16 = 0;
+        let code = self.image.code(self.address..self.end);
+        let code = code.ok_or("the function is not in the file")?;
+        for instruction in Decoder::with_ip(64, &code, self.address, DecoderOptions::NONE) {
+            match instruction.mnemonic() {
+                Mnemonic::Push => stack_adjust += 8,
+                Mnemonic::Sub if instruction.op0_register() == Register::RSP => {
+                    stack_adjust += instruction.immediate(1) as u16;
+                }
+                Mnemonic::Call => {
+                    return Ok(Plan {
+                        exits: vec![Site {
+                            address: instruction.ip(),
+                            kind: SiteKind::Return,
+                            stack_adjust,
+                            cost: SiteCost::Emulated,
+                        }],
+                        ..self.plan.clone()
+                    });
+                }
+                _ => {}
+            }
+        }
+        Err("the function calls nothing".into())
+    }
+
     /// Nanoseconds per call under the kernel programs, every one of which must be counted.
     pub(crate) fn run_probed(&mut self, plan: &Plan, fast: bool, calls: u64) -> Result<f64> {
         let mut engine = self.engine()?;
@@ -88,9 +117,9 @@ impl Subject {
     }
 
     /// Nanoseconds per call under programs that do nothing.
-    pub(crate) fn run_with_empty_programs(&mut self, calls: u64) -> Result<f64> {
+    pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
         let mut engine = self.engine()?;
-        let sites = self.sites(&self.plan, false)?;
+        let sites = self.sites(plan, false)?;
         let attachment = engine.attach_empty(&self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;
         engine.detach(attachment);

@@ -77,8 +77,8 @@ pub(crate) fn build_go() -> Result<PathBuf> {
         .env("CGO_ENABLED", "0")
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/targets"))
         .status()?;
-    match status.success() {
-        true => Ok(binary),
-        false => Err(format!("cost.go does not build: {status}").into()),
+    if !status.success() {
+        return Err(format!("cost.go does not build: {status}").into());
     }
+    Ok(binary)
 }

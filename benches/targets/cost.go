@@ -10,7 +10,7 @@ import (
 )
 
 // The median of so many batches counts, so that a batch that was preempted does not.
-const batchCount = 100
+const batchCount = 20
 
 //go:noinline
 func mix(x uint64) uint64 { return x*31 + 7 }
