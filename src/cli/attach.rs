@@ -25,6 +25,9 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| out_of_resources(&error))?;
+    if let Some(directory) = &arguments.output {
+        file::check_directory(directory)?;
+    }
     let result = runtime.block_on(measure(arguments));
     // What is still being read for a session that will not be must not hold up the way out.
     runtime.shutdown_background();
@@ -65,11 +68,11 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     };
-    let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;
     let mut recorder = match &arguments.record {
         Some(path) => Some(Recording::create(path, &watched)?),
         None => None,
     };
+    let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;
     announce(&watched, &session, &attached);
     // Measured beside the session: it takes no time from it.
     tokio::task::spawn_blocking(Calibration::measure_once);
@@ -137,9 +140,17 @@ fn write(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<(), Failure
         return output::print(&bytes);
     };
     let name = format!("coral-{}", snapshot.session.id);
-    let path = file::write_new(directory, &name, arguments.format.extension(), &bytes)?;
-    say!("written: {}", path.display());
-    Ok(())
+    match file::write_new(directory, &name, arguments.format.extension(), &bytes) {
+        Ok(path) => {
+            say!("written: {}", path.display());
+            Ok(())
+        }
+        Err(error) => {
+            // What was measured cannot be measured again.
+            output::print(&bytes)?;
+            Err(error.into())
+        }
+    }
 }
 
 /// A session on its way to a file.

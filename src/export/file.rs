@@ -102,6 +102,20 @@ pub fn write_new(
     })
 }
 
+/// Whether files can be written into a directory, before there is anything to write.
+///
+/// # Errors
+/// If it is missing, no directory, or may not be written to.
+pub fn check_directory(directory: &Path) -> Result<(), ExportError> {
+    Folder::open(directory)?;
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).map_err(|error| {
+        ExportError::Failed {
+            path: directory.to_owned(),
+            source: error.into(),
+        }
+    })
+}
+
 /// Writes `bytes` to a new file at exactly the path that a user has named.
 ///
 /// # Errors
