@@ -5,10 +5,16 @@
 //! different machines and read the same bytes.
 #![no_std]
 
+mod capture;
 mod cookie;
 mod histogram;
 mod records;
 
+pub use capture::{
+    BASE_STACK, Captured, CapturedValues, ErrorTest, Filter, FunctionDetail, FutureSpec,
+    PREDICATE_BYTES, PREDICATES_MAX, Predicate, STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED,
+    STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
+};
 pub use cookie::{Cookie, HitKind};
 pub use histogram::{BUCKETS, bucket_of};
 pub use records::{
