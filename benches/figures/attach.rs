@@ -93,15 +93,14 @@ impl Crowd {
         let plan = lap_ms(begin);
         let begin = Instant::now();
         let mut engine = Engine::load(&EngineSpec {
-            tgid: self.workload.pid(),
-            capacity: size as u32,
             sample_rate: 1,
-            record_range_ns: (0, u64::MAX),
+            tree: true,
+            ..EngineSpec::counting(self.workload.pid(), size as u32)
         })?;
         let load = lap_ms(begin);
         let path = Path::new("/proc/self/fd").join(self.image.file().as_raw_fd().to_string());
         let begin = Instant::now();
-        let attachment = engine.attach(&path, &sites)?;
+        let attachment = engine.attach(self.workload.pid(), &path, &sites)?;
         let attach = lap_ms(begin);
         let probes = attachment.probes;
         if attachment.slots.len() != size {

@@ -106,7 +106,7 @@ impl Subject {
     pub(crate) fn run_probed(&mut self, plan: &Plan, fast: bool, calls: u64) -> Result<f64> {
         let mut engine = self.engine()?;
         let sites = self.sites(plan, fast)?;
-        let attachment = engine.attach(&self.path(), &sites)?;
+        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;
         let numbers = engine.function(SLOT);
         if (numbers.calls, numbers.returns) != (calls, calls) {
@@ -120,7 +120,7 @@ impl Subject {
     pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
         let mut engine = self.engine()?;
         let sites = self.sites(plan, false)?;
-        let attachment = engine.attach_empty(&self.path(), &sites)?;
+        let attachment = engine.attach_empty(self.workload.pid(), &self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;
         engine.detach(attachment);
         Ok(duration_ns)
@@ -160,10 +160,9 @@ impl Subject {
     fn engine(&self) -> Result<Engine> {
         let (sample_rate, record_range_ns) = RECORDS;
         let engine = Engine::load(&EngineSpec {
-            tgid: self.workload.pid(),
-            capacity: 1,
             sample_rate,
             record_range_ns,
+            ..EngineSpec::counting(self.workload.pid(), 1)
         })?;
         engine.set_deadline_ns(u64::MAX);
         Ok(engine)

@@ -43,3 +43,10 @@ pub(crate) fn take(balance: *const i64) -> bool {
             && atomic_xadd::<i64, i64, { AtomicOrdering::SeqCst }>(balance.cast_mut(), -1) > 0
     }
 }
+
+/// Adds to a number and returns what it was; not relaxed, for the reason named at [`take`].
+#[inline(always)]
+pub(crate) fn fetch_add(number: *mut u64, amount: u64) -> u64 {
+    // SAFETY: as in `add`.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(number, amount) }
+}

@@ -1,22 +1,18 @@
-//! Pairs entries with exits by depth, and heals everything that leaves a call without passing its
-//! exit: panics, exceptions, longjmp, ended goroutines.
-//!
-//! The rule is "pop deeper": at an entry at depth d, every frame at d or deeper is gone; at an
-//! exit, every frame deeper than d is. A frame dropped so counts as unwound. "No pair" is honest,
-//! "wrong pair" is not.
+//! The frames of goroutines and threads, where the kernel keeps them, and what a call's begin and
+//! end do. The rule by which they are paired is in `coral_ebpf_common`.
 
 use aya_ebpf::cty::c_void;
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
-use coral_ebpf_common::{Frame, FrameKey, INLINE_FRAMES, OverflowKey, Stack};
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_loop};
+use coral_ebpf_common::{
+    Entered, FRAME_HAS_VALUES, FRAME_IS_ROOT, FRAME_IS_SAMPLED, FRAME_IS_TRACED, FRAME_MATCHES,
+    FUNCTION_HAS_DETAIL, FUNCTION_IS_ROOT, Frame, FrameKey, FrameStack, INLINE_FRAMES, PlaceKey,
+    Stack, drop_one,
+};
 
 use crate::count::Stripe;
-use crate::{Hit, maps, record};
+use crate::{Hit, future, maps, outcome, record, tree, values};
 
-/// Drops done in line; a longer unwinding, such as a panic out of a deep recursion, goes on in a
-/// loop of the kernel's.
-const DROPS_INLINE: usize = 4;
 const DROPS_MAX: u32 = 1 << 17;
-
 const BPF_NOEXIST: u64 = 1;
 
 /// A call begins.
@@ -27,23 +23,42 @@ pub(crate) fn enter(hit: &Hit) {
         hit.stripe.count_map_full(slot);
         return;
     };
-    let drop_from = if hit.cookie.may_refire() && is_top(hit, stack) {
+    let mut frames = Frames::new(hit, stack);
+    let comes_twice = hit.cookie.may_refire() || hit.config.handover != 0;
+    let Entered::Call { parent } =
+        coral_ebpf_common::enter(&mut frames, hit.depth, slot, comes_twice)
+    else {
         hit.stripe.count_refired();
         return;
-    } else {
-        hit.depth
     };
-    drop_frames(hit, stack, drop_from);
-    // Taken last, so that a call's duration does not hold what its entry costs.
+    frames.add_to_top(0, hit.cost_ns());
+    let mut flags = inherited(hit, parent.as_ref());
+    let mut polled = 0;
+    if hit.function.flags & FUNCTION_HAS_DETAIL != 0 {
+        flags |= values::enter(hit, &frames.next_place());
+        polled = future::enter(hit);
+    } else {
+        flags |= FRAME_MATCHES;
+    }
+    if is_root(hit, flags) {
+        flags |= FRAME_IS_TRACED | FRAME_IS_ROOT;
+    }
+    let (node, recurs) = tree::node_of(hit, parent.as_ref(), flags);
     let frame = Frame {
-        entry_ns: unsafe { bpf_ktime_get_ns() },
         depth: hit.depth,
         slot,
-        padding: 0,
+        node,
+        flags: flags | recurs,
+        future: polled,
+        // Taken last, so that a call's duration does not hold what its entry costs.
+        entry_ns: unsafe { bpf_ktime_get_ns() },
+        ..Frame::default()
     };
-    if push(&hit.key, stack, &frame) {
-        hit.stripe.count_call(slot);
+    if frames.push(&frame) {
+        frames.count_traced(&frame);
+        hit.stripe.count_call(slot, node);
     } else {
+        frames.forget_values(&frame, &frames.next_place());
         hit.stripe.count_map_full(slot);
     }
 }
@@ -56,16 +71,50 @@ pub(crate) fn leave(hit: &Hit, now_ns: u64) {
         hit.stripe.count_unmatched_exit(slot);
         return;
     };
-    drop_frames(hit, stack, hit.depth + 1);
-    match top(&hit.key, stack) {
-        Some(frame) if frame.depth == hit.depth && frame.slot == slot => {
-            pop(&hit.key, stack);
-            let duration_ns = now_ns.saturating_sub(frame.entry_ns);
-            hit.stripe.count_return(slot, duration_ns);
-            record::offer(hit, frame.entry_ns, duration_ns);
+    let mut frames = Frames::new(hit, stack);
+    let Some(frame) = coral_ebpf_common::leave(&mut frames, hit.depth, slot) else {
+        if hit.config.handover != 0 && frames.just_left(hit) {
+            hit.stripe.count_refired();
+        } else {
+            hit.stripe.count_unmatched_exit(slot);
         }
-        _ => hit.stripe.count_unmatched_exit(slot),
+        return;
+    };
+    if hit.config.handover != 0 {
+        frames.note_left(hit);
     }
+    let duration_ns = now_ns.saturating_sub(frame.entry_ns);
+    let failed = hit.function.flags & FUNCTION_HAS_DETAIL != 0 && outcome::failed(hit);
+    hit.stripe.count_return(&frame, duration_ns, failed);
+    frames.add_to_top(duration_ns, frame.probes_ns + hit.cost_ns());
+    if frame.future != 0 {
+        future::leave(hit, frame.future, now_ns, duration_ns);
+    }
+    let place = frames.next_place();
+    record::offer(hit, &frames, &frame, &place, duration_ns, failed);
+    frames.forget_values(&frame, &place);
+}
+
+/// What a call takes over from its caller; where it has none, chance decides for the whole tree.
+#[inline(always)]
+fn inherited(hit: &Hit, parent: Option<&Frame>) -> u32 {
+    match parent {
+        Some(parent) => parent.flags & (FRAME_IS_SAMPLED | FRAME_IS_TRACED),
+        None => {
+            let rate = hit.config.sample_rate;
+            let is_sampled =
+                rate == 1 || (rate > 1 && unsafe { bpf_get_prandom_u32() } % rate == 0);
+            if is_sampled { FRAME_IS_SAMPLED } else { 0 }
+        }
+    }
+}
+
+#[inline(always)]
+fn is_root(hit: &Hit, flags: u32) -> bool {
+    hit.config.trace != 0
+        && hit.function.flags & FUNCTION_IS_ROOT != 0
+        && flags & FRAME_IS_TRACED == 0
+        && flags & FRAME_MATCHES != 0
 }
 
 /// The stack of that key, made if it is new.
@@ -80,123 +129,201 @@ fn stack_of(key: &FrameKey) -> Option<*mut Stack> {
     maps::STACKS.get_ptr_mut(key)
 }
 
-/// Whether the stack's innermost frame is this very call, seen again.
-#[inline(always)]
-fn is_top(hit: &Hit, stack: *mut Stack) -> bool {
-    drop_frames(hit, stack, hit.depth + 1);
-    matches!(top(&hit.key, stack),
-        Some(frame) if frame.depth == hit.depth && frame.slot == hit.cookie.slot())
+/// The frames of one stack, in the maps.
+pub(crate) struct Frames {
+    stack: *mut Stack,
+    key: FrameKey,
+    stripe: Stripe,
+}
+
+impl Frames {
+    #[inline(always)]
+    fn new(hit: &Hit, stack: *mut Stack) -> Self {
+        Self {
+            stack,
+            key: hit.key,
+            stripe: hit.stripe,
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        unsafe { (*self.stack).len }
+    }
+
+    /// When the root of the trace began, and how many calls there were in it so far.
+    #[inline(always)]
+    pub(crate) fn trace(&self) -> (u64, u32) {
+        unsafe { ((*self.stack).trace_id, (*self.stack).trace_calls) }
+    }
+
+    /// The place of the frame that is pushed next, or was popped last.
+    #[inline(always)]
+    fn next_place(&self) -> PlaceKey {
+        PlaceKey {
+            stack: self.key,
+            index: self.len(),
+            padding: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn count_traced(&self, frame: &Frame) {
+        // SAFETY: the pointer comes from a map lookup.
+        unsafe {
+            if frame.flags & FRAME_IS_ROOT != 0 {
+                (*self.stack).trace_id = frame.entry_ns;
+                (*self.stack).trace_calls = 1;
+            } else if frame.flags & FRAME_IS_TRACED != 0 {
+                (*self.stack).trace_calls += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn note_left(&self, hit: &Hit) {
+        unsafe {
+            (*self.stack).last_exit_depth = hit.depth;
+            (*self.stack).last_exit_slot = hit.cookie.slot();
+        }
+    }
+
+    #[inline(always)]
+    fn just_left(&self, hit: &Hit) -> bool {
+        unsafe {
+            (*self.stack).last_exit_depth == hit.depth
+                && (*self.stack).last_exit_slot == hit.cookie.slot()
+        }
+    }
+
+    #[inline(always)]
+    fn forget_values(&self, frame: &Frame, place: &PlaceKey) {
+        if frame.flags & FRAME_HAS_VALUES != 0 {
+            let _ = maps::VALUES.remove(place);
+        }
+    }
+
+    /// Where the innermost frame lies.
+    #[inline(always)]
+    fn top_ptr(&self) -> Option<*mut Frame> {
+        let index = self.len().wrapping_sub(1);
+        if (index as usize) < INLINE_FRAMES {
+            return Some(self.inline_frame(index));
+        }
+        if index == u32::MAX {
+            return None;
+        }
+        maps::OVERFLOW.get_ptr_mut(&self.place(index))
+    }
+
+    #[inline(always)]
+    fn inline_frame(&self, index: u32) -> *mut Frame {
+        // SAFETY: callers have compared the index with `INLINE_FRAMES`; the verifier checks it.
+        unsafe {
+            (&raw mut (*self.stack).frames)
+                .cast::<Frame>()
+                .add(index as usize)
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, index: u32) -> PlaceKey {
+        PlaceKey {
+            stack: self.key,
+            index,
+            padding: 0,
+        }
+    }
+
+    /// Adds a frame; false if there is no room for it.
+    #[inline(always)]
+    fn push(&mut self, frame: &Frame) -> bool {
+        let index = self.len();
+        if (index as usize) < INLINE_FRAMES {
+            unsafe { *self.inline_frame(index) = *frame };
+        } else if maps::OVERFLOW.insert(&self.place(index), frame, 0).is_err() {
+            return false;
+        }
+        unsafe { (*self.stack).len = index + 1 };
+        true
+    }
+}
+
+impl FrameStack for Frames {
+    #[inline(always)]
+    fn top(&self) -> Option<Frame> {
+        self.top_ptr().map(|frame| unsafe { *frame })
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) {
+        let len = self.len();
+        if len == 0 {
+            return;
+        }
+        let index = len - 1;
+        unsafe { (*self.stack).len = index };
+        if (index as usize) >= INLINE_FRAMES {
+            let _ = maps::OVERFLOW.remove(&self.place(index));
+        }
+    }
+
+    #[inline(always)]
+    fn add_to_top(&mut self, children_ns: u64, probes_ns: u64) {
+        if let Some(frame) = self.top_ptr() {
+            // SAFETY: the pointer comes from a map lookup, and one thread at a time runs here.
+            unsafe {
+                (*frame).children_ns += children_ns;
+                (*frame).probes_ns += probes_ns;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn unwound(&mut self, frame: &Frame) {
+        self.forget_values(frame, &self.next_place());
+        self.stripe.count_unwound(frame);
+    }
+
+    /// Most hits drop nothing; the others do it in a loop of the kernel's, because a panic out of
+    /// a deep recursion drops thousands.
+    #[inline(always)]
+    fn drop_all(&mut self, depth: u64) {
+        match self.top_ptr() {
+            // SAFETY: the pointer comes from a map lookup.
+            Some(top) if unsafe { (*top).depth } >= depth => {}
+            _ => return,
+        }
+        let mut context = DropContext {
+            frames: Frames {
+                stack: self.stack,
+                key: self.key,
+                stripe: self.stripe,
+            },
+            depth,
+        };
+        // SAFETY: the callback takes what is passed here, and the kernel calls it only during the
+        // loop.
+        unsafe {
+            bpf_loop(
+                DROPS_MAX,
+                drop_in_loop as *mut c_void,
+                (&raw mut context).cast(),
+                0,
+            );
+        }
+    }
 }
 
 #[repr(C)]
 struct DropContext {
-    stack: *mut Stack,
-    key: FrameKey,
-    stripe: Stripe,
+    frames: Frames,
     depth: u64,
 }
 
-/// Drops every frame at `depth` or deeper.
-#[inline(always)]
-fn drop_frames(hit: &Hit, stack: *mut Stack, depth: u64) {
-    let mut context = DropContext {
-        stack,
-        key: hit.key,
-        stripe: hit.stripe,
-        depth,
-    };
-    for _ in 0..DROPS_INLINE {
-        if !drop_one(&context) {
-            return;
-        }
-    }
-    // SAFETY: the callback takes what is passed here, and the kernel calls it only during the loop.
-    unsafe {
-        bpf_loop(
-            DROPS_MAX,
-            drop_in_loop as *mut c_void,
-            (&raw mut context).cast(),
-            0,
-        );
-    }
-}
-
 extern "C" fn drop_in_loop(_index: u32, context: *mut c_void) -> i64 {
-    // SAFETY: `drop_frames` passes this very type.
-    let context = unsafe { &*context.cast::<DropContext>() };
-    i64::from(!drop_one(context))
-}
-
-/// Drops the innermost frame if it is at the context's depth or deeper; whether it was.
-#[inline(always)]
-fn drop_one(context: &DropContext) -> bool {
-    match top(&context.key, context.stack) {
-        Some(frame) if frame.depth >= context.depth => {
-            pop(&context.key, context.stack);
-            context.stripe.count_unwound(frame.slot);
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The innermost frame.
-#[inline(always)]
-fn top(key: &FrameKey, stack: *mut Stack) -> Option<Frame> {
-    let len = unsafe { (*stack).len };
-    if len == 0 {
-        return None;
-    }
-    let index = len - 1;
-    if (index as usize) < INLINE_FRAMES {
-        return Some(unsafe {
-            *(&raw const (*stack).frames)
-                .cast::<Frame>()
-                .add(index as usize)
-        });
-    }
-    let key = overflow_key(key, index);
-    unsafe { maps::OVERFLOW.get(&key) }.copied()
-}
-
-#[inline(always)]
-fn pop(key: &FrameKey, stack: *mut Stack) {
-    let len = unsafe { (*stack).len };
-    if len == 0 {
-        return;
-    }
-    let index = len - 1;
-    unsafe { (*stack).len = index };
-    if (index as usize) >= INLINE_FRAMES {
-        let _ = maps::OVERFLOW.remove(&overflow_key(key, index));
-    }
-}
-
-/// Adds a frame; false if there is no room for it.
-#[inline(always)]
-fn push(key: &FrameKey, stack: *mut Stack, frame: &Frame) -> bool {
-    let index = unsafe { (*stack).len };
-    if (index as usize) < INLINE_FRAMES {
-        unsafe {
-            *(&raw mut (*stack).frames)
-                .cast::<Frame>()
-                .add(index as usize) = *frame
-        };
-    } else if maps::OVERFLOW
-        .insert(&overflow_key(key, index), frame, 0)
-        .is_err()
-    {
-        return false;
-    }
-    unsafe { (*stack).len = index + 1 };
-    true
-}
-
-#[inline(always)]
-fn overflow_key(stack: &FrameKey, index: u32) -> OverflowKey {
-    OverflowKey {
-        stack: *stack,
-        index,
-        padding: 0,
-    }
+    // SAFETY: `drop_all` passes this very type.
+    let context = unsafe { &mut *context.cast::<DropContext>() };
+    i64::from(!drop_one(&mut context.frames, context.depth))
 }

@@ -12,9 +12,15 @@
 
 mod atomic;
 mod count;
+mod filter;
 mod frames;
+mod future;
 mod maps;
+mod outcome;
 mod record;
+mod registers;
+mod tree;
+mod values;
 
 use aya_ebpf::bindings::{bpf_pidns_info, pt_regs};
 use aya_ebpf::helpers::generated::{
@@ -23,7 +29,7 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
-use coral_ebpf_common::{Config, Cookie, FrameKey, HitKind};
+use coral_ebpf_common::{Config, Cookie, FUNCTION_IS_COUNTED, FrameKey, FunctionConfig, HitKind};
 
 use crate::count::Stripe;
 
@@ -49,13 +55,31 @@ pub fn coral_empty(_ctx: ProbeContext) -> u32 {
 
 /// A hit, its site and the stack it happened on.
 pub(crate) struct Hit {
+    pub(crate) regs: *mut pt_regs,
     pub(crate) config: &'static Config,
+    pub(crate) function: &'static FunctionConfig,
     pub(crate) cookie: Cookie,
     pub(crate) stripe: Stripe,
     pub(crate) key: FrameKey,
     pub(crate) tid: u32,
+    /// When the program began.
+    pub(crate) now_ns: u64,
+    /// The stack pointer that the function was entered with.
+    pub(crate) entry_sp: u64,
     /// The depth that the function's frame has.
     pub(crate) depth: u64,
+}
+
+impl Hit {
+    /// What the hit costs, by calibration.
+    #[inline(always)]
+    pub(crate) fn cost_ns(&self) -> u64 {
+        u64::from(if self.cookie.is_stepped() {
+            self.config.stepped_ns
+        } else {
+            self.config.emulated_ns
+        })
+    }
 }
 
 #[inline(always)]
@@ -66,30 +90,46 @@ fn hit(regs: *mut pt_regs) {
         return;
     };
     let (tgid, tid) = current_ids(config);
-    if now_ns >= config.deadline_ns || tgid != config.tgid {
+    if now_ns >= config.deadline_ns || !is_target(config, tgid) {
         return;
     }
     let cookie = Cookie(unsafe { bpf_get_attach_cookie(regs.cast()) });
-    let slot = cookie.slot();
-    match maps::FUNCTIONS.get(slot) {
-        Some(function) if function.enabled != 0 => {}
+    let function = match maps::FUNCTIONS.get(cookie.slot()) {
+        Some(function) if function.enabled != 0 => function,
         _ => return,
-    }
+    };
     let stripe = Stripe::of_this_processor(config);
-    let (key, depth) = locate(regs, cookie, tgid, tid);
+    stripe.count_hit();
+    if function.flags & FUNCTION_IS_COUNTED != 0 {
+        stripe.count_entry(cookie.slot());
+        return;
+    }
+    let entry_sp = unsafe { (*regs).rsp }.wrapping_add(cookie.stack_adjust() as u64);
+    let (key, depth) = locate(regs, entry_sp, cookie, tgid, tid);
     let hit = Hit {
+        regs,
         config,
+        function,
         cookie,
         stripe,
         key,
         tid,
+        now_ns,
+        entry_sp,
         depth,
     };
-    stripe.count_hit();
     match cookie.kind() {
         HitKind::Entry => frames::enter(&hit),
         HitKind::Exit => frames::leave(&hit, now_ns),
     }
+}
+
+#[inline(always)]
+fn is_target(config: &Config, tgid: u32) -> bool {
+    if config.tgid != 0 {
+        return tgid == config.tgid;
+    }
+    unsafe { maps::TARGETS.get(&tgid) }.is_some()
 }
 
 /// The running process and thread, by the ids that the agent knows them by.
@@ -118,8 +158,13 @@ fn current_ids(config: &Config) -> (u32, u32) {
 /// stack pointer is not within them, R14 holds something else (a signal handler, C code): then
 /// the thread names the stack, as it does outside of Go.
 #[inline(always)]
-fn locate(regs: *mut pt_regs, cookie: Cookie, tgid: u32, tid: u32) -> (FrameKey, u64) {
-    let entry_sp = unsafe { (*regs).rsp }.wrapping_add(cookie.stack_adjust() as u64);
+fn locate(
+    regs: *mut pt_regs,
+    entry_sp: u64,
+    cookie: Cookie,
+    tgid: u32,
+    tid: u32,
+) -> (FrameKey, u64) {
     if cookie.goroutine() {
         let g = unsafe { (*regs).r14 };
         if let Ok([low, high]) = unsafe { bpf_probe_read_user(g as *const [u64; 2]) } {

@@ -4,18 +4,23 @@
 //! numbers. Others talk to it by commands and read the immutable snapshots it publishes, so that
 //! nothing is locked and the latest snapshot wins.
 
+mod budget;
 mod error;
+mod in_flight;
 mod own_sites;
 mod planned;
 mod probes;
+mod rate;
+mod records;
 mod request;
 mod session;
 mod slow_calls;
 mod tally;
+mod tree;
 mod watched;
 mod worker;
 
 pub use error::AgentError;
-pub use request::{AttachRequest, Attached, RecordRule, Refused};
+pub use request::{AttachRequest, Attached, DEFAULT_BUDGET_PERCENT, RecordRule, Refused};
 pub use session::{Agent, Session};
 pub use watched::Watched;

@@ -1,6 +1,6 @@
 //! A function on its way to the kernel: planned, and its code in memory compared with its file.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use coral_model::{ExitProbe, FunctionId, Probeability};
 
@@ -14,36 +14,46 @@ use crate::symbols::{Image, MappedCode};
 /// A function whose sites are known and safe.
 pub(super) struct Planned {
     pub(super) id: FunctionId,
-    address: u64,
-    image: Arc<Image>,
-    plan: Plan,
+    range: Range<u64>,
+    pub(super) plan: Plan,
 }
 
 impl Planned {
-    /// Plans a function of the target and holds its code in memory, `mapped`, against its file.
+    /// Plans a function of the target.
     ///
     /// # Errors
     /// Why it cannot be probed, as a phrase.
-    pub(super) fn new(
-        watched: &Watched,
-        id: FunctionId,
-        mapped: &MappedCode<'_>,
-        own_sites: &OwnSites,
-    ) -> Result<Self, String> {
+    pub(super) fn new(watched: &Watched, id: FunctionId) -> Result<Self, String> {
         const UNKNOWN: &str = "it is no function of this target";
         let symbols = &watched.symbols;
         let function = symbols.table().get(id).ok_or(UNKNOWN)?;
-        let image = symbols.image(function.module).ok_or(UNKNOWN)?;
         let plan = symbols
             .plan(id)
             .ok_or(UNKNOWN)?
             .map_err(|reason| format!("it {}", reason.text()))?;
-        let range = function.address..function.address + function.size;
+        Ok(Self {
+            id,
+            range: function.address..function.address + function.size,
+            plan,
+        })
+    }
+
+    /// Holds its code in a process's memory against its file.
+    ///
+    /// # Errors
+    /// Why it must not be probed there, as a phrase.
+    pub(super) fn check(
+        &self,
+        pid: u32,
+        image: &Image,
+        mapped: &MappedCode<'_>,
+        own_sites: &OwnSites,
+    ) -> Result<(), String> {
         let differences = mapped
-            .differences(range)
+            .differences(self.range.clone())
             .map_err(|error| error.to_string())?;
         let site = |address| OwnSite {
-            pid: watched.target.pid,
+            pid,
             file: image.identity(),
             address,
         };
@@ -51,46 +61,45 @@ impl Planned {
             .iter()
             .find(|difference| !own_sites.holds(&site(difference.address)))
         {
-            None => {}
-            Some(difference) if difference.is_breakpoint => {
-                return Err(format!(
-                    "another tracer (a debugger, or another coral) has a breakpoint in it, at {:#x}",
-                    difference.address
-                ));
-            }
-            Some(difference) => {
-                return Err(format!(
-                    "its code in memory is not its file's, from {:#x} on",
-                    difference.address
-                ));
-            }
+            None => Ok(()),
+            Some(difference) if difference.is_breakpoint => Err(format!(
+                "another tracer (a debugger, or another coral) has a breakpoint in it, at {:#x}",
+                difference.address
+            )),
+            Some(difference) => Err(format!(
+                "its code in memory is not its file's, from {:#x} on",
+                difference.address
+            )),
         }
-        Ok(Self {
-            id,
-            address: function.address,
-            image: Arc::clone(image),
-            plan,
-        })
     }
 
     /// Its sites in a slot; `None` if they are not in the file.
-    pub(super) fn sites(&self, slot: u32, fast_returns: bool) -> Option<FunctionSites> {
-        FunctionSites::new(slot, self.address, &self.plan, fast_returns, |address| {
-            self.image.file_offset(address)
-        })
+    pub(super) fn sites(
+        &self,
+        slot: u32,
+        image: &Image,
+        fast_returns: bool,
+    ) -> Option<FunctionSites> {
+        FunctionSites::new(
+            slot,
+            self.range.start,
+            &self.plan,
+            fast_returns,
+            |address| image.file_offset(address),
+        )
     }
 
     /// What its probes change in the target's code.
-    pub(super) fn own_sites(&self, pid: u32) -> Vec<OwnSite> {
+    pub(super) fn own_sites(&self, pid: u32, image: &Image) -> Vec<OwnSite> {
         let plan = &self.plan;
         let sites = plan.entry.iter().chain(&plan.exits);
         sites
             .map(|site| site.address)
             // The kernel's return probe stands on the first instruction.
-            .chain([self.address])
+            .chain([self.range.start])
             .map(|address| OwnSite {
                 pid,
-                file: self.image.identity(),
+                file: image.identity(),
                 address,
             })
             .collect()
@@ -116,6 +125,8 @@ impl Planned {
             exit_probe,
             reason: self.reason(),
             costs: SiteCosts::of(&self.plan, exit_probe),
+            tells_errors: false,
+            polls_future: false,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The probes of a session: from functions that were asked for to links in the kernel, and back.
 
+use std::collections::HashSet;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use coral_model::FunctionId;
@@ -9,33 +10,52 @@ use coral_model::FunctionId;
 use super::error::AgentError;
 use super::own_sites::{OwnSite, OwnSites};
 use super::planned::Planned;
-use super::request::{Attached, Refused};
+use super::request::Attached;
 use super::tally::Tally;
 use super::watched::Watched;
-use crate::probe::{Attachment, Engine};
-use crate::symbols::{Image, MappedCode};
+use crate::probe::{Attachment, Engine, FunctionSites};
+use crate::symbols::{Image, MappedCode, Process};
 
 /// What of a session is in the kernel.
 pub(super) struct Probes {
     pub(super) engine: Engine,
     live: Vec<Live>,
-    watched: Arc<Watched>,
     own_sites: OwnSites,
     fast_returns: bool,
     /// How many functions the engine has slots for.
     room: usize,
 }
 
-/// Probes that were attached together.
+/// Probes in one file of one process, attached together.
 struct Live {
+    pid: u32,
+    module: u16,
+    /// Kept open: its links are made through it, so that no other file can take its place.
+    image: Arc<Image>,
     attachment: Attachment,
+    functions: Vec<LiveFunction>,
+}
+
+/// A function in one process.
+struct LiveFunction {
+    id: FunctionId,
+    sites: FunctionSites,
     own_sites: Vec<OwnSite>,
+}
+
+impl Live {
+    fn path(&self) -> PathBuf {
+        path_of(&self.image)
+    }
+}
+
+fn path_of(image: &Image) -> PathBuf {
+    format!("/proc/self/fd/{}", image.file().as_raw_fd()).into()
 }
 
 impl Probes {
     pub(super) fn new(
         engine: Engine,
-        watched: Arc<Watched>,
         own_sites: OwnSites,
         fast_returns: bool,
         room: usize,
@@ -43,7 +63,6 @@ impl Probes {
         Self {
             engine,
             live: Vec::new(),
-            watched,
             own_sites,
             fast_returns,
             room,
@@ -55,26 +74,26 @@ impl Probes {
         self.live.iter().map(|live| live.attachment.probes).sum()
     }
 
-    /// Attaches functions that are not attached yet, each module's in one link.
+    /// Attaches functions that are not attached yet, in every process, each file's in one link.
     ///
     /// # Errors
     /// If there is no room, nothing can be probed, or the kernel refuses; then nothing of the
     /// request stays attached.
     pub(super) fn attach(
         &mut self,
+        watched: &Watched,
         tally: &mut Tally,
         functions: &[FunctionId],
     ) -> Result<Attached, AgentError> {
         let mut attached = Attached::default();
         let before = self.live.len();
-        let modules = self.watched.table().modules().len() as u16;
-        for module in 0..modules {
-            let of_module: Vec<FunctionId> = functions
-                .iter()
-                .copied()
-                .filter(|&id| self.module_of(id) == Some(module))
-                .collect();
-            let result = self.attach_module(tally, module, &of_module, &mut attached);
+        for module in 0..watched.table().modules().len() as u16 {
+            let is_of_module = |id: &FunctionId| {
+                let function = watched.table().get(*id);
+                function.is_some_and(|function| function.module == module)
+            };
+            let of_module = functions.iter().copied().filter(is_of_module).collect();
+            let result = self.attach_module(watched, tally, module, of_module, &mut attached);
             if let Err(error) = result {
                 for live in self.live.split_off(before) {
                     self.take_out(tally, live);
@@ -92,24 +111,99 @@ impl Probes {
         Ok(attached)
     }
 
-    /// Detaches functions. A link is one thing to the kernel: when others of it stay, it stays,
-    /// and the functions that go are only no longer counted.
+    /// Attaches in another process what is attached already. Functions that it does not have, or
+    /// that must not be probed there, are left out.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub(super) fn add_process(
+        &mut self,
+        watched: &Watched,
+        tally: &mut Tally,
+        process: &Process,
+    ) -> Result<(), AgentError> {
+        self.engine.add_target(process.pid())?;
+        let modules = watched.table().modules().len() as u16;
+        for module in 0..modules {
+            let of_module = self.live.iter().filter(|live| live.module == module);
+            let mut ids: Vec<FunctionId> = of_module
+                .flat_map(|live| live.functions.iter().map(|function| function.id))
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let planned: Vec<Planned> = ids
+                .into_iter()
+                .filter_map(|id| Planned::new(watched, id).ok())
+                .collect();
+            let Some(image) = watched.image_in(process, module) else {
+                continue;
+            };
+            let mapped = MappedCode::of(process, &image)?;
+            let fit = planned.iter().filter(|function| {
+                let pid = process.pid();
+                let checked = function.check(pid, &image, &mapped, &self.own_sites);
+                checked.is_ok()
+            });
+            let fit: Vec<&Planned> = fit.collect();
+            self.link(tally, process.pid(), module, &image, &fit, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Detaches functions, in every process; what was attached together with them stays, and
+    /// loses no hit.
     pub(super) fn detach(&mut self, tally: &mut Tally, functions: &[FunctionId]) {
+        let mut gone = HashSet::new();
         for &id in functions {
-            if let Some(slot) = tally.slot(id) {
-                self.engine.set_enabled(slot, false);
-                tally.set_attached(slot, false);
+            let Some(slot) = tally.slot(id) else { continue };
+            self.engine.set_enabled(slot, false);
+            tally.set_attached(slot, false);
+            gone.insert(slot);
+        }
+        for live in std::mem::take(&mut self.live) {
+            let stays = |function: &&LiveFunction| !gone.contains(&function.sites.slot);
+            let staying = live.functions.iter().filter(stays).count();
+            if staying == 0 {
+                self.take_out(tally, live);
+            } else if staying == live.functions.len() {
+                self.live.push(live);
+            } else {
+                self.reduce(live, &gone);
             }
         }
-        let is_idle = |live: &Live| {
-            let mut slots = live.attachment.slots.iter();
-            slots.all(|&slot| !tally.is_attached(slot))
+    }
+
+    /// Takes functions out of a link, by a link without them that takes its place.
+    fn reduce(&mut self, live: Live, gone: &HashSet<u32>) {
+        let path = live.path();
+        let (going, staying): (Vec<_>, Vec<_>) = live
+            .functions
+            .into_iter()
+            .partition(|function| gone.contains(&function.sites.slot));
+        let sites: Vec<FunctionSites> = staying
+            .iter()
+            .map(|function| function.sites.clone())
+            .collect();
+        let replaced = self
+            .engine
+            .replace(live.pid, &path, live.attachment, &sites);
+        let (attachment, functions) = match replaced {
+            Ok(attachment) => {
+                for function in &going {
+                    self.own_sites.remove(&function.own_sites);
+                }
+                (attachment, staying)
+            }
+            // The old link stays whole; what goes is no longer counted.
+            Err((attachment, _)) => (attachment, staying.into_iter().chain(going).collect()),
         };
-        let (idle, busy): (Vec<_>, Vec<_>) = self.live.drain(..).partition(is_idle);
-        self.live = busy;
-        for live in idle {
-            self.take_out(tally, live);
-        }
+        self.live.push(Live {
+            pid: live.pid,
+            module: live.module,
+            image: live.image,
+            attachment,
+            functions,
+        });
     }
 
     /// Detaches everything. When this returns, no probe of the session runs any more.
@@ -119,60 +213,92 @@ impl Probes {
         }
     }
 
-    fn take_out(&mut self, tally: &mut Tally, live: Live) {
-        for &slot in &live.attachment.slots {
-            tally.set_attached(slot, false);
+    /// Takes the probes of a process out that is gone.
+    pub(super) fn forget_process(&mut self, pid: u32) {
+        let (gone, live) = std::mem::take(&mut self.live)
+            .into_iter()
+            .partition(|live| live.pid == pid);
+        self.live = live;
+        let gone: Vec<Live> = gone;
+        for live in gone {
+            for function in &live.functions {
+                self.own_sites.remove(&function.own_sites);
+            }
+            self.engine.unlink_attachment(live.attachment);
         }
-        self.engine.detach(live.attachment);
-        self.own_sites.remove(&live.own_sites);
     }
 
-    fn module_of(&self, id: FunctionId) -> Option<u16> {
-        self.watched.table().get(id).map(|function| function.module)
+    fn take_out(&mut self, tally: &mut Tally, live: Live) {
+        for function in &live.functions {
+            tally.set_attached(function.sites.slot, false);
+            self.own_sites.remove(&function.own_sites);
+        }
+        self.engine.detach(live.attachment);
     }
 
     fn attach_module(
         &mut self,
+        watched: &Watched,
         tally: &mut Tally,
         module: u16,
-        functions: &[FunctionId],
+        functions: Vec<FunctionId>,
         attached: &mut Attached,
     ) -> Result<(), AgentError> {
-        let watched = Arc::clone(&self.watched);
-        let Some(image) = watched.symbols.image(module) else {
-            return Ok(());
-        };
-        if functions.is_empty() {
-            return Ok(());
-        }
-        let mapped = MappedCode::of(&watched.process, image)?;
         let mut planned = Vec::new();
-        for &id in functions {
+        for id in functions {
             if tally.slot(id).is_some_and(|slot| tally.is_attached(slot)) {
                 attached.functions.push(id);
                 continue;
             }
-            match Planned::new(&watched, id, &mapped, &self.own_sites) {
+            match Planned::new(watched, id) {
                 Ok(function) => planned.push(function),
-                Err(reason) => attached.refused.push(Refused {
-                    function: id,
-                    reason,
-                }),
+                Err(reason) => attached.refuse(id, reason),
             }
         }
-        if planned.is_empty() {
-            return Ok(());
+        let processes: Vec<&Arc<Process>> = watched.processes().collect();
+        let images: Vec<Option<Arc<Image>>> = processes
+            .iter()
+            .map(|process| watched.image_in(process, module))
+            .collect();
+        // A function that must not be probed in one of the processes is probed in none: its
+        // numbers would be of some only.
+        for (process, image) in processes.iter().zip(&images) {
+            let Some(image) = image else { continue };
+            if planned.is_empty() {
+                return Ok(());
+            }
+            let mapped = MappedCode::of(process, image)?;
+            planned.retain(|function| {
+                let checked = function.check(process.pid(), image, &mapped, &self.own_sites);
+                checked
+                    .map_err(|reason| attached.refuse(function.id, reason))
+                    .is_ok()
+            });
         }
-        self.link(tally, image, &planned, attached)
+        self.give_slots(watched, tally, &planned)?;
+        let planned: Vec<&Planned> = planned.iter().collect();
+        for (process, image) in processes.iter().zip(&images) {
+            let Some(image) = image else { continue };
+            let mut refused = Vec::new();
+            let probes = self.link(tally, process.pid(), module, image, &planned, &mut refused)?;
+            attached.probes += probes;
+            for (id, reason) in refused {
+                attached.refuse(id, reason);
+            }
+        }
+        let is_live = |id: &FunctionId| tally.slot(*id).is_some_and(|slot| tally.is_attached(slot));
+        attached
+            .functions
+            .extend(planned.iter().map(|function| function.id).filter(is_live));
+        Ok(())
     }
 
-    /// Gives planned functions their slots, and attaches them in one link.
-    fn link(
+    /// Gives planned functions that have none their slots.
+    fn give_slots(
         &mut self,
+        watched: &Watched,
         tally: &mut Tally,
-        image: &Image,
         planned: &[Planned],
-        attached: &mut Attached,
     ) -> Result<(), AgentError> {
         let is_new = |function: &&Planned| tally.slot(function.id).is_none();
         let asked = tally.len() + planned.iter().filter(is_new).count();
@@ -182,38 +308,67 @@ impl Probes {
                 asked,
             });
         }
-        let mut sites = Vec::new();
-        let mut own_sites = Vec::new();
         for function in planned {
-            let slot = tally
-                .slot(function.id)
-                .unwrap_or_else(|| tally.track(function.tracked(&self.watched, self.fast_returns)));
-            sites.extend(function.sites(slot, self.fast_returns));
-            own_sites.extend(function.own_sites(self.watched.target.pid));
+            if tally.slot(function.id).is_none() {
+                let slot = tally.track(function.tracked(watched, self.fast_returns));
+                self.engine.set_function(slot, 0, 0);
+            }
         }
-        // Through the open file, so that no other file can take its place.
-        let path = format!("/proc/self/fd/{}", image.file().as_raw_fd());
-        let attachment = self.engine.attach(Path::new(&path), &sites)?;
+        Ok(())
+    }
+
+    /// Attaches functions that have slots in one file of one process; returns how many probes
+    /// that are.
+    fn link(
+        &mut self,
+        tally: &mut Tally,
+        pid: u32,
+        module: u16,
+        image: &Arc<Image>,
+        planned: &[&Planned],
+        refused: &mut Vec<(FunctionId, String)>,
+    ) -> Result<u32, AgentError> {
+        let mut functions: Vec<LiveFunction> = planned
+            .iter()
+            .filter_map(|function| {
+                let slot = tally.slot(function.id)?;
+                Some(LiveFunction {
+                    id: function.id,
+                    sites: function.sites(slot, image, self.fast_returns)?,
+                    own_sites: function.own_sites(pid, image),
+                })
+            })
+            .collect();
+        if functions.is_empty() {
+            return Ok(0);
+        }
+        let sites: Vec<FunctionSites> = functions
+            .iter()
+            .map(|function| function.sites.clone())
+            .collect();
+        let attachment = self.engine.attach(pid, &path_of(image), &sites)?;
         for &slot in &attachment.slots {
             tally.set_attached(slot, true);
-            attached.functions.extend(tally.id(slot));
         }
         for site in &attachment.refused {
             let reason = format!(
                 "the kernel refused its site at file offset {:#x}: {}",
                 site.file_offset, site.reason
             );
-            let function = tally.id(site.slot);
-            attached
-                .refused
-                .extend(function.map(|function| Refused { function, reason }));
+            refused.extend(tally.id(site.slot).map(|id| (id, reason)));
         }
-        attached.probes += attachment.probes;
-        self.own_sites.add(&own_sites);
+        functions.retain(|function| attachment.slots.contains(&function.sites.slot));
+        for function in &functions {
+            self.own_sites.add(&function.own_sites);
+        }
+        let probes = attachment.probes;
         self.live.push(Live {
+            pid,
+            module,
+            image: Arc::clone(image),
             attachment,
-            own_sites,
+            functions,
         });
-        Ok(())
+        Ok(probes)
     }
 }

@@ -20,7 +20,17 @@ pub struct AttachRequest {
     pub fast_returns: bool,
     /// How many functions the session has room for, when more will be added while it runs.
     pub room: usize,
+    /// What the probes may cost, in percent of a core; what costs more is detached. `None` for no
+    /// limit.
+    pub budget_percent: Option<f64>,
+    /// Whether calls are counted by their path.
+    pub tree: bool,
+    /// Whether a function that calls itself is one node of the tree.
+    pub fold_recursion: bool,
 }
+
+/// What probes may cost if nothing else is asked for, in percent of a core.
+pub const DEFAULT_BUDGET_PERCENT: f64 = 10.0;
 
 impl AttachRequest {
     /// A request for `functions` with the default lease and a record of every call.
@@ -32,6 +42,9 @@ impl AttachRequest {
             requested_by,
             records: RecordRule::default(),
             fast_returns: false,
+            budget_percent: Some(DEFAULT_BUDGET_PERCENT),
+            tree: true,
+            fold_recursion: true,
         }
     }
 }
@@ -39,12 +52,14 @@ impl AttachRequest {
 /// Which completed calls make a single-call record; counters and histograms hold all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordRule {
-    /// One in so many calls.
+    /// Calls of one in so many call trees, decided where the tree begins.
     pub sample_rate: u32,
     /// Only calls that took at least this long.
     pub min: Duration,
     /// Only calls that took at most this long.
     pub max: Duration,
+    /// Calls that took at least this long, sampled or not.
+    pub slow: Duration,
 }
 
 impl Default for RecordRule {
@@ -53,6 +68,7 @@ impl Default for RecordRule {
             sample_rate: 1,
             min: Duration::ZERO,
             max: Duration::MAX,
+            slow: Duration::MAX,
         }
     }
 }
@@ -60,9 +76,17 @@ impl Default for RecordRule {
 impl RecordRule {
     /// The shortest and the longest duration, in nanoseconds.
     pub(super) fn range_ns(&self) -> (u64, u64) {
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         (ns(self.min), ns(self.max))
     }
+
+    /// The duration from which on calls are slow, in nanoseconds.
+    pub(super) fn slow_ns(&self) -> u64 {
+        ns(self.slow)
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What came of attaching.
@@ -74,6 +98,13 @@ pub struct Attached {
     pub probes: u32,
     /// The functions that were left out, with the reason.
     pub refused: Vec<Refused>,
+}
+
+impl Attached {
+    /// Notes that a function was left out.
+    pub(super) fn refuse(&mut self, function: FunctionId, reason: String) {
+        self.refused.push(Refused { function, reason });
+    }
 }
 
 /// A function that was not attached.

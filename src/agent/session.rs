@@ -13,7 +13,7 @@ use super::own_sites::OwnSites;
 use super::request::{AttachRequest, Attached};
 use super::watched::Watched;
 use super::worker::{Command, Worker};
-use crate::probe::{self, EngineSpec};
+use crate::probe::{self, Calibration, EngineSpec};
 
 /// Starts sessions within limits.
 #[derive(Debug)]
@@ -71,13 +71,19 @@ impl Agent {
     ) -> Result<(Session, Attached), AgentError> {
         self.check(request)?;
         probe::can_probe()?;
+        // What a hit costs is measured once, on this program itself, before others pay for it.
+        Calibration::measure_once();
         let room = request.room.max(request.functions.len());
-        let (min_ns, max_ns) = request.records.range_ns();
         let spec = EngineSpec {
-            tgid: watched.target.pid,
+            targets: watched.pids(),
             capacity: room as u32,
             sample_rate: request.records.sample_rate,
-            record_range_ns: (min_ns, max_ns),
+            record_range_ns: request.records.range_ns(),
+            slow_ns: request.records.slow_ns(),
+            tree: request.tree,
+            fold_recursion: request.fold_recursion,
+            details: true,
+            trace: false,
         };
         let share = self.take_share(spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));

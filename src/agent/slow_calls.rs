@@ -1,4 +1,8 @@
-//! The slowest recorded calls of each function.
+//! The slowest calls of each function.
+//!
+//! The kernel writes a record of every call that is at least as long as the shortest one kept
+//! here, whatever sampling and rates say. A call that it had to leave out all the same raises a
+//! mark; where that mark is below the shortest one kept, the list is proven to be complete.
 
 use coral_model::CallRecord;
 
@@ -14,6 +18,11 @@ pub(super) struct SlowCalls {
 }
 
 impl SlowCalls {
+    /// Whether a call of that duration would be kept.
+    pub(super) fn wants(&self, slot: usize, duration_ns: u64) -> bool {
+        duration_ns >= self.top_ns(slot)
+    }
+
     /// Looks at one call, and keeps it if it is among the slowest of its function.
     pub(super) fn offer(&mut self, slot: usize, record: CallRecord) {
         if self.by_slot.len() <= slot {
@@ -27,12 +36,29 @@ impl SlowCalls {
         }
     }
 
+    /// From which duration on a call of that function is kept.
+    pub(super) fn top_ns(&self, slot: usize) -> u64 {
+        match self
+            .by_slot
+            .get(slot)
+            .and_then(|calls| calls.get(PER_FUNCTION - 1))
+        {
+            Some(shortest) => shortest.duration_ns + 1,
+            None => 0,
+        }
+    }
+
+    /// Whether the list is complete, when the longest call that was left out took so long.
+    pub(super) fn is_complete(&self, slot: usize, missed_max_ns: u64) -> bool {
+        missed_max_ns == 0 || missed_max_ns < self.top_ns(slot)
+    }
+
     /// The slowest of all functions, slowest first.
     pub(super) fn slowest(&self) -> Vec<CallRecord> {
-        let mut all: Vec<CallRecord> = self.by_slot.iter().flatten().cloned().collect();
+        let mut all: Vec<&CallRecord> = self.by_slot.iter().flatten().collect();
         all.sort_by_key(|call| std::cmp::Reverse(call.duration_ns));
         all.truncate(SHOWN);
-        all
+        all.into_iter().cloned().collect()
     }
 }
 
@@ -48,17 +74,9 @@ mod tests {
         let mut calls = SlowCalls::default();
         for duration_ns in 0..1_000 {
             for slot in [0u32, 3] {
-                calls.offer(
-                    slot as usize,
-                    CallRecord {
-                        function: FunctionId(slot),
-                        started_at: Timestamp::UNIX_EPOCH,
-                        duration_ns: duration_ns * u64::from(slot + 1) % 1_000,
-                        pid: 1,
-                        tid: 1,
-                        goroutine: None,
-                    },
-                );
+                let duration_ns = duration_ns * u64::from(slot + 1) % 1_000;
+                let call = CallRecord::new(FunctionId(slot), Timestamp::UNIX_EPOCH, duration_ns);
+                calls.offer(slot as usize, call);
             }
         }
         let slowest = calls.slowest();
@@ -74,5 +92,8 @@ mod tests {
             durations(3),
             [996, 996, 996, 996, 992, 992, 992, 992, 988, 988]
         );
+        assert_eq!((calls.top_ns(0), calls.top_ns(1)), (991, 0));
+        assert!(calls.is_complete(0, 990) && !calls.is_complete(0, 991));
+        assert!(calls.is_complete(1, 0) && !calls.is_complete(1, 1));
     }
 }

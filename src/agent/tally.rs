@@ -1,30 +1,30 @@
 //! Turns the kernel's counters into snapshots.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    Accounting, CallRecord, ExitProbe, FunctionId, FunctionStats, Histogram, Overhead,
+    Accounting, CallRecord, ExitProbe, FunctionId, FunctionStats, JoinedCalls, Overhead,
 };
-use jiff::Timestamp;
 
+use super::rate::{RATE_WINDOW, Rate};
 use super::slow_calls::SlowCalls;
-use crate::probe::{Calibration, Engine, FunctionNumbers, KernelCallRecord, SiteCosts};
+use crate::probe::{Calibration, Engine, FunctionNumbers, SiteCosts};
 
-/// How far back the rates reach.
-const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// How many points a sparkline has, one a second.
 const SPARKLINE_POINTS: usize = 30;
+/// Records of the slowest calls that a function may make between two ticks.
+const TOP_TOKENS: i64 = 32;
 
 /// What a session has measured so far.
+#[derive(Default)]
 pub(super) struct Tally {
-    functions: Vec<Tracked>,
+    slots: Vec<Tracked>,
+    slot_of: HashMap<FunctionId, u32>,
     slow_calls: SlowCalls,
     hits: Rate,
     cost_ns: Rate,
-    /// The time of day minus the kernel's monotonic clock.
-    clock_offset_ns: i128,
 }
 
 /// A function to follow.
@@ -36,146 +36,191 @@ pub(super) struct NewTracked {
     pub(super) exit_probe: ExitProbe,
     pub(super) reason: Option<String>,
     pub(super) costs: SiteCosts,
+    /// Whether an error can be told at its exits.
+    pub(super) tells_errors: bool,
+    /// Whether its calls are polls of a future.
+    pub(super) polls_future: bool,
 }
 
 struct Tracked {
     costs: SiteCosts,
     rate: Rate,
+    cost: Rate,
     last_point: Duration,
     thread_ends: u64,
+    /// Records that it may make, and how many of them the kernel was told of.
+    tokens: f64,
+    granted: i64,
+    is_throttled: bool,
+    tells_errors: bool,
+    /// The slot behind this one holds the calls that its polls are joined into.
+    polls_future: bool,
+    /// Whether it is such a slot, and no function of its own.
+    is_joined: bool,
     stats: Arc<FunctionStats>,
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
-        let monotonic_ns = i128::from(crate::probe::monotonic_ns());
-        Self {
-            functions: Vec::new(),
-            slow_calls: SlowCalls::default(),
-            hits: Rate::default(),
-            cost_ns: Rate::default(),
-            clock_offset_ns: Timestamp::now().as_nanosecond() - monotonic_ns,
-        }
-    }
-
-    /// Follows another function; its slot is the number of functions before it.
+    /// Follows another function; returns its slot.
     pub(super) fn track(&mut self, new: NewTracked) -> u32 {
-        let stats = FunctionStats {
-            id: new.id,
-            name: new.name,
-            file: new.file,
-            line: new.line,
-            exit_probe: new.exit_probe,
-            reason: new.reason,
-            attached: false,
-            calls: 0,
-            returns: 0,
-            unwound: 0,
-            in_flight: 0,
-            errors: None,
-            unmatched_exits: 0,
-            latency: Histogram::default(),
-            calls_per_s: 0.0,
-            recent_calls_per_s: Vec::new(),
-        };
-        self.functions.push(Tracked {
-            costs: new.costs,
-            rate: Rate::default(),
-            last_point: Duration::ZERO,
-            thread_ends: 0,
-            stats: Arc::new(stats),
-        });
-        (self.functions.len() - 1) as u32
+        let slot = self.slots.len() as u32;
+        let polls_future = new.polls_future;
+        self.slot_of.insert(new.id, slot);
+        self.slots.push(Tracked::new(new, false));
+        if polls_future {
+            let polled = &self.slots[slot as usize];
+            let joined = Tracked::joined(polled);
+            self.slots.push(joined);
+        }
+        slot
     }
 
     /// The slot of a function that is followed.
     pub(super) fn slot(&self, id: FunctionId) -> Option<u32> {
-        let slot = self
-            .functions
-            .iter()
-            .position(|tracked| tracked.stats.id == id)?;
-        Some(slot as u32)
+        self.slot_of.get(&id).copied()
     }
 
     /// The function in a slot.
     pub(super) fn id(&self, slot: u32) -> Option<FunctionId> {
-        let tracked = self.functions.get(slot as usize)?;
+        let tracked = self.slots.get(slot as usize)?;
         Some(tracked.stats.id)
     }
 
+    /// The name of the function in a slot.
+    pub(super) fn name(&self, slot: u32) -> &str {
+        let tracked = self.slots.get(slot as usize);
+        tracked.map_or("", |tracked| &tracked.stats.name)
+    }
+
+    /// How many slots are in use.
     pub(super) fn len(&self) -> usize {
-        self.functions.len()
+        self.slots.len()
+    }
+
+    /// Whether the exits of a slot's function are seen.
+    pub(super) fn has_exits(&self, slot: u32) -> bool {
+        self.slots
+            .get(slot as usize)
+            .is_some_and(|tracked| tracked.stats.exit_probe != ExitProbe::None)
     }
 
     pub(super) fn is_attached(&self, slot: u32) -> bool {
-        self.functions
+        self.slots
             .get(slot as usize)
             .is_some_and(|tracked| tracked.stats.attached)
     }
 
     pub(super) fn set_attached(&mut self, slot: u32, attached: bool) {
-        if let Some(tracked) = self.functions.get_mut(slot as usize) {
-            Arc::make_mut(&mut tracked.stats).attached = attached;
+        if let Some(tracked) = self.slots.get_mut(slot as usize) {
+            let stats = Arc::make_mut(&mut tracked.stats);
+            stats.attached = attached;
+            if attached {
+                stats.detached_because = None;
+                tracked.is_throttled = false;
+            }
         }
+    }
+
+    /// Says why a function was detached.
+    pub(super) fn set_detached_because(&mut self, slot: u32, why: String) {
+        if let Some(tracked) = self.slots.get_mut(slot as usize) {
+            Arc::make_mut(&mut tracked.stats).detached_because = Some(why);
+        }
+    }
+
+    /// Records no more single calls of a function.
+    pub(super) fn throttle(&mut self, slot: u32) {
+        if let Some(tracked) = self.slots.get_mut(slot as usize) {
+            tracked.is_throttled = true;
+        }
+    }
+
+    /// Whether a call of that duration is among the slowest of its function.
+    pub(super) fn is_slow(&self, slot: u32, duration_ns: u64) -> bool {
+        self.slow_calls.wants(slot as usize, duration_ns)
+    }
+
+    /// Takes the record of a call.
+    pub(super) fn record(&mut self, slot: u32, record: CallRecord) {
+        self.slow_calls.offer(slot as usize, record);
     }
 
     /// Counts calls whose thread ended before they did.
     pub(super) fn add_thread_ends(&mut self, slot: u32, frames: u64) {
-        if let Some(tracked) = self.functions.get_mut(slot as usize) {
+        if let Some(tracked) = self.slots.get_mut(slot as usize) {
             tracked.thread_ends += frames;
         }
     }
 
-    /// Takes a record from the ring.
-    pub(super) fn record(&mut self, record: &KernelCallRecord) {
-        let Some(tracked) = self.functions.get(record.slot as usize) else {
-            return;
-        };
-        let started_ns = i128::from(record.entry_ns) + self.clock_offset_ns;
-        self.slow_calls.offer(
-            record.slot as usize,
-            CallRecord {
-                function: tracked.stats.id,
-                started_at: Timestamp::from_nanosecond(started_ns).unwrap_or_default(),
-                duration_ns: record.duration_ns,
-                pid: record.tgid,
-                tid: record.tid,
-                goroutine: (record.g != 0).then_some(record.g),
-            },
-        );
+    /// Lets the kernel write records for the next `interval`, at `records_per_s` shared by all
+    /// attached functions, and those of the slowest calls beside them.
+    pub(super) fn refill(&mut self, engine: &Engine, interval: Duration, records_per_s: u32) {
+        let attached = self.slots.iter().filter(|tracked| tracked.stats.attached);
+        let share = f64::from(records_per_s) / attached.count().max(1) as f64;
+        for (slot, tracked) in (0u32..).zip(&mut self.slots) {
+            if !tracked.stats.attached {
+                continue;
+            }
+            // What was not used up is given again, up to what a fifth of a second allows.
+            let burst = (share / 5.0).max(1.0);
+            let used = tracked.granted - engine.records_left(slot);
+            tracked.tokens =
+                (tracked.tokens - used as f64 + share * interval.as_secs_f64()).clamp(0.0, burst);
+            tracked.granted = if tracked.is_throttled {
+                0
+            } else {
+                tracked.tokens as i64
+            };
+            engine.refill_records(slot, tracked.granted, TOP_TOKENS);
+            engine.set_top_ns(slot, self.slow_calls.top_ns(slot as usize));
+        }
     }
 
     pub(super) fn functions(&self) -> Vec<Arc<FunctionStats>> {
-        self.functions
-            .iter()
-            .map(|tracked| Arc::clone(&tracked.stats))
-            .collect()
+        let own = self.slots.iter().filter(|tracked| !tracked.is_joined);
+        own.map(|tracked| Arc::clone(&tracked.stats)).collect()
     }
 
     pub(super) fn slowest_calls(&self) -> Vec<CallRecord> {
         self.slow_calls.slowest()
     }
 
+    /// What each attached slot has cost within the last second, in nanoseconds.
+    pub(super) fn costs_ns(&mut self, engine: &Engine, elapsed: Duration) -> Vec<(u32, f64)> {
+        let Some(calibration) = Calibration::get() else {
+            return Vec::new();
+        };
+        let mut costs = Vec::new();
+        for (slot, tracked) in (0u32..).zip(&mut self.slots) {
+            if tracked.stats.attached && !tracked.is_joined {
+                let numbers = engine.function(slot);
+                tracked.add_cost(&calibration, &numbers, elapsed);
+                costs.push((slot, tracked.cost.in_window()));
+            }
+        }
+        costs
+    }
+
     /// Reads the kernel's counters; `elapsed` is the session's age.
-    pub(super) fn read(
-        &mut self,
-        engine: &Engine,
-        elapsed: Duration,
-        calibration: Option<Calibration>,
-    ) -> (Accounting, Overhead) {
+    pub(super) fn read(&mut self, engine: &Engine, elapsed: Duration) -> (Accounting, Overhead) {
+        let calibration = Calibration::get();
         // Read first, so that no cause is counted whose hit is not.
         let mut accounting = Accounting::default();
         let mut cost_ns = 0.0;
-        for (slot, tracked) in (0u32..).zip(&mut self.functions) {
-            let numbers = engine.function(slot);
-            tracked.update(engine, slot, &numbers, elapsed);
+        for slot in 0..self.slots.len() {
+            let numbers = engine.function(slot as u32);
+            let is_complete = self.slow_calls.is_complete(slot, numbers.missed_max_ns);
+            let tracked = &mut self.slots[slot];
+            if tracked.is_joined {
+                continue;
+            }
             accounting.aggregated += numbers.calls + numbers.returns;
             accounting.map_full += numbers.map_full;
             accounting.unmatched_exits += numbers.unmatched_exits;
-            if let Some(calibration) = calibration {
-                let exits = numbers.returns + numbers.unmatched_exits;
-                cost_ns += calibration.cost_ns(tracked.costs, numbers.calls, exits);
+            if let Some(calibration) = &calibration {
+                cost_ns += tracked.add_cost(calibration, &numbers, elapsed);
             }
+            tracked.update(engine, slot as u32, &numbers, elapsed, is_complete);
         }
         let hits = engine.hits();
         accounting.hits = hits.hits;
@@ -205,7 +250,7 @@ impl Tally {
         Overhead {
             hits_per_s: self.hits.per_s(),
             ns_per_hit: (hits > 0).then(|| cost_ns / hits as f64),
-            cpu_percent: Some(self.cost_ns.per_s() / 1e9 * 100.0),
+            cpu_percent: Some(percent(self.cost_ns.per_s())),
         }
     }
 
@@ -214,17 +259,85 @@ impl Tally {
         overhead.hits_per_s = self.hits.mean_per_s(elapsed);
         overhead.cpu_percent = overhead
             .cpu_percent
-            .map(|_| self.cost_ns.mean_per_s(elapsed) / 1e9 * 100.0);
-        for tracked in &mut self.functions {
+            .map(|_| percent(self.cost_ns.mean_per_s(elapsed)));
+        for tracked in &mut self.slots {
             let stats = Arc::make_mut(&mut tracked.stats);
             stats.attached = false;
             stats.calls_per_s = tracked.rate.mean_per_s(elapsed);
+            stats.cost_percent = stats
+                .cost_percent
+                .map(|_| percent(tracked.cost.mean_per_s(elapsed)));
         }
     }
 }
 
+/// Nanoseconds a second as percent of a core.
+fn percent(ns_per_s: f64) -> f64 {
+    ns_per_s / 1e9 * 100.0
+}
+
 impl Tracked {
-    fn update(&mut self, engine: &Engine, slot: u32, numbers: &FunctionNumbers, elapsed: Duration) {
+    fn new(new: NewTracked, is_joined: bool) -> Self {
+        Self {
+            costs: new.costs,
+            rate: Rate::default(),
+            cost: Rate::default(),
+            last_point: Duration::ZERO,
+            thread_ends: 0,
+            tokens: 0.0,
+            granted: 0,
+            is_throttled: false,
+            tells_errors: new.tells_errors,
+            polls_future: new.polls_future,
+            is_joined,
+            stats: Arc::new(FunctionStats {
+                file: new.file,
+                line: new.line,
+                exit_probe: new.exit_probe,
+                reason: new.reason,
+                ..FunctionStats::new(new.id, new.name)
+            }),
+        }
+    }
+
+    /// The slot of the calls that the polls of a function are joined into.
+    fn joined(polled: &Self) -> Self {
+        let stats = &polled.stats;
+        let new = NewTracked {
+            id: stats.id,
+            name: stats.name.clone(),
+            file: None,
+            line: None,
+            exit_probe: stats.exit_probe,
+            reason: None,
+            costs: polled.costs,
+            tells_errors: false,
+            polls_future: false,
+        };
+        Self::new(new, true)
+    }
+
+    /// Notes what the function's hits have cost so far, and returns it.
+    fn add_cost(
+        &mut self,
+        calibration: &Calibration,
+        numbers: &FunctionNumbers,
+        elapsed: Duration,
+    ) -> f64 {
+        let exits = numbers.returns + numbers.unmatched_exits;
+        let cost_ns = calibration.cost_ns(self.costs, numbers.calls, exits);
+        self.cost.add(elapsed, cost_ns);
+        cost_ns
+    }
+
+    fn update(
+        &mut self,
+        engine: &Engine,
+        slot: u32,
+        numbers: &FunctionNumbers,
+        elapsed: Duration,
+        slowest_are_complete: bool,
+    ) {
         self.rate.add(elapsed, numbers.calls as f64);
         let calls_per_s = self.rate.per_s();
         let point_is_due = elapsed >= self.last_point + RATE_WINDOW;
@@ -238,13 +351,22 @@ impl Tracked {
             return;
         }
         let returns_changed = old.returns != numbers.returns;
+        let joined = self.polls_future.then(|| joined_calls(engine, slot + 1));
         let stats = Arc::make_mut(&mut self.stats);
         stats.calls = numbers.calls;
         stats.returns = numbers.returns;
         stats.unwound = unwound;
         stats.in_flight = numbers.calls.saturating_sub(numbers.returns + unwound);
         stats.unmatched_exits = numbers.unmatched_exits;
+        stats.errors = self.tells_errors.then_some(numbers.errors);
+        stats.self_ns = numbers.self_ns;
+        stats.probes_ns = numbers.probes_ns;
+        stats.cost_percent = Calibration::get().map(|_| percent(self.cost.per_s()));
+        stats.slowest_are_complete = slowest_are_complete;
         stats.calls_per_s = calls_per_s;
+        if joined.is_some() {
+            stats.joined = joined.map(Box::new);
+        }
         if returns_changed {
             stats.latency = engine.histogram(slot, numbers);
         }
@@ -260,61 +382,14 @@ impl Tracked {
     }
 }
 
-/// How fast a counter grows, over the last [`RATE_WINDOW`].
-#[derive(Debug, Default)]
-struct Rate {
-    readings: VecDeque<(Duration, f64)>,
-}
-
-impl Rate {
-    fn add(&mut self, at: Duration, value: f64) {
-        while self
-            .readings
-            .get(1)
-            .is_some_and(|(second, _)| *second + RATE_WINDOW <= at)
-        {
-            self.readings.pop_front();
-        }
-        self.readings.push_back((at, value));
-    }
-
-    fn per_s(&self) -> f64 {
-        let (Some((first_at, first)), Some((last_at, last))) =
-            (self.readings.front(), self.readings.back())
-        else {
-            return 0.0;
-        };
-        let seconds = last_at.saturating_sub(*first_at).as_secs_f64();
-        if seconds > 0.0 {
-            (last - first) / seconds
-        } else {
-            0.0
-        }
-    }
-
-    fn mean_per_s(&self, elapsed: Duration) -> f64 {
-        let last = self.readings.back().map_or(0.0, |(_, value)| *value);
-        if elapsed.is_zero() {
-            0.0
-        } else {
-            last / elapsed.as_secs_f64()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_that_of_the_last_second() {
-        let mut rate = Rate::default();
-        assert_eq!(rate.per_s(), 0.0);
-        for tick in 0..=20u32 {
-            rate.add(Duration::from_millis(200) * tick, f64::from(tick * tick));
-        }
-        // From 15 squared at 3.0 s to 20 squared at 4.0 s.
-        assert_eq!(rate.per_s(), 175.0);
-        assert_eq!(rate.mean_per_s(Duration::from_secs(4)), 100.0);
+fn joined_calls(engine: &Engine, slot: u32) -> JoinedCalls {
+    let numbers = engine.function(slot);
+    JoinedCalls {
+        calls: numbers.calls,
+        completed: numbers.returns,
+        dropped: numbers.unwound,
+        polls: numbers.polls,
+        busy_ns: numbers.busy_ns,
+        latency: engine.histogram(slot, &numbers),
     }
 }

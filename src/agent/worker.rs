@@ -4,16 +4,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use coral_model::{EndReason, FunctionId, Limits, SessionId, SessionInfo, SessionState, Snapshot};
+use coral_model::{
+    EndReason, FunctionId, InFlightCall, Limits, SessionId, SessionInfo, SessionNotice,
+    SessionState, Snapshot,
+};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::budget::{self, Action, Budget};
 use super::error::AgentError;
+use super::in_flight;
 use super::own_sites::OwnSites;
 use super::probes::Probes;
+use super::records::{self, Clock};
 use super::request::{AttachRequest, Attached};
 use super::session::Share;
 use super::tally::Tally;
+use super::tree::Tree;
 use super::watched::Watched;
 use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
 
@@ -24,8 +31,10 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often the frames of threads that are gone are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Records may come as fast as they like for the time in which the limit allows so many.
-const RECORD_BURST: Duration = Duration::from_millis(200);
+/// How often the calls that go on are looked at.
+const IN_FLIGHT_INTERVAL: Duration = Duration::from_secs(1);
+/// How many notices a session keeps.
+const NOTICES_MAX: usize = 100;
 
 /// What others ask of a session.
 #[derive(Debug)]
@@ -52,11 +61,17 @@ pub(super) enum Command {
 pub(super) struct Worker {
     probes: Probes,
     tally: Tally,
+    tree: Tree,
+    in_flight: Vec<InFlightCall>,
+    notices: Vec<SessionNotice>,
+    budget: Option<Budget>,
+    clock: Clock,
     watched: Arc<Watched>,
     info: SessionInfo,
     started: Instant,
     lease: Duration,
     limits: Limits,
+    is_over_budget: bool,
     snapshots: Option<watch::Sender<Arc<Snapshot>>>,
     // Given back last, when everything that it pays for is gone.
     _share: Share,
@@ -86,20 +101,26 @@ impl Worker {
         };
         let room = spec.capacity as usize;
         let engine = Engine::load(spec)?;
+        if let Some(calibration) = Calibration::get() {
+            engine.set_costs_ns(
+                calibration.emulated_ns as u32,
+                calibration.single_stepped_ns as u32,
+            );
+        }
         Ok(Self {
-            probes: Probes::new(
-                engine,
-                Arc::clone(&watched),
-                own_sites,
-                request.fast_returns,
-                room,
-            ),
-            tally: Tally::new(),
+            probes: Probes::new(engine, own_sites, request.fast_returns, room),
+            tally: Tally::default(),
+            tree: Tree::default(),
+            in_flight: Vec::new(),
+            notices: Vec::new(),
+            budget: request.budget_percent.map(Budget::new),
+            clock: Clock::new(),
             watched,
             info,
             started: Instant::now(),
             lease: request.duration,
             limits,
+            is_over_budget: false,
             snapshots: None,
             _share: share,
         })
@@ -110,7 +131,7 @@ impl Worker {
         let attached = self.attach(functions)?;
         self.started = Instant::now();
         self.info.started_at = Timestamp::now();
-        self.refill(RECORD_BURST);
+        self.refill();
         self.probes
             .engine
             .set_deadline_ns(monotonic_ns() + self.lease.as_nanos() as u64);
@@ -129,6 +150,8 @@ impl Worker {
         let mut next_tick = Instant::now() + TICK;
         let mut next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
         let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
+        let mut next_check = Instant::now() + budget::CHECK_INTERVAL;
+        let mut next_in_flight = Instant::now() + IN_FLIGHT_INTERVAL;
         // Kept until the very end, so that who waits for it sees the final snapshot.
         let mut _ending = None;
         let reason = loop {
@@ -139,8 +162,7 @@ impl Worker {
                     continue;
                 }
                 Ok(Command::Remove { functions, reply }) => {
-                    self.probes.detach(&mut self.tally, &functions);
-                    self.info.probes = self.probes.count();
+                    self.detach(&functions);
                     let _ = reply.send(());
                     continue;
                 }
@@ -158,13 +180,21 @@ impl Worker {
             }
             next_tick = Instant::now() + TICK;
             self.drain();
-            self.refill(TICK);
+            self.refill();
+            if Instant::now() >= next_check {
+                next_check = Instant::now() + budget::CHECK_INTERVAL;
+                self.keep_budget();
+            }
             if let Some(reason) = self.reason_to_end() {
                 break reason;
             }
             if Instant::now() >= next_sweep {
                 next_sweep = Instant::now() + SWEEP_INTERVAL;
                 self.sweep_threads();
+            }
+            if Instant::now() >= next_in_flight {
+                next_in_flight = Instant::now() + IN_FLIGHT_INTERVAL;
+                self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
             }
             if Instant::now() >= next_snapshot {
                 next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
@@ -177,6 +207,8 @@ impl Worker {
 
     fn end(&mut self, reason: EndReason) {
         let elapsed = self.started.elapsed();
+        // Before the probes go: what hangs at the end is what one asks for.
+        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
@@ -193,7 +225,9 @@ impl Worker {
     }
 
     fn attach(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
-        let attached = self.probes.attach(&mut self.tally, functions)?;
+        let attached = self
+            .probes
+            .attach(&self.watched, &mut self.tally, functions)?;
         self.info.probes = self.probes.count();
         Ok(attached)
     }
@@ -206,6 +240,8 @@ impl Worker {
             Some(EndReason::TargetExeced)
         } else if self.remaining().is_zero() {
             Some(EndReason::Expired)
+        } else if self.is_over_budget {
+            Some(EndReason::Budget)
         } else {
             None
         }
@@ -222,20 +258,68 @@ impl Worker {
             .set_deadline_ns(monotonic_ns() + self.remaining().as_nanos() as u64);
     }
 
-    fn refill(&self, interval: Duration) {
-        let tokens_in = |time: Duration| {
-            (f64::from(self.limits.records_per_s) * time.as_secs_f64()).ceil() as u32
+    fn refill(&mut self) {
+        let engine = &self.probes.engine;
+        self.tally.refill(engine, TICK, self.limits.records_per_s);
+    }
+
+    /// Warns of what probes cost, and detaches what costs too much.
+    fn keep_budget(&mut self) {
+        let Some(budget) = &mut self.budget else {
+            return;
         };
-        self.probes
-            .engine
-            .refill_records(tokens_in(interval), tokens_in(RECORD_BURST));
+        let elapsed = self.started.elapsed();
+        let costs_ns = self.tally.costs_ns(&self.probes.engine, elapsed);
+        let allowed = budget.percent();
+        let actions = budget.check(&costs_ns);
+        let mut dear = Vec::new();
+        for action in actions {
+            match action {
+                Action::Warn { percent } => self.notify(format!(
+                    "probes cost {percent:.1} % of a core within a second; the budget is \
+                     {allowed} %"
+                )),
+                Action::Throttle { slot } => self.tally.throttle(slot),
+                Action::Detach { slot, percent } => {
+                    let why = format!(
+                        "it cost {percent:.1} % of a core within a second, over the budget of \
+                         {allowed} %"
+                    );
+                    self.notify(format!("{} was detached: {why}", self.tally.name(slot)));
+                    self.tally.set_detached_because(slot, why);
+                    dear.extend(self.tally.id(slot));
+                }
+            }
+        }
+        if !dear.is_empty() {
+            self.detach(&dear);
+            self.is_over_budget = self.probes.count() == 0;
+        }
+    }
+
+    fn notify(&mut self, text: String) {
+        if self.notices.len() < NOTICES_MAX {
+            let at = self.started.elapsed();
+            self.notices.push(SessionNotice { at, text });
+        }
+    }
+
+    fn detach(&mut self, functions: &[FunctionId]) {
+        self.probes.detach(&mut self.tally, functions);
+        self.info.probes = self.probes.count();
     }
 
     fn drain(&mut self) {
         let tally = &mut self.tally;
-        self.probes
-            .engine
-            .drain_records(|record| tally.record(&record));
+        let clock = self.clock;
+        self.probes.engine.drain_records(|record| {
+            let slot = record.call.slot;
+            if tally.is_slow(slot, record.call.duration_ns)
+                && let Some(function) = tally.id(slot)
+            {
+                tally.record(slot, records::call(&record, function, clock));
+            }
+        });
     }
 
     fn sweep_threads(&mut self) {
@@ -243,7 +327,7 @@ impl Worker {
         for (slot, frames) in self
             .probes
             .engine
-            .sweep_threads(|tid| process.has_thread(tid))
+            .sweep_threads(|_, tid| process.has_thread(tid))
         {
             self.tally.add_thread_ends(slot, frames);
         }
@@ -254,15 +338,16 @@ impl Worker {
     }
 
     fn snapshot_at(&mut self, elapsed: Duration) -> Snapshot {
-        let (accounting, overhead) =
-            self.tally
-                .read(&self.probes.engine, elapsed, Calibration::get());
+        let (accounting, overhead) = self.tally.read(&self.probes.engine, elapsed);
         self.info.elapsed = elapsed;
         self.info.remaining = self.remaining();
         Snapshot {
             session: self.info.clone(),
             functions: self.tally.functions(),
+            call_tree: self.tree.read(&self.probes.engine, &self.tally),
             slow_calls: self.tally.slowest_calls(),
+            in_flight: self.in_flight.clone(),
+            notices: self.notices.clone(),
             accounting,
             overhead,
         }

@@ -81,6 +81,16 @@ pub(super) struct AttachArguments {
     /// Record only single calls that took at most this long
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) max_duration: Option<Duration>,
+    /// Record every call that took at least this long, sampled or not
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(super) slow: Option<Duration>,
+    /// What the probes may cost, in percent of a core, before the dearest are detached; `none`
+    /// for no limit
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = budget)]
+    pub(super) budget: Budget,
+    /// Show every level of a function that calls itself, instead of one
+    #[arg(long)]
+    pub(super) show_recursion: bool,
     /// Catch returns by the kernel's return probes: cheaper, but a C++ exception or a Rust panic
     /// through a probed frame ENDS THE TARGET; never used on Go
     #[arg(long)]
@@ -104,6 +114,21 @@ pub(super) struct DoctorArguments {
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+/// What probes may cost, in percent of a core; without a limit, `None`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget(pub(super) Option<f64>);
+
+fn budget(text: &str) -> Result<Budget, String> {
+    if text == "none" {
+        return Ok(Budget(None));
+    }
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.trim().parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Budget(Some(percent))),
+        _ => Err("write percent of a core, such as 2 or 2.5%, or `none`".into()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, DurationError> {

@@ -15,7 +15,6 @@ use super::output::{self, say};
 use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
-use crate::probe::Calibration;
 use crate::recording::Recorder;
 use crate::signals::EndSignals;
 use crate::source::{local, select};
@@ -64,7 +63,10 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
             sample_rate: arguments.sample_rate,
             min: arguments.min_duration.unwrap_or(Duration::ZERO),
             max: arguments.max_duration.unwrap_or(Duration::MAX),
+            slow: arguments.slow.unwrap_or(Duration::MAX),
         },
+        budget_percent: arguments.budget.0,
+        fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     };
@@ -74,9 +76,8 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
     };
     let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;
     announce(&watched, &session, &attached);
-    // Measured beside the session: it takes no time from it.
-    tokio::task::spawn_blocking(Calibration::measure_once);
     let mut snapshots = session.snapshots();
+    let mut noticed = 0;
     loop {
         tokio::select! {
             changed = snapshots.changed() => {
@@ -85,6 +86,10 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
                 if is_over {
                     break;
                 }
+                for notice in &snapshot.notices[noticed..] {
+                    say!("note: {}", Escaped(&notice.text));
+                }
+                noticed = snapshot.notices.len();
                 if let Some(recorder) = &mut recorder {
                     recorder.frame(&snapshot)?;
                 }
@@ -93,7 +98,10 @@ async fn measure(arguments: &AttachArguments) -> Result<Arc<Snapshot>, Failure> 
         }
     }
     let snapshot = session.detach();
-    say!("detached: {} probes", snapshot.session.probes);
+    for notice in &snapshot.notices[noticed..] {
+        say!("note: {}", Escaped(&notice.text));
+    }
+    say!("detached: {} probes", attached.probes);
     if let Some(mut recorder) = recorder {
         recorder.frame(&snapshot)?;
         recorder.finish()?;

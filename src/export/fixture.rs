@@ -73,6 +73,9 @@ pub(super) fn snapshot() -> Snapshot {
             },
             slow_call(9, 200),
         ],
+        call_tree: Arc::default(),
+        in_flight: Vec::new(),
+        notices: Vec::new(),
         accounting: Accounting {
             hits: 13,
             aggregated: 9,
@@ -156,32 +159,21 @@ fn session() -> SessionInfo {
 
 fn stats(id: u32, name: &str) -> FunctionStats {
     FunctionStats {
-        id: FunctionId(id),
-        name: name.into(),
-        file: None,
-        line: None,
         exit_probe: ExitProbe::None,
-        reason: None,
         attached: true,
-        calls: 0,
-        returns: 0,
-        unwound: 0,
-        in_flight: 0,
-        errors: None,
-        unmatched_exits: 0,
-        latency: Histogram::default(),
-        calls_per_s: 0.0,
-        recent_calls_per_s: Vec::new(),
+        ..FunctionStats::new(FunctionId(id), name)
     }
 }
 
 fn slow_call(function: u32, duration_ns: u64) -> CallRecord {
     CallRecord {
-        function: FunctionId(function),
-        started_at: "2026-01-02T03:04:06.5Z".parse().unwrap(),
-        duration_ns,
         pid: 42,
         tid: 43,
         goroutine: None,
+        ..CallRecord::new(
+            FunctionId(function),
+            "2026-01-02T03:04:06.5Z".parse().unwrap(),
+            duration_ns,
+        )
     }
 }

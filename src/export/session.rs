@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
 use coral_model::{
-    CallRecord, FunctionStats, Histogram, Overhead, SessionState, Snapshot, Target,
-    bucket_range_ns, escape,
+    CallRecord, FunctionId, FunctionStats, Histogram, JoinedCalls, Overhead, SessionState,
+    Snapshot, Target, bucket_range_ns, escape,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,9 +21,10 @@ pub struct SessionDocument<'a> {
     session: SessionEntry<'a>,
     targets: [TargetEntry<'a>; 1],
     pub(super) functions: Vec<FunctionEntry<'a>>,
-    /// Empty: a snapshot holds no call tree.
-    call_tree: [(); 0],
+    call_tree: Vec<NodeEntry<'a>>,
     slow_calls: Vec<SlowCallEntry<'a>>,
+    in_flight: Vec<InFlightEntry<'a>>,
+    notices: Vec<Cow<'a, str>>,
     accounting: AccountingEntry,
     overhead: OverheadEntry,
 }
@@ -38,7 +40,17 @@ pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
             .iter()
             .map(|stats| FunctionEntry::of(stats))
             .collect(),
-        call_tree: [],
+        call_tree: tree_entries(snapshot),
+        in_flight: snapshot
+            .in_flight
+            .iter()
+            .map(|call| InFlightEntry::of(call, snapshot))
+            .collect(),
+        notices: snapshot
+            .notices
+            .iter()
+            .map(|notice| escape(&notice.text))
+            .collect(),
         slow_calls: snapshot
             .slow_calls
             .iter()
@@ -113,6 +125,14 @@ pub(super) struct FunctionEntry<'a> {
     pub(super) errors: Option<u64>,
     pub(super) latency: LatencyEntry,
     histogram: Vec<BucketEntry>,
+    self_ns: u64,
+    /// What probes inside of the calls cost: the durations hold it.
+    probes_ns: u64,
+    corrected_mean_ns: Option<f64>,
+    cost_percent: Option<f64>,
+    slowest_are_complete: bool,
+    joined: Option<JoinedEntry>,
+    detached_because: Option<Cow<'a, str>>,
 }
 
 impl<'a> FunctionEntry<'a> {
@@ -130,6 +150,13 @@ impl<'a> FunctionEntry<'a> {
             errors: stats.errors,
             latency: LatencyEntry::of(&stats.latency),
             histogram: stats.latency.buckets.iter().map(BucketEntry::of).collect(),
+            self_ns: stats.self_ns,
+            probes_ns: stats.probes_ns,
+            corrected_mean_ns: stats.corrected_mean_ns(),
+            cost_percent: stats.cost_percent,
+            slowest_are_complete: stats.slowest_are_complete,
+            joined: stats.joined.as_deref().map(JoinedEntry::of),
+            detached_because: stats.detached_because.as_deref().map(escape),
         }
     }
 }
@@ -193,39 +220,66 @@ struct SlowCallEntry<'a> {
     pid: u32,
     tid: u32,
     goroutine: Option<u64>,
-    /// Empty, as the next two: a record holds neither values nor frames.
-    args: [(); 0],
-    returns: [(); 0],
-    stack: [(); 0],
+    failed: bool,
+    args: Vec<ValueEntry<'a>>,
+    returns: Vec<ValueEntry<'a>>,
+    stack: Vec<PlaceEntry<'a>>,
 }
 
 impl<'a> SlowCallEntry<'a> {
-    fn of(call: &CallRecord, snapshot: &'a Snapshot) -> Self {
+    fn of(call: &'a CallRecord, snapshot: &'a Snapshot) -> Self {
         Self {
-            function: function_name(call, snapshot),
+            function: function_name(call.function, snapshot),
             started_at: call.started_at,
             duration_ns: call.duration_ns,
             pid: call.pid,
             tid: call.tid,
             goroutine: call.goroutine,
-            args: [],
-            returns: [],
-            stack: [],
+            failed: call.failed,
+            args: call.arguments.iter().map(ValueEntry::of).collect(),
+            returns: call.results.iter().map(ValueEntry::of).collect(),
+            stack: call.stack.iter().map(PlaceEntry::of).collect(),
         }
     }
 }
 
 /// The escaped name of the function that a record is of, or its number where the snapshot does
 /// not hold that function.
-pub(super) fn function_name<'a>(call: &CallRecord, snapshot: &'a Snapshot) -> Cow<'a, str> {
+pub(super) fn function_name(function: FunctionId, snapshot: &Snapshot) -> Cow<'_, str> {
     snapshot
         .functions
         .iter()
-        .find(|stats| stats.id == call.function)
+        .find(|stats| stats.id == function)
         .map_or_else(
-            || Cow::Owned(format!("function {}", call.function.0)),
+            || Cow::Owned(format!("function {}", function.0)),
             |stats| escape(&stats.name),
         )
+}
+
+/// The polls of Rust futures, joined into calls.
+#[derive(Clone, Debug, Serialize)]
+struct JoinedEntry {
+    calls: u64,
+    completed: u64,
+    dropped: u64,
+    polls: u64,
+    busy_ns: u64,
+    idle_ns: u64,
+    latency: LatencyEntry,
+}
+
+impl JoinedEntry {
+    fn of(joined: &JoinedCalls) -> Self {
+        Self {
+            calls: joined.calls,
+            completed: joined.completed,
+            dropped: joined.dropped,
+            polls: joined.polls,
+            busy_ns: joined.busy_ns,
+            idle_ns: joined.idle_ns(),
+            latency: LatencyEntry::of(&joined.latency),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -247,7 +247,7 @@ fn write_slow_calls(out: &mut impl io::Write, snapshot: &Snapshot, width: usize)
     writeln!(out)?;
     write_table(out, COLUMNS, width, shown, |call| {
         [
-            function_name(call, snapshot),
+            function_name(call.function, snapshot),
             duration(Some(call.duration_ns)),
             call.tid.to_string().into(),
             format!("{:.6}", call.started_at).into(),

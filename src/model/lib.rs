@@ -3,6 +3,7 @@
 //! Everything here is a plain value: no I/O, no async, no screen. Every other room imports this
 //! one, and it imports none of them.
 
+mod call_tree;
 mod diagnostic;
 mod function;
 mod histogram;
@@ -13,6 +14,7 @@ mod snapshot;
 mod text;
 mod units;
 
+pub use call_tree::{CallNode, CallTree};
 pub use diagnostic::{Diagnostic, ExitStatus};
 pub use function::{
     Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, NewFunction,
@@ -22,7 +24,10 @@ pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns
 pub use pattern::{Pattern, PatternError};
 pub use process::{ProcessSummary, Target};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
-pub use snapshot::{Accounting, CallRecord, FunctionStats, Overhead, Snapshot};
+pub use snapshot::{
+    Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,
+    SessionNotice, Snapshot, StackFrame,
+};
 pub use text::{Escaped, escape};
 pub use units::{
     DurationError, format_bytes, format_count, format_duration, format_duration_ns, parse_duration,

@@ -11,9 +11,10 @@ use std::time::Instant;
 use coral_ebpf_common::{Cookie, HitKind};
 use coral_model::ExitProbe;
 
-use super::engine::{Engine, EngineSpec};
+use super::engine::Engine;
 use super::error::ProbeError;
 use super::sites::{FunctionSites, Point};
+use super::spec::EngineSpec;
 use crate::symbols::planner::{Plan, Site, SiteCost};
 
 /// The measured cost of one hit, program included, in nanoseconds.
@@ -92,10 +93,8 @@ impl Calibration {
 #[cfg(target_arch = "x86_64")]
 fn measure() -> Result<Calibration, ProbeError> {
     let mut engine = Engine::load(&EngineSpec {
-        tgid: std::process::id(),
-        capacity: 2,
-        sample_rate: 0,
-        record_range_ns: (0, u64::MAX),
+        tree: true,
+        ..EngineSpec::counting(std::process::id(), 2)
     })?;
     engine.set_deadline_ns(u64::MAX);
     Ok(Calibration {
@@ -120,7 +119,7 @@ fn cost_of(engine: &mut Engine, slot: u32, function: extern "C" fn()) -> Result<
         return_point: None,
     };
     let bare_ns = fastest_call_ns(function);
-    let attachment = engine.attach("/proc/self/exe".as_ref(), &[site])?;
+    let attachment = engine.attach(std::process::id(), "/proc/self/exe".as_ref(), &[site])?;
     let probed_ns = fastest_call_ns(function);
     engine.detach(attachment);
     Ok((probed_ns - bare_ns).max(0.0))

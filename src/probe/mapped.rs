@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
+use coral_ebpf_common::FunctionConfig;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// An array map whose elements are plain `#[repr(C)]` records of integers.
@@ -60,8 +61,8 @@ impl<T: Copy> MappedArray<T> {
         unsafe { self.base.add(index).read_volatile() }
     }
 
-    /// Where the element at `index` lies, to write single fields of it.
-    pub(super) fn pointer(&self, index: usize) -> *mut T {
+    /// Where the element at `index` lies.
+    fn pointer(&self, index: usize) -> *mut T {
         assert!(index < self.len, "element {index} of {}", self.len);
         // SAFETY: the element is inside the mapping.
         unsafe { self.base.add(index).as_ptr() }
@@ -71,6 +72,33 @@ impl<T: Copy> MappedArray<T> {
     pub(super) fn write(&self, index: usize, value: T) {
         // SAFETY: the pointer is inside the mapping, which is writable.
         unsafe { self.pointer(index).write_volatile(value) }
+    }
+}
+
+/// Fields that are written while the kernel programs read, or count down, others of the element.
+impl MappedArray<FunctionConfig> {
+    pub(super) fn set_enabled(&self, index: usize, enabled: bool) {
+        // SAFETY: the pointer is inside the mapping, and the field is an aligned integer.
+        unsafe { (&raw mut (*self.pointer(index)).enabled).write_volatile(u32::from(enabled)) }
+    }
+
+    pub(super) fn set_filter(&self, index: usize, filter: u32) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.pointer(index)).filter).write_volatile(filter) }
+    }
+
+    pub(super) fn set_top_ns(&self, index: usize, top_ns: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.pointer(index)).top_ns).write_volatile(top_ns) }
+    }
+
+    pub(super) fn set_tokens(&self, index: usize, records: i64, top: i64) {
+        let pointer = self.pointer(index);
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*pointer).record_tokens).write_volatile(records);
+            (&raw mut (*pointer).top_tokens).write_volatile(top);
+        }
     }
 }
 

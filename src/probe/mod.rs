@@ -6,20 +6,26 @@
 mod calibrate;
 mod engine;
 mod error;
+mod frames;
+mod links;
 mod mapped;
 mod numbers;
 mod records;
 mod requirements;
 mod sites;
+mod spec;
+mod tree;
 
 pub use calibrate::{Calibration, SiteCosts};
-pub use engine::{Engine, EngineSpec};
+pub use engine::Engine;
 pub use error::ProbeError;
+pub use frames::LiveStack;
 pub use numbers::{FunctionNumbers, HitNumbers};
+pub use records::KernelRecord;
 pub use requirements::*;
 pub use sites::{Attachment, FunctionSites, RefusedSite};
-
-pub use coral_ebpf_common::CallRecord as KernelCallRecord;
+pub use spec::EngineSpec;
+pub use tree::NodeNumbers;
 
 /// The kernel's monotonic clock in nanoseconds, which leases and records are measured on.
 pub fn monotonic_ns() -> u64 {

@@ -24,6 +24,18 @@ pub struct FunctionNumbers {
     pub min_ns: u64,
     /// The longest of them.
     pub max_ns: u64,
+    /// Paired calls that returned an error.
+    pub errors: u64,
+    /// What the paired calls took without the probed calls that they made.
+    pub self_ns: u64,
+    /// What probes inside of the paired calls cost, by calibration.
+    pub probes_ns: u64,
+    /// The longest call that was wanted as one of the slowest and made no record.
+    pub missed_max_ns: u64,
+    /// Of joined calls: the sum of the durations of their polls.
+    pub busy_ns: u64,
+    /// Of joined calls: how many polls they took.
+    pub polls: u64,
 }
 
 /// Where the hits of a session went.
@@ -37,6 +49,7 @@ pub struct HitNumbers {
     pub filtered_out: u64,
     pub throttled: u64,
     pub ring_full: u64,
+    pub tree_full: u64,
 }
 
 /// How the counters lie in their arrays.
@@ -44,6 +57,7 @@ pub struct HitNumbers {
 pub(super) struct Layout {
     pub(super) stripes: usize,
     pub(super) capacity: usize,
+    pub(super) nodes: usize,
 }
 
 impl Layout {
@@ -53,6 +67,10 @@ impl Layout {
 
     pub(super) fn histogram_elements(self) -> usize {
         self.function_elements() * BUCKETS as usize
+    }
+
+    pub(super) fn node_elements(self) -> usize {
+        self.stripes * self.nodes
     }
 
     fn places(self, slot: u32) -> impl Iterator<Item = usize> {
@@ -74,6 +92,12 @@ impl Layout {
             sum.map_full += part.map_full;
             sum.total_ns += part.total_ns;
             sum.max_ns = sum.max_ns.max(part.max_ns);
+            sum.errors += part.errors;
+            sum.self_ns += part.self_ns;
+            sum.probes_ns += part.probes_ns;
+            sum.missed_max_ns = sum.missed_max_ns.max(part.missed_max_ns);
+            sum.busy_ns += part.busy_ns;
+            sum.polls += part.polls;
             min_complement_ns = min_complement_ns.max(part.min_complement_ns);
         }
         if min_complement_ns != 0 {
@@ -119,6 +143,7 @@ impl Layout {
             sum.filtered_out += part.filtered_out;
             sum.throttled += part.throttled;
             sum.ring_full += part.ring_full;
+            sum.tree_full += part.tree_full;
         }
         sum
     }

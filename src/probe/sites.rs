@@ -2,7 +2,7 @@
 
 use coral_ebpf_common::{Cookie, HitKind};
 
-use crate::symbols::planner::{FrameKey, Plan, Site, SiteKind};
+use crate::symbols::planner::{FrameKey, Plan, Site, SiteCost, SiteKind};
 
 /// A function to attach: its slot in the session's maps, and where its probes go.
 #[derive(Clone, Debug)]
@@ -65,15 +65,14 @@ impl FunctionSites {
                 SiteKind::Return | SiteKind::TailCall => HitKind::Exit,
             };
             let may_refire = plan.entry_may_refire && kind == HitKind::Entry;
+            let stack_adjust = i16::try_from(site.stack_adjust).ok()?;
+            let cookie = Cookie::new(slot, kind, goroutine, may_refire, stack_adjust);
             Some(Point {
                 file_offset: file_offset(site.address)?,
-                cookie: Cookie::new(
-                    slot,
-                    kind,
-                    goroutine,
-                    may_refire,
-                    i16::try_from(site.stack_adjust).ok()?,
-                ),
+                cookie: match site.cost {
+                    SiteCost::Emulated => cookie,
+                    SiteCost::SingleStepped => cookie.stepped(),
+                },
             })
         };
         let entry = plan.entry.as_ref()?;

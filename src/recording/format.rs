@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use coral_model::{
-    Accounting, CallRecord, Function, FunctionStats, FunctionTable, FunctionTableBuilder, Language,
-    Module, NewFunction, Overhead, ProbeSummary, SessionInfo, SymbolSource, Target,
+    Accounting, CallNode, CallRecord, Function, FunctionStats, FunctionTable, FunctionTableBuilder,
+    InFlightCall, Language, Module, NewFunction, Overhead, ProbeSummary, SessionInfo,
+    SessionNotice, SymbolSource, Target,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -159,6 +160,26 @@ pub(super) struct Delta<'a> {
     /// None if they are those of the frame before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) slow_calls: Option<Cow<'a, [CallRecord]>>,
+    /// Paths of the call tree whose numbers have changed, each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) nodes: Vec<(usize, CallNode)>,
+    /// Calls whose path found no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) lost_calls: u64,
+    /// The calls that go on.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(super) in_flight: Cow<'a, [InFlightCall]>,
+    /// What has happened since the frame before.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(super) notices: Cow<'a, [SessionNotice]>,
     pub(super) accounting: Accounting,
     pub(super) overhead: Overhead,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_empty<T: Clone>(list: &Cow<'_, [T]>) -> bool {
+    list.is_empty()
 }

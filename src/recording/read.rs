@@ -6,7 +6,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{Diagnostic, ExitStatus, FunctionTable, Snapshot, Target, escape};
+use coral_model::{
+    CallNode, CallTree, Diagnostic, ExitStatus, FunctionTable, Snapshot, Target, escape,
+};
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 
@@ -169,7 +171,9 @@ impl Recording {
             }
             let snapshot = apply(previous.map(|(_, snapshot)| &**snapshot), frame.snapshot)
                 .map_err(|why| damaged(why.to_owned()))?;
-            size_bytes += size_of_val(&*snapshot.functions) + size_of_val(&*snapshot.slow_calls);
+            size_bytes += size_of_val(&*snapshot.functions)
+                + size_of_val(&*snapshot.slow_calls)
+                + size_of_val(&*snapshot.call_tree.nodes);
             if size_bytes > FRAMES_MAX_BYTES {
                 return Err(RecordingError::TooLarge);
             }
@@ -210,13 +214,44 @@ fn apply(previous: Option<&Snapshot>, delta: Delta<'_>) -> Result<Snapshot, &'st
         (None, Some(previous)) => previous.slow_calls.clone(),
         (None, None) => return Err("its slow calls are missing"),
     };
+    let call_tree = apply_nodes(previous, delta.nodes, delta.lost_calls)?;
+    let mut notices = previous.map_or_else(Vec::new, |previous| previous.notices.clone());
+    notices.extend(delta.notices.into_owned());
     Ok(Snapshot {
         session: delta.session.into_owned(),
         functions,
+        call_tree,
         slow_calls,
+        in_flight: delta.in_flight.into_owned(),
+        notices,
         accounting: delta.accounting,
         overhead: delta.overhead,
     })
+}
+
+/// The call tree that changed paths make of the one before it.
+fn apply_nodes(
+    previous: Option<&Snapshot>,
+    nodes: Vec<(usize, CallNode)>,
+    lost_calls: u64,
+) -> Result<Arc<CallTree>, &'static str> {
+    let mut tree = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.call_tree));
+    if nodes.is_empty() && tree.lost_calls == lost_calls {
+        return Ok(tree);
+    }
+    let changed = Arc::make_mut(&mut tree);
+    changed.lost_calls = lost_calls;
+    for (place, node) in nodes {
+        if node.parent.is_some_and(|parent| parent as usize >= place) {
+            return Err("a path lies before its caller's");
+        }
+        match place.cmp(&changed.nodes.len()) {
+            Ordering::Less => changed.nodes[place] = node,
+            Ordering::Equal => changed.nodes.push(node),
+            Ordering::Greater => return Err("a path is missing"),
+        }
+    }
+    Ok(tree)
 }
 
 /// The lines of a compressed file, one at a time.

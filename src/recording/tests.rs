@@ -77,6 +77,9 @@ fn snapshot(functions: Vec<Arc<FunctionStats>>, slow_calls: Vec<CallRecord>) -> 
         },
         functions,
         slow_calls,
+        call_tree: Arc::default(),
+        in_flight: Vec::new(),
+        notices: Vec::new(),
         accounting: Accounting::default(),
         overhead: Overhead::default(),
     }
@@ -120,22 +123,11 @@ fn plain_frames(calls: &[u64]) -> Vec<(Duration, Snapshot)> {
 
 fn stats(id: u32, calls: u64) -> FunctionStats {
     FunctionStats {
-        id: FunctionId(id),
-        name: format!("function{id}\u{1b}"),
-        file: None,
-        line: None,
         exit_probe: ExitProbe::ReturnSites,
-        reason: None,
         attached: true,
         calls,
         returns: calls,
-        unwound: 0,
-        in_flight: 0,
-        errors: None,
-        unmatched_exits: 0,
-        latency: Histogram::default(),
-        calls_per_s: 0.0,
-        recent_calls_per_s: Vec::new(),
+        ..FunctionStats::new(FunctionId(id), format!("function{id}\u{1b}"))
     }
 }
 
@@ -300,14 +292,14 @@ prop_compose! {
         let [calls, returns, unwound, in_flight, errors, unmatched_exits] = counts;
         let rates: Vec<f64> = rates.iter().map(|&eighths| f64::from(eighths) / 8.0).collect();
         FunctionStats {
-            id: FunctionId(id),
-            name, file, line, exit_probe, reason, attached,
+            file, line, exit_probe, reason, attached,
             calls, returns, unwound, in_flight,
             errors: has_errors.then_some(errors),
             unmatched_exits,
             latency,
             calls_per_s: rates[0],
             recent_calls_per_s: rates,
+            ..FunctionStats::new(FunctionId(id), name)
         }
     }
 }
@@ -318,9 +310,12 @@ prop_compose! {
         (pid, tid, goroutine) in any::<(u32, u32, Option<u64>)>(),
     ) -> CallRecord {
         CallRecord {
-            function: FunctionId(function),
-            started_at: Timestamp::from_nanosecond(started_ns.into()).unwrap(),
-            duration_ns, pid, tid, goroutine,
+            pid, tid, goroutine,
+            ..CallRecord::new(
+                FunctionId(function),
+                Timestamp::from_nanosecond(started_ns.into()).unwrap(),
+                duration_ns,
+            )
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{FunctionTable, Snapshot, Target};
+use coral_model::{CallNode, FunctionTable, Snapshot, Target};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
@@ -95,12 +95,30 @@ fn delta<'a>(previous: Option<&Snapshot>, snapshot: &'a Snapshot) -> Delta<'a> {
         .map(|(index, stats)| (index, Arc::clone(stats)))
         .collect();
     let has_new_calls = previous.is_none_or(|previous| previous.slow_calls != snapshot.slow_calls);
+    let notices_before = previous.map_or(0, |previous| previous.notices.len());
     Delta {
         session: Cow::Borrowed(&snapshot.session),
         functions_len: snapshot.functions.len(),
         functions,
         slow_calls: has_new_calls.then_some(Cow::Borrowed(&snapshot.slow_calls)),
+        nodes: changed_nodes(previous, snapshot),
+        lost_calls: snapshot.call_tree.lost_calls,
+        in_flight: Cow::Borrowed(&snapshot.in_flight),
+        notices: Cow::Borrowed(snapshot.notices.get(notices_before..).unwrap_or_default()),
         accounting: snapshot.accounting,
         overhead: snapshot.overhead,
     }
+}
+
+fn changed_nodes(previous: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<(usize, CallNode)> {
+    let tree = &snapshot.call_tree;
+    let before = previous.map(|previous| &previous.call_tree);
+    if before.is_some_and(|before| Arc::ptr_eq(before, tree)) {
+        return Vec::new();
+    }
+    let nodes = tree.nodes.iter().enumerate();
+    nodes
+        .filter(|&(place, node)| before.and_then(|before| before.nodes.get(place)) != Some(node))
+        .map(|(place, node)| (place, node.clone()))
+        .collect()
 }

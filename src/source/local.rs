@@ -62,6 +62,7 @@ pub fn open(pid: u32, libraries: &[String]) -> Result<Watched, OpenError> {
     Ok(Watched {
         target: process.target(),
         process: Arc::new(process),
+        others: Vec::new(),
         symbols,
     })
 }

@@ -169,7 +169,8 @@ impl Report {
 pub(crate) fn attach_command<S: AsRef<OsStr>>(pid: u32, functions: &[S], more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
-        .args(["debug", "attach", "--pid"])
+        // A test may spend what a user must not.
+        .args(["debug", "attach", "--budget", "none", "--pid"])
         .arg(pid.to_string());
     for function in functions {
         command.arg("--function").arg(function);

@@ -12,6 +12,8 @@ pub const PREDICATE_BYTES: usize = 48;
 /// [`ValueSpec::base`] of what lies at the stack pointer that the function was entered with.
 /// Registers have their DWARF numbers, 0 to 15.
 pub const BASE_STACK: u8 = 16;
+/// How many registers have numbers.
+pub const REGISTERS: usize = 16;
 /// The most dereferences of one value.
 pub const STEPS_MAX: usize = 3;
 
@@ -96,6 +98,8 @@ pub struct CapturedValues {
     pub len: u32,
     /// Unused.
     pub padding: u32,
+    /// The registers that they were read from, by their DWARF numbers.
+    pub registers: [u64; REGISTERS],
     /// The values in the order of the specs.
     pub values: [Captured; VALUES_MAX],
 }

@@ -18,6 +18,7 @@ pub enum HitKind {
 /// | 24 | 1 at an exit |
 /// | 25 | 1 if frames are named by goroutine, 0 if by thread |
 /// | 26 | 1 if the entry site may fire again within one call |
+/// | 27 | 1 if the kernel executes the instruction out of line, which costs more |
 /// | 32..48 | stack pointer at entry minus stack pointer at the site, in bytes, signed |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie(pub u64);
@@ -25,6 +26,7 @@ pub struct Cookie(pub u64);
 const EXIT: u64 = 1 << 24;
 const GOROUTINE: u64 = 1 << 25;
 const MAY_REFIRE: u64 = 1 << 26;
+const STEPPED: u64 = 1 << 27;
 
 impl Cookie {
     /// The largest slot that a cookie can hold.
@@ -50,6 +52,18 @@ impl Cookie {
             bits |= MAY_REFIRE;
         }
         Self(bits)
+    }
+
+    /// The same site, whose instruction is executed out of line.
+    #[inline(always)]
+    pub const fn stepped(self) -> Self {
+        Self(self.0 | STEPPED)
+    }
+
+    /// Whether the kernel executes the instruction out of line.
+    #[inline(always)]
+    pub const fn is_stepped(self) -> bool {
+        self.0 & STEPPED != 0
     }
 
     /// The function's slot.
@@ -105,6 +119,8 @@ mod tests {
             assert_eq!(cookie.goroutine(), goroutine);
             assert_eq!(cookie.may_refire(), may_refire);
             assert_eq!(cookie.stack_adjust(), i64::from(adjust));
+            assert!(!cookie.is_stepped() && cookie.stepped().is_stepped());
+            assert_eq!(cookie.stepped().slot(), slot);
         }
     }
 }

@@ -7,17 +7,16 @@
 
 mod capture;
 mod cookie;
+mod frames;
 mod histogram;
 mod records;
 
 pub use capture::{
     BASE_STACK, Captured, CapturedValues, ErrorTest, Filter, FunctionDetail, FutureSpec,
-    PREDICATE_BYTES, PREDICATES_MAX, Predicate, STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED,
-    STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
+    PREDICATE_BYTES, PREDICATES_MAX, Predicate, REGISTERS, STATUS_FAULT, STATUS_OK,
+    STATUS_TRUNCATED, STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};
+pub use frames::{Entered, FrameStack, drop_one, enter, leave};
 pub use histogram::{BUCKETS, bucket_of};
-pub use records::{
-    CallRecord, Config, Frame, FrameKey, FunctionConfig, FunctionCounters, HitCounters,
-    INLINE_FRAMES, OverflowKey, Stack,
-};
+pub use records::*;

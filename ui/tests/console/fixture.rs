@@ -196,24 +196,18 @@ pub(crate) fn stats(id: FunctionId, name: &str, modes: &[(u64, u64, i32)]) -> Fu
     let returns = latency.count();
     let rate = returns as f64 / 18.0;
     FunctionStats {
-        id,
-        name: name.into(),
-        file: None,
-        line: None,
         exit_probe: ExitProbe::ReturnSites,
-        reason: None,
         attached: true,
         calls: returns + 3,
         returns,
         unwound: 2,
         in_flight: 1,
-        errors: None,
-        unmatched_exits: 0,
         latency,
         calls_per_s: rate,
         recent_calls_per_s: (0..20)
             .map(|step| rate * f64::from(5 + step * step % 7))
             .collect(),
+        ..FunctionStats::new(id, name)
     }
 }
 
@@ -245,6 +239,9 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         slow_calls: (0..6).map(slow_call).collect(),
         functions: [checkout, add, forever].map(Arc::new).to_vec(),
+        call_tree: Arc::default(),
+        in_flight: Vec::new(),
+        notices: Vec::new(),
         accounting: Accounting {
             hits,
             aggregated: hits - 219,
@@ -263,14 +260,16 @@ pub(crate) fn snapshot() -> Snapshot {
 
 fn slow_call(rank: u32) -> CallRecord {
     CallRecord {
-        function: CHECKOUT,
-        started_at: format!("2026-03-01T03:12:{:02}.{:03}Z", 12 + rank, 91 * rank)
-            .parse()
-            .unwrap(),
-        duration_ns: 310_000_000 / u64::from(rank + 1),
         pid: 4242,
         tid: 4250 + rank,
         goroutine: Some(0xc0_0000_0000 + 0x400 * u64::from(rank)),
+        ..CallRecord::new(
+            CHECKOUT,
+            format!("2026-03-01T03:12:{:02}.{:03}Z", 12 + rank, 91 * rank)
+                .parse()
+                .unwrap(),
+            310_000_000 / u64::from(rank + 1),
+        )
     }
 }
 

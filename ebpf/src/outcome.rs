@@ -1,0 +1,29 @@
+//! Whether a call failed, told at its exit.
+
+use coral_ebpf_common::ErrorTest;
+
+use crate::registers::{lowest, of_outcome, word_at};
+use crate::{Hit, maps};
+
+/// Whether the call that ends here returned an error.
+#[inline(always)]
+pub(crate) fn failed(hit: &Hit) -> bool {
+    let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) else {
+        return false;
+    };
+    let test: &ErrorTest = &detail.error;
+    if test.kind == 0 {
+        return false;
+    }
+    let Some(mut word) = of_outcome(hit.regs, test.register) else {
+        return false;
+    };
+    if test.kind == 2 {
+        let Some(read) = word_at(word.wrapping_add(i64::from(test.offset) as u64)) else {
+            return false;
+        };
+        word = read;
+    }
+    let is_equal = lowest(word, u32::from(test.size)) == test.value;
+    is_equal == (test.unless == 0)
+}

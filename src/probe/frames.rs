@@ -1,0 +1,71 @@
+//! The calls that have begun and not ended, read out of the kernel's maps.
+
+use std::collections::HashMap;
+
+use coral_ebpf_common::{Frame, FrameKey, INLINE_FRAMES, PlaceKey};
+
+use super::engine::Engine;
+use super::records::Shared;
+
+/// How many goroutines and threads are asked for their calls: most have none at the moment.
+const KEYS_MAX: usize = 20_000;
+
+/// The calls that go on in one goroutine or thread.
+#[derive(Clone, Debug)]
+pub struct LiveStack {
+    /// Names the goroutine or thread.
+    pub key: FrameKey,
+    /// Its calls, outermost first.
+    pub frames: Vec<Frame>,
+}
+
+impl Engine {
+    /// The calls that go on, by goroutine and thread; at most `max` of these.
+    pub fn live_stacks(&self, max: usize) -> Vec<LiveStack> {
+        let keys = self.stacks.keys().take(KEYS_MAX).filter_map(Result::ok);
+        keys.map(|key| LiveStack {
+            frames: self.frames_of(&key),
+            key: key.0,
+        })
+        .filter(|stack| !stack.frames.is_empty())
+        .take(max)
+        .collect()
+    }
+
+    /// Drops the frames of threads that are gone, and counts them by slot: nothing can leave them
+    /// any more, and nothing else would ever drop them.
+    pub fn sweep_threads(&mut self, is_alive: impl Fn(u32, u32) -> bool) -> HashMap<u32, u64> {
+        let dead: Vec<Shared<FrameKey>> = self
+            .stacks
+            .keys()
+            .filter_map(Result::ok)
+            .filter(|key| key.0.tid != 0 && !is_alive(key.0.tgid, key.0.tid))
+            .collect();
+        let mut dropped = HashMap::new();
+        for key in dead {
+            for frame in self.frames_of(&key) {
+                *dropped.entry(frame.slot).or_default() += 1;
+            }
+            // A failure means that it is gone already.
+            let _ = self.stacks.remove(&key);
+        }
+        dropped
+    }
+
+    fn frames_of(&self, key: &Shared<FrameKey>) -> Vec<Frame> {
+        let Ok(Shared(stack)) = self.stacks.get(key, 0) else {
+            return Vec::new();
+        };
+        let inline = (stack.len as usize).min(INLINE_FRAMES);
+        let mut frames = stack.frames[..inline].to_vec();
+        for index in inline as u32..stack.len {
+            let key = Shared(PlaceKey {
+                stack: key.0,
+                index,
+                padding: 0,
+            });
+            frames.extend(self.overflow.get(&key, 0).map(|frame| frame.0));
+        }
+        frames
+    }
+}
