@@ -11,6 +11,7 @@ mod process;
 mod session;
 mod snapshot;
 mod text;
+mod trace;
 mod units;
 
 pub use diagnostic::{Diagnostic, ExitStatus};
@@ -24,6 +25,10 @@ pub use process::{ProcessSummary, Target};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use snapshot::{Accounting, CallRecord, FunctionStats, Overhead, Snapshot};
 pub use text::{Escaped, escape};
+pub use trace::{
+    Analysis, SlowestNode, Trace, TraceBuilder, TraceCall, TraceLosses, TraceNode, TraceRecord,
+    TraceSummary, TraceTree,
+};
 pub use units::{
     DurationError, format_bytes, format_count, format_duration, format_duration_ns, parse_duration,
 };
