@@ -39,15 +39,9 @@ const GO_HELPERS: [&str; 24] = [
     "unsafe",
     "unique",
 ];
-/// The same of Rust and C++.
-const NATIVE_HELPERS: [&str; 6] = [
-    "core",
-    "alloc",
-    "compiler_builtins",
-    "hashbrown",
-    "std::fmt",
-    "__gnu_cxx",
-];
+/// The same of Rust and of C++.
+const RUST_HELPERS: [&str; 4] = ["core", "alloc", "compiler_builtins", "hashbrown"];
+const CPP_HELPERS: [&str; 2] = ["std", "__gnu_cxx"];
 
 /// The call graph of a process's executable.
 pub struct SymbolGraph<'a> {
@@ -145,7 +139,8 @@ impl CallGraph for SymbolGraph<'_> {
 /// Go's `main` and the initialisation of packages.
 fn runs_outside_of_requests(function: &Function<'_>) -> bool {
     let is_go = matches!(function.language, Language::Go);
-    let local = function.name[function.package.len()..].strip_prefix('.');
+    let local = function.name.strip_prefix(function.package);
+    let local = local.and_then(|local| local.strip_prefix('.'));
     is_go
         && local.is_some_and(|local| {
             let is_main = local == "main" && function.package == "main";
@@ -170,10 +165,8 @@ fn is_helper(function: &Function<'_>) -> bool {
                 || GO_HELPERS.iter().any(|package| is_of(package, '/'))
         }
         Language::Assembly => true,
-        Language::Rust => NATIVE_HELPERS.iter().any(|package| is_of(package, ':')),
-        Language::Cpp => {
-            is_of("std", ':') || NATIVE_HELPERS.iter().any(|package| is_of(package, ':'))
-        }
+        Language::Rust => RUST_HELPERS.iter().any(|package| is_of(package, ':')),
+        Language::Cpp => CPP_HELPERS.iter().any(|package| is_of(package, ':')),
         Language::C | Language::Unknown => function.name.starts_with("__"),
     }
 }

@@ -7,16 +7,21 @@ use coral_model::{Function, Language};
 use super::go_build_info;
 use super::table::Symbols;
 
-/// Crates that are part of every Rust program.
-const RUST_RUNTIME: [&str; 8] = [
+/// Crates that the standard library brings into every Rust program.
+const RUST_RUNTIME: [&str; 13] = [
     "std",
     "core",
     "alloc",
     "compiler_builtins",
     "panic_unwind",
+    "panic_abort",
     "rustc_demangle",
     "addr2line",
     "gimli",
+    "object",
+    "miniz_oxide",
+    "hashbrown",
+    "memchr",
 ];
 /// Where systems install the headers and sources of others.
 const INSTALLED: &str = "/usr/";
