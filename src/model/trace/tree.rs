@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Trace;
 use crate::{FunctionId, Histogram};
 
-/// A tree of more nodes is of no use to anybody; what has no node is counted.
+/// A tree of more nodes is of no use to anybody.
 const NODES_MAX: usize = 10_000;
 
 /// The calls of many traces that came the same way, from the same root through the same functions.
@@ -56,13 +56,15 @@ impl TraceTree {
     /// Adds the calls of a trace.
     pub fn add(&mut self, trace: &Trace) {
         self.requests += 1;
-        // The nodes of the calls around the next one; none where the tree was full.
+        // The nodes of the calls around the next one, as far as they have one.
         let mut around: Vec<Option<u32>> = Vec::new();
         let mut touched = Vec::new();
         for call in trace.calls() {
             around.truncate(call.depth as usize);
             let node = match around.last() {
                 Some(None) => None,
+                // The way that it came is not known.
+                _ if call.parent_missing => None,
                 parent => self.node(parent.copied().flatten(), call.function),
             };
             around.push(node);
@@ -93,7 +95,8 @@ impl TraceTree {
         self.requests
     }
 
-    /// How many calls are in no node because the tree is as large as it may get.
+    /// How many calls are in no node: a caller of theirs is missing, so that the way they came is
+    /// not known, or the tree is as large as it may get.
     pub fn left_out_calls(&self) -> u64 {
         self.left_out_calls
     }
@@ -210,6 +213,16 @@ mod tests {
         ]));
         let slow: Vec<_> = tree.nodes().iter().map(|node| node.is_slow).collect();
         assert_eq!(slow, [false, true, false, false]);
+    }
+
+    #[test]
+    fn calls_whose_caller_is_missing_have_no_node() {
+        let mut tree = TraceTree::default();
+        let mut lossy = trace(&[(1, 0, 9, 1), (2, 1, 5, 3), (3, 2, 2, 2), (4, 1, 3, 3)]);
+        lossy.calls[1].parent_missing = true;
+        tree.add(&lossy);
+        let functions: Vec<_> = tree.nodes().iter().map(|node| node.function.0).collect();
+        assert_eq!((functions, tree.left_out_calls()), (vec![1, 4], 2));
     }
 
     #[test]
