@@ -79,6 +79,17 @@ fn handlers_and_goroutines_are_referenced() {
 }
 
 #[test]
+fn deferred_calls_are_found_behind_their_wrappers() {
+    for go in need!(compile::gos()) {
+        let program = Program::read(&need!(compile::go(&go, &[])));
+        let plan = program.discover("main.panicOuter", Start::Root);
+        let found: Vec<_> = plan.functions.iter().map(|found| found.function).collect();
+        let names = program.names(&found);
+        assert!(names.contains(&"main.recoverAll"), "{names:?}");
+    }
+}
+
+#[test]
 fn a_named_root_leads_to_what_it_calls() {
     for_each_service(|program| {
         let plan = program.discover("main.handleCheckout", Start::Root);

@@ -46,6 +46,7 @@ pub(super) fn with_report<T>(look: impl FnOnce(&TraceReport<'_>) -> T) -> T {
         for &(function, frame_index, start, duration, children) in calls {
             let trace = builder.push(TraceRecord {
                 trace_id: id,
+                stack: 0,
                 function: FunctionId(function),
                 frame_index,
                 entry_ns: id * 1_000 * MS + start * MS / 10,

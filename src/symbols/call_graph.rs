@@ -9,6 +9,8 @@ use super::table::Symbols;
 
 /// A function that is shorter, in bytes, and calls nothing costs less than its probes.
 const TRIVIAL_BYTES_MAX: u64 = 64;
+/// The calls of so many own functions are looked at for those that register handlers.
+const SCANNED_MAX: usize = 20_000;
 /// What every Go function calls that may need more stack.
 const GO_STACK_GROWTH: &str = "runtime.morestack";
 /// Packages of Go's standard library that are everywhere and of which little is worth a trace,
@@ -117,9 +119,10 @@ impl CallGraph for SymbolGraph<'_> {
     /// Functions that are called like handlers, and those that are passed on by a function that
     /// registers handlers.
     fn handlers(&mut self) -> Vec<FunctionId> {
-        let all: Vec<FunctionId> = self.all_own().map(|function| function.id).collect();
+        let own = self.all_own().map(|function| function.id);
+        let own: Vec<FunctionId> = own.take(SCANNED_MAX).collect();
         let mut handlers: Vec<FunctionId> = Vec::new();
-        for id in all {
+        for id in own {
             if is_called_like_a_handler(self.name(id)) {
                 handlers.push(id);
             }

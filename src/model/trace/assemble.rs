@@ -144,6 +144,7 @@ mod tests {
         fn any_records_make_a_trace(raw in prop::collection::vec((0u32..4, 0u64..4), 0..40)) {
             let record = |(frame_index, entry_ns)| TraceRecord {
                 trace_id: 1,
+                stack: 0,
                 function: crate::FunctionId(0),
                 frame_index,
                 entry_ns,

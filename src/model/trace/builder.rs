@@ -13,8 +13,10 @@ const CALLS_MAX: usize = 10_000;
 /// What is known of a call of a trace when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceRecord {
-    /// Tells traces apart.
+    /// The trace that it is of; unique on its stack.
     pub trace_id: u64,
+    /// The goroutine or thread that it ran on: two traces may begin in the same nanosecond.
+    pub stack: u64,
     /// The function that was called.
     pub function: FunctionId,
     /// How many probed calls it was inside of, those outside of the trace included.
@@ -48,7 +50,7 @@ pub struct TraceLosses {
 /// comes: at most 256 traces are open, with at most 10,000 calls each.
 #[derive(Debug, Default)]
 pub struct TraceBuilder {
-    open: HashMap<u64, OpenTrace>,
+    open: HashMap<(u64, u64), OpenTrace>,
     records: u64,
     losses: TraceLosses,
 }
@@ -70,14 +72,15 @@ impl TraceBuilder {
     /// Takes the next record; returns its trace if it is the root.
     pub fn push(&mut self, record: TraceRecord) -> Option<Trace> {
         self.records += 1;
+        let key = (record.trace_id, record.stack);
         if record.is_root {
-            let open = self.open.remove(&record.trace_id).unwrap_or_default();
+            let open = self.open.remove(&key).unwrap_or_default();
             return Some(assemble::trace(record, &open.records));
         }
-        if !self.open.contains_key(&record.trace_id) && self.open.len() == OPEN_TRACES_MAX {
+        if !self.open.contains_key(&key) && self.open.len() == OPEN_TRACES_MAX {
             self.give_one_up();
         }
-        let open = self.open.entry(record.trace_id).or_default();
+        let open = self.open.entry(key).or_default();
         open.last_record = self.records;
         if open.records.len() < CALLS_MAX {
             open.records.push(record);
@@ -100,8 +103,8 @@ impl TraceBuilder {
 
     fn give_one_up(&mut self) {
         let silent = self.open.iter().min_by_key(|(_, open)| open.last_record);
-        if let Some(&id) = silent.map(|(id, _)| id)
-            && let Some(open) = self.open.remove(&id)
+        if let Some(&key) = silent.map(|(key, _)| key)
+            && let Some(open) = self.open.remove(&key)
         {
             self.losses.count(&open);
         }
@@ -122,6 +125,7 @@ mod tests {
     fn record(trace_id: u64, frame_index: u32, entry_ns: u64) -> TraceRecord {
         TraceRecord {
             trace_id,
+            stack: 0,
             function: FunctionId(frame_index),
             frame_index,
             entry_ns,
@@ -144,6 +148,19 @@ mod tests {
             assert_eq!((trace.calls().len(), trace.missing_calls()), (2, 0));
         }
         assert_eq!(builder.finish(), TraceLosses::default());
+    }
+
+    #[test]
+    fn traces_that_begin_at_the_same_time_stay_apart() {
+        let mut builder = TraceBuilder::new();
+        let on = |stack, record| TraceRecord { stack, ..record };
+        builder.push(on(1, record(5, 1, 6)));
+        builder.push(on(2, record(5, 1, 7)));
+        for (stack, started_ns) in [(1, 6), (2, 7)] {
+            let trace = builder.push(on(stack, record(5, 0, 5))).unwrap();
+            let started: Vec<_> = trace.calls().iter().map(|call| call.started_ns).collect();
+            assert_eq!(started, [5, started_ns]);
+        }
     }
 
     #[test]

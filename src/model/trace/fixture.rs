@@ -109,6 +109,7 @@ impl Tree {
         let call = self.calls[place];
         TraceRecord {
             trace_id: 7,
+            stack: 0,
             function: call.function,
             frame_index: OUTSIDE + call.depth,
             entry_ns: call.started_ns,

@@ -1,4 +1,5 @@
-// An HTTP service that knows the truth about its own calls. tests/targets/README.md has the protocol.
+// An HTTP service that knows the truth about its own calls. tests/targets/README.md has the
+// protocol.
 package main
 
 import (
@@ -85,6 +86,9 @@ func validateCart(cart string) error {
 	time.Sleep(validateCartTime)
 	err := checkInventory(cart)
 	validateCartCount.calls.Add(1)
+	if err != nil {
+		validateCartCount.failed.Add(1)
+	}
 	return err
 }
 
@@ -105,6 +109,9 @@ func processPayment(refuse bool) error {
 	validateCard()
 	err := recordTransaction(refuse)
 	processPaymentCount.calls.Add(1)
+	if err != nil {
+		processPaymentCount.failed.Add(1)
+	}
 	return err
 }
 
