@@ -130,6 +130,26 @@ fn a_named_root_leads_to_what_it_calls() {
 }
 
 #[test]
+fn roots_of_native_programs_lead_to_what_they_call() {
+    // Optimised, the inner one is too short to be worth a probe.
+    let c = need!(compile::c(&["-O0"]));
+    let rust = need!(compile::rust(&["-Copt-level=2"]));
+    for (binary, root, expected) in [
+        (c, "plain_outer", ["plain_outer", "plain_step"]),
+        (
+            rust,
+            "target::plain_outer",
+            ["target::plain_outer", "target::plain_step"],
+        ),
+    ] {
+        let program = Program::read(&binary);
+        let plan = program.discover(root, Start::Root);
+        let found: Vec<_> = plan.functions.iter().map(|found| found.function).collect();
+        assert_eq!(program.names(&found), expected);
+    }
+}
+
+#[test]
 fn a_request_may_pass_all_own_packages() {
     for_each_service(|program| {
         let plan = program.discover("net/http.serverHandler.ServeHTTP", Start::Requests);
@@ -170,6 +190,10 @@ fn a_request_may_pass_all_own_packages() {
             assert_eq!(place(outside), None);
         }
         assert_eq!(plan.left_out, 0);
+        for found in &plan.functions {
+            let probes = program.symbols.plan(found.function);
+            assert!(matches!(probes, Some(Ok(_))), "{found:?}: {probes:?}");
+        }
 
         let cut = program.discover_at_most("net/http.serverHandler.ServeHTTP", Start::Requests, 4);
         assert_eq!(cut.functions, plan.functions[..4]);
