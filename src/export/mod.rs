@@ -8,9 +8,13 @@ mod functions;
 mod session;
 mod table;
 pub mod text;
+mod trace;
 
 pub use functions::{FunctionsDocument, functions_document};
 pub use session::{SessionDocument, session_document};
+pub use trace::{TraceDocument, TraceReport, trace_document};
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod trace_fixture;

@@ -62,7 +62,7 @@ pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct SessionEntry<'a> {
+pub(super) struct SessionEntry<'a> {
     id: Cow<'a, str>,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
@@ -72,7 +72,7 @@ struct SessionEntry<'a> {
 }
 
 impl<'a> SessionEntry<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         let session = &snapshot.session;
         Self {
             id: escape(&session.id.0),
@@ -89,7 +89,7 @@ impl<'a> SessionEntry<'a> {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct TargetEntry<'a> {
+pub(super) struct TargetEntry<'a> {
     service: Cow<'a, str>,
     agent_id: &'static str,
     pid: u32,
@@ -99,7 +99,7 @@ struct TargetEntry<'a> {
 }
 
 impl<'a> TargetEntry<'a> {
-    fn of(target: &'a Target) -> Self {
+    pub(super) fn of(target: &'a Target) -> Self {
         Self {
             service: escape(&target.service),
             agent_id: EMBEDDED_AGENT,
@@ -283,7 +283,7 @@ impl JoinedEntry {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct AccountingEntry {
+pub(super) struct AccountingEntry {
     hits: u64,
     aggregated: u64,
     events_stored: u64,
@@ -296,7 +296,7 @@ struct AccountingEntry {
 }
 
 impl AccountingEntry {
-    fn of(snapshot: &Snapshot) -> Self {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
         let accounting = &snapshot.accounting;
         Self {
             hits: accounting.hits,

@@ -12,6 +12,9 @@ use super::session::function_name;
 use super::table::{Column, Kind, cut_head, cut_tail, write_table};
 
 mod histogram;
+mod trace;
+
+pub use trace::write_trace;
 
 /// The width where no terminal says another one.
 pub const DEFAULT_WIDTH: usize = 100;

@@ -32,6 +32,16 @@ pub fn bucket_range_ns(index: u16) -> Range<u64> {
     low..low + (1 << octave)
 }
 
+/// The index of the bucket that counts that duration.
+fn bucket_index(duration_ns: u64) -> u16 {
+    if duration_ns < SUB_BUCKETS {
+        return duration_ns as u16;
+    }
+    let octave = duration_ns.ilog2() - SUB_BUCKET_BITS;
+    // The shifted duration lies between 16 and 31, so this is below 1,024.
+    (u64::from(octave) * SUB_BUCKETS + (duration_ns >> octave)) as u16
+}
+
 /// One bucket that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -66,6 +76,26 @@ pub struct Percentiles {
 }
 
 impl Histogram {
+    /// Counts one duration.
+    pub fn record(&mut self, duration_ns: u64) {
+        let is_first = self.buckets.is_empty();
+        self.min_ns = if is_first {
+            duration_ns
+        } else {
+            self.min_ns.min(duration_ns)
+        };
+        self.max_ns = self.max_ns.max(duration_ns);
+        self.total_ns = self.total_ns.saturating_add(duration_ns);
+        let index = bucket_index(duration_ns);
+        match self
+            .buckets
+            .binary_search_by_key(&index, |bucket| bucket.index)
+        {
+            Ok(place) => self.buckets[place].count += 1,
+            Err(place) => self.buckets.insert(place, Bucket { index, count: 1 }),
+        }
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.count).sum()
@@ -213,6 +243,19 @@ mod tests {
             merged.merge(&histogram_of(&b));
             let both: Vec<u64> = a.iter().chain(&b).copied().collect();
             prop_assert_eq!(merged, histogram_of(&both));
+        }
+
+        #[test]
+        fn recording_is_the_histogram_of_all(
+            values in prop::collection::vec((any::<u32>(), 0u32..30), 0..50),
+        ) {
+            let values: Vec<u64> = values
+                .into_iter()
+                .map(|(value, shift)| u64::from(value) << shift >> 15)
+                .collect();
+            let mut recorded = Histogram::default();
+            values.iter().for_each(|&value| recorded.record(value));
+            prop_assert_eq!(recorded, histogram_of(&values));
         }
     }
 }

@@ -12,6 +12,7 @@ mod process;
 mod session;
 mod snapshot;
 mod text;
+mod trace;
 mod units;
 
 pub use call_tree::{CallNode, CallTree};
@@ -29,6 +30,10 @@ pub use snapshot::{
     SessionNotice, Snapshot, StackFrame,
 };
 pub use text::{Escaped, escape};
+pub use trace::{
+    Analysis, SlowestNode, Trace, TraceBuilder, TraceCall, TraceLosses, TraceNode, TraceRecord,
+    TraceSummary, TraceTree,
+};
 pub use units::{
     DurationError, format_bytes, format_count, format_duration, format_duration_ns, parse_duration,
 };

@@ -1,4 +1,5 @@
-//! The read-only data of an image: where compilers put the tables of their jumps.
+//! The read-only data of an image: where compilers put the tables of their jumps, and Go its static
+//! closures.
 
 use object::elf;
 
@@ -21,9 +22,11 @@ impl Constants {
         let mut budget = CONSTANTS_BYTES_MAX;
         let mut sections = Vec::new();
         for section in &image.headers().sections {
-            let holds_tables =
-                section.name.starts_with(".rodata") || section.name.starts_with(".data.rel.ro");
-            if !holds_tables || section.name.ends_with("gopclntab") || section.size > budget {
+            // Go 1.27 keeps its static closures in a section of their own.
+            let is_wanted = [".rodata", ".data.rel.ro", ".go.func"]
+                .iter()
+                .any(|start| section.name.starts_with(start));
+            if !is_wanted || section.name.ends_with("gopclntab") || section.size > budget {
                 continue;
             }
             if let Some(bytes) = image.section_bytes(section) {

@@ -5,10 +5,13 @@
 //! sizes and offsets are checked, time and memory are bounded, and what is damaged is left out.
 
 mod bytes;
+mod call_graph;
+mod callees;
 mod code_reader;
 mod constants;
 mod debug_file;
 mod demangle;
+mod discovery;
 mod dwarf_entries;
 mod dwarf_functions;
 mod dwarf_lines;
@@ -18,10 +21,12 @@ mod elf;
 mod elf_symbols;
 mod error;
 mod functions;
+mod go_build_info;
 mod gopclntab;
 mod image;
 mod mapped_code;
 mod moduledata;
+mod own_packages;
 pub mod planner;
 mod planning;
 mod process;
@@ -30,9 +35,13 @@ mod processes;
 mod procfs;
 mod table;
 
+pub use call_graph::SymbolGraph;
+pub use callees::{CallReader, Callees};
+pub use discovery::{CallGraph, Found, Role, Start, TracePlan, Why, discover};
 pub use error::SymbolError;
 pub use image::{FileIdentity, Image};
 pub use mapped_code::{CodeDifference, MappedCode};
+pub use own_packages::OwnPackages;
 pub use process::{Library, Process, ProcessState};
 pub use process_error::ProcessError;
 pub use processes::list_processes;

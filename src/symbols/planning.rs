@@ -10,7 +10,9 @@ use coral_model::{
 
 use super::code_reader::CodeReader;
 use super::image::{FUNCTION_BYTES_MAX, Image};
-use super::planner::{Architecture, ColdPart, Convention, FunctionCode, Plan, Planner};
+use super::planner::{
+    Architecture, ColdPart, Convention, FunctionCode, Plan, Planner, ReadOnlyData, References,
+};
 
 /// A thread takes so many functions at a time.
 const BATCH_LEN: usize = 1024;
@@ -43,6 +45,33 @@ impl<'a> ImagePlanner<'a> {
         if let Some(reason) = known_refusal(function) {
             return Err(reason);
         }
+        let range = function.address..function.address.saturating_add(function.size);
+        let plan = self
+            .with_code(range, cold, convention(function), Planner::plan)
+            .ok_or(ProbeReason::NotCode)?;
+        match (plan.summary.probe, plan.summary.reason) {
+            (Probeability::None, Some(reason)) => Err(reason),
+            _ => Ok(plan),
+        }
+    }
+
+    /// What the code at a range of addresses refers to; `None` if not all of it is code.
+    pub(super) fn references(
+        &mut self,
+        range: Range<u64>,
+        cold: &[Range<u64>],
+        convention: Convention,
+    ) -> Option<References> {
+        self.with_code(range, cold, convention, Planner::references)
+    }
+
+    fn with_code<T>(
+        &mut self,
+        range: Range<u64>,
+        cold: &[Range<u64>],
+        convention: Convention,
+        look: impl FnOnce(&mut Planner, &FunctionCode<'_>, &dyn ReadOnlyData) -> T,
+    ) -> Option<T> {
         let cold: Vec<_> = cold
             .iter()
             .filter_map(|range| Some((range.start, self.image.code(range.clone())?)))
@@ -54,26 +83,18 @@ impl<'a> ImagePlanner<'a> {
                 code,
             })
             .collect();
-        let range = function.address..function.address.saturating_add(function.size);
-        let code = self.code.read(range).ok_or(ProbeReason::NotCode)?;
-        let plan = self.planner.plan(
-            &FunctionCode {
-                address: function.address,
-                code,
-                cold: &cold,
-                convention: convention(function),
-                architecture: if self.image.is_x86_64() {
-                    Architecture::X86_64
-                } else {
-                    Architecture::Other
-                },
+        let function = FunctionCode {
+            address: range.start,
+            code: self.code.read(range)?,
+            cold: &cold,
+            convention,
+            architecture: if self.image.is_x86_64() {
+                Architecture::X86_64
+            } else {
+                Architecture::Other
             },
-            self.image.constants(),
-        );
-        match (plan.summary.probe, plan.summary.reason) {
-            (Probeability::None, Some(reason)) => Err(reason),
-            _ => Ok(plan),
-        }
+        };
+        Some(look(&mut self.planner, &function, self.image.constants()))
     }
 }
 
@@ -160,7 +181,8 @@ fn known_refusal(function: &Function<'_>) -> Option<ProbeReason> {
     })
 }
 
-fn convention(function: &Function<'_>) -> Convention {
+/// How a function receives its arguments.
+pub(super) fn convention(function: &Function<'_>) -> Convention {
     match (function.source, function.language) {
         (SymbolSource::Gopclntab, Language::Assembly) => Convention::GoAssembly,
         (SymbolSource::Gopclntab, _) => Convention::GoRegisters,

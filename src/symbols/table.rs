@@ -141,7 +141,8 @@ impl Symbols {
         Some(ImagePlanner::new(image).plan(&function, self.cold_parts(id)))
     }
 
-    fn cold_parts(&self, id: FunctionId) -> &[Range<u64>] {
+    /// The parts of a function that the compiler moved away from it.
+    pub(super) fn cold_parts(&self, id: FunctionId) -> &[Range<u64>] {
         self.cold.get(&id).map_or(&[], Vec::as_slice)
     }
 

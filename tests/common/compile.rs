@@ -57,11 +57,17 @@ pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String>
 
 /// The Go target, by that Go.
 pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
-    let module = targets().join("go");
-    let mut sources: Vec<PathBuf> = fs::read_dir(&module)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    go_module("go", go, flags)
+}
+
+/// The HTTP service, by that Go.
+pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("http", go, flags)
+}
+
+fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    let module = targets().join(name);
+    let mut sources = files_below(&module);
     sources.sort();
     let version = output(Command::new(go).arg("version"))?;
     build_once(&(version, flags), &sources, |binary| {
@@ -127,6 +133,19 @@ fn build_once(
     );
     fs::rename(built, &binary).unwrap();
     Ok(binary)
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
 
 fn output(command: &mut Command) -> Result<Vec<u8>, String> {

@@ -6,6 +6,7 @@ pub(crate) mod code;
 pub(crate) mod compile;
 pub(crate) mod coral;
 pub(crate) mod exact;
+pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod rights;
 pub(crate) mod target;

@@ -45,6 +45,11 @@ pub(super) struct Flow {
     pub(super) problem: Option<ProbeReason>,
     /// Where the jumps to the first instruction are.
     pub(super) restarts: Vec<u64>,
+    /// What is called or jumped to outside of the function, and the function itself where it
+    /// calls itself.
+    pub(super) callees: Vec<u64>,
+    /// How many calls and jumps lead out of the function to where the code does not say.
+    pub(super) indirect_calls: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -132,6 +137,13 @@ impl Flow {
         self.exits.clear();
         self.problem = None;
         self.restarts.clear();
+        self.callees.clear();
+        self.indirect_calls = 0;
+    }
+
+    /// The addresses outside of the function that it loads into registers.
+    pub(super) fn loaded_addresses(&self) -> impl Iterator<Item = u64> + '_ {
+        self.tables.iter().map(|table| table.address)
     }
 
     fn has(&self, position: usize, mark: u8) -> bool {
@@ -285,11 +297,14 @@ impl Flow {
 
     /// A call into the function's middle passes what lies behind without passing its start.
     fn note_call(&mut self, code: &Code<'_>, instruction: &Instruction) {
-        if let OpKind::NearBranch64 = instruction.op0_kind()
-            && let Some(position) = code.locate(instruction.near_branch_target())
-            && position != 0
-        {
-            self.marks[position] |= mark::TARGET;
+        if instruction.op0_kind() != OpKind::NearBranch64 {
+            self.indirect_calls += 1;
+            return;
+        }
+        let target = instruction.near_branch_target();
+        match code.locate(target) {
+            None | Some(0) => self.callees.push(target),
+            Some(position) => self.marks[position] |= mark::TARGET,
         }
     }
 
@@ -306,7 +321,10 @@ impl Flow {
                 self.note_restart(position, instruction);
                 self.add_target(position, self.window.guard_if_taken(instruction));
             }
-            None => self.fail(ProbeReason::ConditionalTailCall),
+            None => {
+                self.callees.push(instruction.near_branch_target());
+                self.fail(ProbeReason::ConditionalTailCall);
+            }
         }
     }
 
@@ -319,7 +337,10 @@ impl Flow {
                 self.note_restart(position, instruction);
                 self.add_target(position, None);
             }
-            None => self.add_exit(exit(instruction, bytes, SiteKind::TailCall)),
+            None => {
+                self.callees.push(instruction.near_branch_target());
+                self.add_exit(exit(instruction, bytes, SiteKind::TailCall));
+            }
         }
     }
 
@@ -335,9 +356,13 @@ impl Flow {
         }
         let exit = exit(instruction, bytes, SiteKind::TailCall);
         match self.window.recognise(instruction) {
-            Jump::Leaves => self.add_exit(exit),
+            Jump::Leaves => {
+                self.indirect_calls += 1;
+                self.add_exit(exit);
+            }
             Jump::Pointer => {
                 self.jumps_by_pointer = true;
+                self.indirect_calls += 1;
                 self.add_exit(exit);
             }
             Jump::Unknown => self.unknown_jumps.push(exit),

@@ -11,6 +11,7 @@ mod code;
 mod entry;
 mod flow;
 mod jump_table;
+mod references;
 mod uprobe;
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ use iced_x86::InstructionInfoFactory;
 
 use code::Code;
 use flow::Flow;
+
+pub use references::References;
 
 /// More exits than this are not probed; the largest Go function seen has 3,174.
 pub const MAX_EXITS: usize = 4096;

@@ -114,6 +114,7 @@ impl Flow {
             self.fail(ProbeReason::IndirectJump);
         }
         for jump in std::mem::take(&mut self.unknown_jumps) {
+            self.indirect_calls += 1;
             self.add_exit(jump);
         }
     }
