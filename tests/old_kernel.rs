@@ -38,6 +38,43 @@ fn go_counts_are_exact() {
     check(GO);
 }
 
+#[test]
+#[ignore = "runs in the machine of `cargo xtask old-kernel`"]
+fn calls_of_other_processes_do_not_count() {
+    let (mut target, mut other) = (Target::spawn(C.as_ref()), Target::spawn(C.as_ref()));
+    let (coral, _) = Coral::attach(target.pid(), &["plain_outer", "plain_step"], &[]);
+    other.run("plain");
+    let truth = target.run("plain");
+    assert_eq!(exact::differences(&truth, &coral.finish()), [""; 0]);
+    assert_eq!(other.quit().code(), Some(0));
+    assert_eq!(target.quit().code(), Some(0));
+}
+
+#[test]
+#[ignore = "runs in the machine of `cargo xtask old-kernel`"]
+fn fast_returns_are_exact() {
+    let mut target = Target::spawn(C.as_ref());
+    let (coral, _) = Coral::attach(target.pid(), &["plain_outer"], &["--fast-returns"]);
+    let truth = target.run("plain").functions["plain_outer"];
+    let document = coral.finish().document();
+    let function = &document["functions"][0];
+    assert_eq!(function["exit_probe"], "uretprobe");
+    assert_eq!(function["calls"], truth.calls);
+    assert_eq!(function["returns"], truth.returns);
+    assert_eq!(target.quit().code(), Some(0));
+}
+
+#[test]
+#[ignore = "runs in the machine of `cargo xtask old-kernel`"]
+fn too_many_probes_are_refused_with_the_limit() {
+    let target = Target::spawn(C.as_ref());
+    let functions = ["plain_*", "leaf_*", "tail_*", "run_*"];
+    let report = Coral::start_attach(target.pid(), &functions, &[]).wait();
+    assert_eq!(report.status.code(), Some(2), "{report:#?}");
+    assert_eq!(report.error_code(), "over-limit");
+    assert!(report.says("at most 32 probes; asked for "), "{report:#?}");
+}
+
 fn check(binary: &str) {
     let wrong = exact::run_all(Path::new(binary));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

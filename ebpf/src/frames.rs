@@ -143,17 +143,17 @@ fn drop_one(context: &DropContext) -> bool {
 /// The innermost frame.
 #[inline(always)]
 fn top(key: &FrameKey, stack: *mut Stack) -> Option<Frame> {
-    let len = unsafe { (*stack).len };
-    if len == 0 {
-        return None;
-    }
-    let index = len - 1;
+    // Compared as it is used: verifiers before Linux 6.10 learn nothing about it from `len`.
+    let index = unsafe { (*stack).len }.wrapping_sub(1);
     if (index as usize) < INLINE_FRAMES {
         return Some(unsafe {
             *(&raw const (*stack).frames)
                 .cast::<Frame>()
                 .add(index as usize)
         });
+    }
+    if index == u32::MAX {
+        return None;
     }
     let key = overflow_key(key, index);
     unsafe { maps::OVERFLOW.get(&key) }.copied()

@@ -7,7 +7,7 @@ use coral_model::{ExitProbe, FunctionId, Probeability};
 use super::own_sites::{OwnSite, OwnSites};
 use super::tally::NewTracked;
 use super::watched::Watched;
-use crate::probe::{FunctionSites, SiteCosts};
+use crate::probe::{FunctionSites, Links, SiteCosts};
 use crate::symbols::planner::{FrameKey, Plan};
 use crate::symbols::{Image, MappedCode};
 
@@ -43,7 +43,7 @@ impl Planned {
             .differences(range)
             .map_err(|error| error.to_string())?;
         let site = |address| OwnSite {
-            pid: watched.target.pid,
+            pid: Links::of_this_kernel().changed_process(watched.target.pid),
             file: image.identity(),
             address,
         };
@@ -89,7 +89,7 @@ impl Planned {
             // The kernel's return probe stands on the first instruction.
             .chain([self.address])
             .map(|address| OwnSite {
-                pid,
+                pid: Links::of_this_kernel().changed_process(pid),
                 file: self.image.identity(),
                 address,
             })

@@ -1,12 +1,11 @@
 //! One session's kernel side: its programs, its maps, its links.
 
 use std::collections::HashMap as StdHashMap;
-use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId};
 use aya::programs::{ProgramError, UProbe};
 use aya::{Ebpf, EbpfLoader};
 use coral_ebpf_common::{
@@ -16,6 +15,7 @@ use coral_ebpf_common::{
 use coral_model::Histogram;
 
 use super::error::ProbeError;
+use super::links::Links;
 use super::mapped::MappedArray;
 use super::numbers::{FunctionNumbers, HitNumbers, Layout};
 use super::records::{Shared, call_record};
@@ -62,7 +62,10 @@ pub(super) enum Program {
 
 impl Program {
     fn name(self) -> &'static str {
+        let single = Links::of_this_kernel() == Links::Perf;
         match self {
+            Self::Site if single => "coral_site_single",
+            Self::Return if single => "coral_return_single",
             Self::Site => "coral_site",
             Self::Return => "coral_return",
             Self::Empty => "coral_empty",
@@ -84,6 +87,8 @@ pub struct Engine {
     ring: RingBuf<MapData>,
     layout: Layout,
     tgid: u32,
+    /// How many probes are live.
+    probes: usize,
 }
 
 impl EngineSpec {
@@ -147,6 +152,7 @@ impl Engine {
             ebpf,
             layout,
             tgid: spec.tgid,
+            probes: 0,
         };
         let (pid_namespace_device, pid_namespace_inode) = pid_namespace();
         engine.config.write(
@@ -190,7 +196,7 @@ impl Engine {
     /// Their hits count from the moment that every site of them is live.
     ///
     /// # Errors
-    /// If the kernel refuses for a reason that is no single site's.
+    /// If the kernel refuses for a reason that is no single site's, or takes fewer probes.
     pub fn attach(
         &mut self,
         path: &Path,
@@ -222,6 +228,8 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
+        let asked: usize = functions.iter().map(FunctionSites::probes).sum();
+        Links::of_this_kernel().check(self.probes + asked)?;
         let mut accepted = functions.to_vec();
         let mut refused = Vec::new();
         let links = loop {
@@ -241,12 +249,11 @@ impl Engine {
         for function in &accepted {
             self.set_enabled(function.slot, true);
         }
+        let probes: usize = accepted.iter().map(FunctionSites::probes).sum();
+        self.probes += probes;
         Ok(Attachment {
             links,
-            probes: accepted
-                .iter()
-                .map(|function| function.probes() as u32)
-                .sum(),
+            probes: probes as u32,
             slots: accepted.iter().map(|function| function.slot).collect(),
             refused,
         })
@@ -269,6 +276,7 @@ impl Engine {
             self.set_enabled(slot, false);
         }
         self.unlink(std::mem::take(&mut attachment.links));
+        self.probes -= attachment.probes as usize;
     }
 
     /// The numbers of a function as they are now.
@@ -392,8 +400,7 @@ impl Engine {
         path: &Path,
         points: &[(u32, Point)],
     ) -> Result<UProbeLinkId, ProbeError> {
-        let scope =
-            NonZeroU32::new(self.tgid).map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
+        let scope = Links::of_this_kernel().scope(self.tgid);
         let points = points.iter().map(|(_, point)| UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(point.file_offset),
             cookie: Some(point.cookie.0),

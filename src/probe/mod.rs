@@ -6,6 +6,8 @@
 mod calibrate;
 mod engine;
 mod error;
+mod features;
+mod links;
 mod mapped;
 mod numbers;
 mod records;
@@ -15,6 +17,8 @@ mod sites;
 pub use calibrate::{Calibration, SiteCosts};
 pub use engine::{Engine, EngineSpec};
 pub use error::ProbeError;
+pub use features::{Feature, Features, Trial};
+pub use links::Links;
 pub use numbers::{FunctionNumbers, HitNumbers};
 pub use requirements::*;
 pub use sites::{Attachment, FunctionSites, RefusedSite};
