@@ -9,6 +9,7 @@ use std::process::Command;
 
 use common::coral::{Coral, PROGRAM};
 use common::exact;
+use common::need;
 use common::target::Target;
 
 const C: &str = "/targets/c";
@@ -17,7 +18,7 @@ const GO: &str = "/targets/go";
 #[test]
 #[ignore = "runs in the machine of `cargo xtask old-kernel`"]
 fn functions_are_listed() {
-    let target = Target::spawn(C.as_ref());
+    let target = Target::spawn(need!(in_machine(C)));
     let pid = target.pid().to_string();
     let mut command = Command::new(PROGRAM);
     command.args(["functions", "--pid", &pid, "plain_step", "--format", "json"]);
@@ -41,7 +42,8 @@ fn go_counts_are_exact() {
 #[test]
 #[ignore = "runs in the machine of `cargo xtask old-kernel`"]
 fn calls_of_other_processes_do_not_count() {
-    let (mut target, mut other) = (Target::spawn(C.as_ref()), Target::spawn(C.as_ref()));
+    let binary = need!(in_machine(C));
+    let (mut target, mut other) = (Target::spawn(binary), Target::spawn(binary));
     let (coral, _) = Coral::attach(target.pid(), &["plain_outer", "plain_step"], &[]);
     other.run("plain");
     let truth = target.run("plain");
@@ -53,7 +55,7 @@ fn calls_of_other_processes_do_not_count() {
 #[test]
 #[ignore = "runs in the machine of `cargo xtask old-kernel`"]
 fn fast_returns_are_exact() {
-    let mut target = Target::spawn(C.as_ref());
+    let mut target = Target::spawn(need!(in_machine(C)));
     let (coral, _) = Coral::attach(target.pid(), &["plain_outer"], &["--fast-returns"]);
     let truth = target.run("plain").functions["plain_outer"];
     let document = coral.finish().document();
@@ -67,7 +69,7 @@ fn fast_returns_are_exact() {
 #[test]
 #[ignore = "runs in the machine of `cargo xtask old-kernel`"]
 fn too_many_probes_are_refused_with_the_limit() {
-    let target = Target::spawn(C.as_ref());
+    let target = Target::spawn(need!(in_machine(C)));
     let functions = ["plain_*", "leaf_*", "tail_*", "run_*"];
     let report = Coral::start_attach(target.pid(), &functions, &[]).wait();
     assert_eq!(report.status.code(), Some(2), "{report:#?}");
@@ -75,7 +77,14 @@ fn too_many_probes_are_refused_with_the_limit() {
     assert!(report.says("at most 32 probes; asked for "), "{report:#?}");
 }
 
-fn check(binary: &str) {
-    let wrong = exact::run_all(Path::new(binary));
+fn check(binary: &'static str) {
+    let wrong = exact::run_all(need!(in_machine(binary)));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A target at its place in the machine.
+fn in_machine(target: &'static str) -> Result<&'static Path, String> {
+    let path = Path::new(target);
+    let missing = || format!("no {target}: this is not the machine of `cargo xtask old-kernel`");
+    path.exists().then_some(path).ok_or_else(missing)
 }

@@ -4,7 +4,7 @@ use coral_model::{escape, format_bytes};
 
 use super::system::System;
 use super::{Check, Status, features};
-use crate::probe::{Capability, GRANT_CAPABILITIES, parse_release};
+use crate::probe::{Capability, Feature, GRANT_CAPABILITIES, Trial, parse_release};
 
 /// Clocks that a program in the kernel reads in tens of nanoseconds.
 const FAST_CLOCKS: [&str; 5] = [
@@ -19,6 +19,9 @@ const FAST_CLOCKS: [&str; 5] = [
 pub(super) fn all(system: &System) -> Vec<Check> {
     let mut all = vec![kernel(system), ebpf(system)];
     all.extend(features::all(system));
+    if *system.kernel.features.trial(Feature::MultiLinks) == Trial::Unknown {
+        all.push(capability(system, Capability::SysAdmin));
+    }
     all.extend([
         capability(system, Capability::Bpf),
         capability(system, Capability::Perfmon),
@@ -86,13 +89,22 @@ fn capability(system: &System, capability: Capability) -> Check {
             Status::Warn,
             "CAP_SYS_PTRACE, for processes of other users",
         ),
+        Capability::SysAdmin => (
+            "cap_sys_admin",
+            Status::Warn,
+            "CAP_SYS_ADMIN, which some kernels want for links for single probes",
+        ),
     };
     let (status, found) = match system.kernel.capabilities {
         None => (Status::Unknown, "/proc/self/status cannot be read"),
         Some(held) if held.has(capability) => (Status::Ok, "held"),
         Some(_) => (without, "not held"),
     };
-    check(name, status, found, needed, GRANT_CAPABILITIES)
+    let fix = match capability {
+        Capability::SysAdmin => "run as root",
+        _ => GRANT_CAPABILITIES,
+    };
+    check(name, status, found, needed, fix)
 }
 
 fn lockdown(system: &System) -> Check {

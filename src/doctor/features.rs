@@ -15,12 +15,10 @@ fn of(system: &System, feature: Feature) -> Check {
     let has_multi_links = features.has(Feature::MultiLinks);
     let (status, found) = match features.trial(feature) {
         Trial::Works => (Status::Ok, "tried, and works"),
+        _ if feature == Feature::PerfLinks && has_multi_links => (Status::Ok, "not needed"),
         Trial::Refused(_) => (Status::Unknown, "may not be tried"),
         Trial::Unknown => match feature {
             Feature::MultiLinks | Feature::ProcessFilter => (Status::Warn, "not in this kernel"),
-            Feature::PerfLinks if has_multi_links => {
-                (Status::Ok, "not in this kernel, and not needed")
-            }
             _ => (Status::Fail, "not in this kernel"),
         },
     };
@@ -33,8 +31,8 @@ fn of(system: &System, feature: Feature) -> Check {
 fn needed(feature: Feature) -> &'static str {
     match feature {
         Feature::MultiLinks => {
-            "links for many probes; without, a session has at most 32 probes, each takes 0.1 s to \
-             detach, and attaching may need CAP_SYS_ADMIN"
+            "links for many probes; without, a session has at most 32 probes, and each takes 0.1 s \
+             to detach"
         }
         Feature::ProcessFilter => {
             "links for one process; without, every process that runs the same file is slowed down, \

@@ -2,7 +2,6 @@
 //! features to older kernels, and build newer ones without.
 
 use std::io;
-use std::path::Path;
 
 use aya::maps::MapType;
 use aya::programs::ProgramType;
@@ -11,8 +10,7 @@ use aya::sys::{
     is_uprobe_multi_supported,
 };
 
-/// Where the kernel has its kind of events for probes on user programs.
-const UPROBE_EVENTS: &str = "/sys/bus/event_source/devices/uprobe";
+use super::perf_events;
 
 /// A feature of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +85,7 @@ impl Feature {
                 is_uprobe_multi_supported(UProbeMultiFeature::ProcessScopedPidFilter)
             }
             Self::PerfLinks => {
-                is_perf_link_supported().map(|links| links && Path::new(UPROBE_EVENTS).exists())
+                is_perf_link_supported().and_then(|links| Ok(links && perf_events::try_uprobe()?))
             }
             Self::Cookies => has_helper(BpfHelper::BPF_FUNC_get_attach_cookie),
             Self::RingBuffer => is_map_supported(MapType::RingBuf).map_err(|error| error.io_error),

@@ -10,6 +10,7 @@ mod features;
 mod links;
 mod mapped;
 mod numbers;
+mod perf_events;
 mod records;
 mod requirements;
 mod sites;

@@ -96,6 +96,9 @@ impl Diagnostic for MissingRight {
                 "boot a kernel with CONFIG_UPROBES, CONFIG_UPROBE_EVENTS and CONFIG_BPF_EVENTS"
                     .to_owned()
             }
+            Self::NoCapability { missing } if missing.contains(&Capability::SysAdmin) => {
+                "run as root; from Linux 6.6 on probes need less".to_owned()
+            }
             Self::NoCapability { .. } => GRANT_CAPABILITIES.to_owned(),
             Self::Lockdown { .. } => {
                 "boot with `lockdown=integrity` or without lockdown on the kernel's command line"
@@ -125,6 +128,8 @@ pub enum Capability {
     Bpf,
     Perfmon,
     SysPtrace,
+    /// Needed only where links for single probes are all that there is, and not on every kernel.
+    SysAdmin,
 }
 
 impl Capability {
@@ -134,6 +139,7 @@ impl Capability {
             Self::Bpf => "CAP_BPF",
             Self::Perfmon => "CAP_PERFMON",
             Self::SysPtrace => "CAP_SYS_PTRACE",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
         }
     }
 }
@@ -170,6 +176,7 @@ impl Capabilities {
         let has_bit = |bit: u32| self.0 & (1 << bit) != 0;
         match capability {
             Capability::SysPtrace => has_bit(19),
+            Capability::SysAdmin => has_bit(SYS_ADMIN),
             Capability::Perfmon => has_bit(38) || has_bit(SYS_ADMIN),
             Capability::Bpf => has_bit(39) || has_bit(SYS_ADMIN),
         }
@@ -233,9 +240,16 @@ impl KernelFacts {
 
     /// What stands behind a refusal of the kernel's.
     fn refused(&self, why: String) -> MissingRight {
-        let missing: Vec<Capability> = [Capability::Bpf, Capability::Perfmon]
-            .into_iter()
-            .filter(|&capability| self.capabilities.is_some_and(|held| !held.has(capability)))
+        let needed = if self.features.missing() == [Feature::PerfLinks] {
+            &[Capability::SysAdmin][..]
+        } else {
+            &[Capability::Bpf, Capability::Perfmon]
+        };
+        let lacks = |capability| self.capabilities.is_some_and(|held| !held.has(capability));
+        let missing: Vec<Capability> = needed
+            .iter()
+            .copied()
+            .filter(|&capability| lacks(capability))
             .collect();
         if !missing.is_empty() {
             return MissingRight::NoCapability { missing };
@@ -290,12 +304,12 @@ mod tests {
     const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
     const SYS_ADMIN: u64 = 1 << 21;
 
-    fn code(release: &str, held: u64, lockdown: Option<&str>, trial: Trial) -> &'static str {
+    fn code(release: &str, held: u64, lockdown: Option<&str>, trial: &Trial) -> &'static str {
         let facts = KernelFacts {
             release: release.into(),
             capabilities: Some(Capabilities(held)),
             lockdown: lockdown.map(str::to_owned),
-            features: Features::all(&trial),
+            features: Features::all(trial),
         };
         facts.check().map_or_else(|error| error.code(), |()| "ok")
     }
@@ -329,7 +343,7 @@ mod tests {
             ("6.18.4", SYS_ADMIN, Some("none"), refused(), "no-bpf-right"),
         ] {
             assert_eq!(
-                code(release, held, lockdown, trial),
+                code(release, held, lockdown, &trial),
                 expected,
                 "{release} {held:x}"
             );
@@ -355,6 +369,28 @@ mod tests {
             error.help(),
             "run as root, or once: `sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep \
              \"$(command -v coral)\"`"
+        );
+    }
+
+    #[test]
+    fn links_for_single_probes_may_need_another_capability() {
+        let error = KernelFacts {
+            release: "6.1.0".into(),
+            capabilities: Some(Capabilities(BPF_AND_PERFMON)),
+            lockdown: None,
+            features: Features::all(&Trial::Works)
+                .with(Feature::ProcessFilter, Trial::Unknown)
+                .with(Feature::MultiLinks, Trial::Unknown)
+                .with(
+                    Feature::PerfLinks,
+                    Trial::Refused("Permission denied".into()),
+                ),
+        }
+        .check()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "probes need CAP_SYS_ADMIN, which this process does not have"
         );
     }
 
