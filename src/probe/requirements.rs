@@ -31,11 +31,8 @@ pub fn can_probe() -> Result<(), MissingRight> {
 
 /// Whether the kernel's return probes end a target whose system calls a seccomp filter judges.
 pub fn return_probes_break_seccomp() -> bool {
-    parse_release(&KernelFacts::read_release()).is_some_and(breaks_seccomp)
-}
-
-fn breaks_seccomp(release: (u32, u32)) -> bool {
-    FILTERED_RETURN_PROBES.contains(&release)
+    let release = parse_release(&KernelFacts::read_release());
+    release.is_some_and(|release| FILTERED_RETURN_PROBES.contains(&release))
 }
 
 /// What is missing for placing probes.
