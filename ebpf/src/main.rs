@@ -47,6 +47,20 @@ pub fn coral_return(ctx: RetProbeContext) -> u32 {
     0
 }
 
+/// [`coral_site`] for kernels without links for many probes at once.
+#[uprobe]
+pub fn coral_site_single(ctx: ProbeContext) -> u32 {
+    hit(ctx.regs);
+    0
+}
+
+/// [`coral_return`] for kernels without links for many probes at once.
+#[uretprobe]
+pub fn coral_return_single(ctx: RetProbeContext) -> u32 {
+    hit(ctx.regs);
+    0
+}
+
 /// Does nothing: what remains of a hit's cost is the kernel's own. Benchmarks attach it.
 #[uprobe(multi)]
 pub fn coral_empty(_ctx: ProbeContext) -> u32 {

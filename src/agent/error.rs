@@ -35,6 +35,11 @@ pub enum AgentError {
     Room { room: usize, asked: usize },
     #[error("none of the functions can be probed: {reason}")]
     NothingToProbe { reason: String },
+    #[error(
+        "fast returns would end the target: this kernel's return probes are a system call, and the \
+         target's seccomp filter does not know it"
+    )]
+    FastReturns,
     #[error("no function was asked for")]
     NoFunction,
     #[error("the session is over")]
@@ -54,7 +59,7 @@ impl Diagnostic for AgentError {
             | Self::Duration { .. }
             | Self::Memory { .. }
             | Self::Room { .. } => "over-limit",
-            Self::NothingToProbe { .. } => "not-probeable",
+            Self::NothingToProbe { .. } | Self::FastReturns => "not-probeable",
             Self::NoFunction => "no-function",
             Self::Ended => "session-ended",
             Self::Thread(_) => "out-of-resources",
@@ -81,6 +86,7 @@ impl Diagnostic for AgentError {
             Self::NothingToProbe { .. } => {
                 "`coral functions` shows for every function how it can be probed".into()
             }
+            Self::FastReturns => "leave --fast-returns out, or boot Linux 6.14 or newer".into(),
             Self::NoFunction => "name at least one function".into(),
             Self::Ended => "attach again".into(),
             Self::Thread(_) => "free some memory or threads, and try again".into(),
@@ -95,6 +101,7 @@ impl Diagnostic for AgentError {
             Self::Functions { .. }
             | Self::Duration { .. }
             | Self::NothingToProbe { .. }
+            | Self::FastReturns
             | Self::NoFunction => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }

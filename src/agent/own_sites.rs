@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::symbols::FileIdentity;
 
-/// A place in a file that a process runs.
+/// A place in a file that a process runs, or that all processes of the file share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OwnSite {
-    pub(super) pid: u32,
+    pub(super) pid: Option<u32>,
     pub(super) file: FileIdentity,
     pub(super) address: u64,
 }

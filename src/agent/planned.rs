@@ -7,7 +7,7 @@ use coral_model::{ExitProbe, FunctionId, Probeability};
 use super::own_sites::{OwnSite, OwnSites};
 use super::tally::NewTracked;
 use super::watched::Watched;
-use crate::probe::{FunctionSites, SiteCosts};
+use crate::probe::{FunctionSites, Links, SiteCosts};
 use crate::symbols::planner::{FrameKey, Plan};
 use crate::symbols::{Image, MappedCode};
 
@@ -53,7 +53,7 @@ impl Planned {
             .differences(self.range.clone())
             .map_err(|error| error.to_string())?;
         let site = |address| OwnSite {
-            pid,
+            pid: Links::of_this_kernel().changed_process(pid),
             file: image.identity(),
             address,
         };
@@ -98,7 +98,7 @@ impl Planned {
             // The kernel's return probe stands on the first instruction.
             .chain([self.range.start])
             .map(|address| OwnSite {
-                pid,
+                pid: Links::of_this_kernel().changed_process(pid),
                 file: image.identity(),
                 address,
             })

@@ -13,7 +13,7 @@ use super::planned::Planned;
 use super::request::Attached;
 use super::tally::Tally;
 use super::watched::Watched;
-use crate::probe::{Attachment, Engine, FunctionSites};
+use crate::probe::{Attachment, Engine, FunctionSites, Links};
 use crate::symbols::{Image, MappedCode, Process};
 
 /// What of a session is in the kernel.
@@ -317,6 +317,17 @@ impl Probes {
         Ok(())
     }
 
+    /// Whether the probes of another process are in this one too, as on kernels that cannot tell
+    /// processes of one file apart.
+    fn is_shared(&self, pid: u32, module: u16, functions: &[LiveFunction]) -> bool {
+        Links::of_this_kernel().changed_process(pid).is_none()
+            && self.live.iter().any(|live| {
+                live.module == module
+                    && live.pid != pid
+                    && live.functions.iter().any(|live| live.id == functions[0].id)
+            })
+    }
+
     /// Attaches functions that have slots in one file of one process; returns how many probes
     /// that are.
     fn link(
@@ -339,7 +350,7 @@ impl Probes {
                 })
             })
             .collect();
-        if functions.is_empty() {
+        if functions.is_empty() || self.is_shared(pid, module, &functions) {
             return Ok(0);
         }
         let sites: Vec<FunctionSites> = functions

@@ -71,6 +71,7 @@ impl Agent {
     ) -> Result<(Session, Attached), AgentError> {
         self.check(request)?;
         probe::can_probe()?;
+        check_returns(&watched, request)?;
         // What a hit costs is measured once, on this program itself, before others pay for it.
         Calibration::measure_once();
         let room = request.room.max(request.functions.len());
@@ -150,6 +151,18 @@ impl Agent {
             memory_bytes,
         })
     }
+}
+
+/// Whether the kernel's return probes leave the target alone, where they are asked for.
+fn check_returns(watched: &Watched, request: &AttachRequest) -> Result<(), AgentError> {
+    let is_filtered = || {
+        let state = watched.process.state();
+        state.map(|state| state.seccomp_filter)
+    };
+    if request.fast_returns && probe::return_probes_break_seccomp() && is_filtered()? {
+        return Err(AgentError::FastReturns);
+    }
+    Ok(())
 }
 
 /// A session that was started. Dropping it detaches everything.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{EndReason, Escaped, ExitStatus, SessionState, Snapshot};
+use coral_model::{EndReason, Escaped, ExitStatus, SessionState, Snapshot, format_duration};
 use jiff::Timestamp;
 
 use super::arguments::{AttachArguments, Format};
@@ -15,6 +15,7 @@ use super::output::{self, say};
 use crate::agent::{Agent, AttachRequest, Attached, RecordRule, Session, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
+use crate::probe::Links;
 use crate::recording::Recorder;
 use crate::signals::EndSignals;
 use crate::source::{local, select};
@@ -129,6 +130,12 @@ fn announce(watched: &Watched, session: &Session, attached: &Attached) {
     }
     if watched.process.state().is_ok_and(|state| state.stopped) {
         say!("note: no hits yet: the target is stopped");
+    }
+    if let Some(duration) = Links::of_this_kernel().detach_duration(attached.probes) {
+        say!(
+            "note: this kernel has no multi links: detaching takes about {}",
+            format_duration(duration)
+        );
     }
     say!(
         "attached: {} functions, {} probes, session {}",

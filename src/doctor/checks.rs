@@ -3,8 +3,8 @@
 use coral_model::{escape, format_bytes};
 
 use super::system::System;
-use super::{Check, Status};
-use crate::probe::{Capability, GRANT_CAPABILITIES, ProbeTrial, parse_release};
+use super::{Check, Status, features};
+use crate::probe::{Capability, Feature, GRANT_CAPABILITIES, Trial, parse_release};
 
 /// Clocks that a program in the kernel reads in tens of nanoseconds.
 const FAST_CLOCKS: [&str; 5] = [
@@ -17,9 +17,12 @@ const FAST_CLOCKS: [&str; 5] = [
 
 /// All checks, in the order in which they are shown.
 pub(super) fn all(system: &System) -> Vec<Check> {
-    vec![
-        kernel(system),
-        ebpf(system),
+    let mut all = vec![kernel(system), ebpf(system)];
+    all.extend(features::all(system));
+    if *system.kernel.features.trial(Feature::MultiLinks) == Trial::Unknown {
+        all.push(capability(system, Capability::SysAdmin));
+    }
+    all.extend([
         capability(system, Capability::Bpf),
         capability(system, Capability::Perfmon),
         capability(system, Capability::SysPtrace),
@@ -31,7 +34,8 @@ pub(super) fn all(system: &System) -> Vec<Check> {
         ptrace_scope(system),
         container(system),
         clock(system),
-    ]
+    ]);
+    all
 }
 
 fn kernel(system: &System) -> Check {
@@ -39,8 +43,8 @@ fn kernel(system: &System) -> Check {
     let status = match parse_release(release) {
         None => Status::Unknown,
         Some(_) if system.kernel.is_new_enough() => Status::Ok,
-        // Distributions add the feature to older kernels.
-        Some(_) if system.kernel.trial == ProbeTrial::Works => Status::Ok,
+        // Distributions add features to older kernels.
+        Some(_) if system.kernel.features.missing().is_empty() => Status::Ok,
         Some(_) => Status::Fail,
     };
     let found = if release.is_empty() {
@@ -52,22 +56,28 @@ fn kernel(system: &System) -> Check {
         "kernel",
         status,
         found,
-        "Linux 6.6 or newer",
-        "boot Linux 6.6 or newer",
+        "Linux 5.17 or newer; 6.10 has everything",
+        "boot Linux 6.10 or newer",
     )
 }
 
 fn ebpf(system: &System) -> Check {
-    let (status, found) = match &system.kernel.trial {
-        ProbeTrial::Works => (Status::Ok, "probes were tried and work".to_owned()),
-        ProbeTrial::Unknown => (
-            Status::Fail,
-            "the kernel does not know these probes".to_owned(),
-        ),
-        ProbeTrial::Refused(why) => (Status::Fail, format!("refused: {why}")),
+    let features = &system.kernel.features;
+    let missing = features.missing();
+    let names: Vec<&str> = missing.iter().map(|feature| feature.name()).collect();
+    let (status, found) = match features.refusal() {
+        _ if missing.is_empty() => (Status::Ok, "all that probes need works".to_owned()),
+        Some(why) => (Status::Fail, format!("refused: {why}")),
+        None => (Status::Fail, format!("without {}", names.join(", "))),
     };
     let help = "see the checks that fail; in a container, allow bpf(2) in its seccomp profile";
-    check("ebpf", status, found, "eBPF with uprobe_multi links", help)
+    check(
+        "ebpf",
+        status,
+        found,
+        "eBPF with probes on user programs",
+        help,
+    )
 }
 
 fn capability(system: &System, capability: Capability) -> Check {
@@ -79,19 +89,29 @@ fn capability(system: &System, capability: Capability) -> Check {
             Status::Warn,
             "CAP_SYS_PTRACE, for processes of other users",
         ),
+        Capability::SysAdmin => (
+            "cap_sys_admin",
+            Status::Warn,
+            "CAP_SYS_ADMIN, which some kernels want for links for single probes",
+        ),
     };
     let (status, found) = match system.kernel.capabilities {
         None => (Status::Unknown, "/proc/self/status cannot be read"),
         Some(held) if held.has(capability) => (Status::Ok, "held"),
         Some(_) => (without, "not held"),
     };
-    check(name, status, found, needed, GRANT_CAPABILITIES)
+    let fix = match capability {
+        Capability::SysAdmin => "run as root",
+        _ => GRANT_CAPABILITIES,
+    };
+    check(name, status, found, needed, fix)
 }
 
 fn lockdown(system: &System) -> Check {
-    let status = match (system.kernel.lockdown.as_deref(), &system.kernel.trial) {
-        (Some("confidentiality"), ProbeTrial::Refused(_)) => Status::Fail,
-        (Some("confidentiality"), _) => Status::Warn,
+    let is_refused = system.kernel.features.refusal().is_some();
+    let status = match system.kernel.lockdown.as_deref() {
+        Some("confidentiality") if is_refused => Status::Fail,
+        Some("confidentiality") => Status::Warn,
         _ => Status::Ok,
     };
     check(
@@ -242,7 +262,7 @@ fn setting(
 }
 
 /// A check; the fix is left out where nothing is to be fixed.
-fn check(
+pub(super) fn check(
     name: &'static str,
     status: Status,
     found: impl Into<String>,

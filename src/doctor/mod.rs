@@ -1,6 +1,7 @@
 //! Whether this node can be probed, and if not, what to do: `coral doctor`.
 
 mod checks;
+mod features;
 mod system;
 
 use std::io;

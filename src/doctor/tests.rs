@@ -1,6 +1,6 @@
 use super::system::Container;
 use super::*;
-use crate::probe::{Capabilities, KernelFacts, ProbeTrial};
+use crate::probe::{Capabilities, Feature, Features, KernelFacts, Trial};
 
 /// A node on which everything is as it should be.
 fn good() -> System {
@@ -9,7 +9,7 @@ fn good() -> System {
             release: "6.18.4-amd64".into(),
             capabilities: Capabilities::parse("CapEff:\tffffffffffffffff"),
             lockdown: Some("none".into()),
-            trial: ProbeTrial::Works,
+            features: Features::all(&Trial::Works),
         },
         has_btf: true,
         unprivileged_bpf_disabled: Some("2".into()),
@@ -19,6 +19,17 @@ fn good() -> System {
         container: Container::default(),
         clocksource: Some("tsc".into()),
     }
+}
+
+fn without(system: &mut System, features: &[Feature]) {
+    for &feature in features {
+        system.kernel.features = system.kernel.features.clone().with(feature, Trial::Unknown);
+    }
+}
+
+/// What a kernel says that lets nothing be tried.
+fn refused() -> Features {
+    Features::all(&Trial::Refused("Operation not permitted".into()))
 }
 
 /// The checks that are not ok.
@@ -44,13 +55,36 @@ fn each_fault_is_said_where_it_is() {
     let no_rights: Fault = |system| {
         system.kernel.capabilities = Capabilities::parse("CapEff:\t0000000000000000");
     };
-    let cases: [(Fault, &[(&str, Status)]); 10] = [
+    let cases: [(Fault, &[(&str, Status)]); 14] = [
         (
             |system| {
                 system.kernel.release = "5.4.0".into();
-                system.kernel.trial = ProbeTrial::Unknown;
+                system.kernel.features = Features::all(&Trial::Unknown);
             },
-            &[("kernel", Fail), ("ebpf", Fail), ("memlock", Warn)],
+            &[
+                ("kernel", Fail),
+                ("ebpf", Fail),
+                ("multi_links", Warn),
+                ("process_filter", Warn),
+                ("perf_links", Fail),
+                ("cookies", Fail),
+                ("ring_buffer", Fail),
+                ("bpf_loop", Fail),
+                ("memlock", Warn),
+            ],
+        ),
+        (
+            |system| without(system, &[Feature::MultiLinks, Feature::ProcessFilter]),
+            &[("multi_links", Warn), ("process_filter", Warn)],
+        ),
+        (
+            |system| without(system, &[Feature::ProcessFilter]),
+            &[("process_filter", Warn)],
+        ),
+        (|system| without(system, &[Feature::PerfLinks]), &[]),
+        (
+            |system| without(system, &[Feature::BpfLoop]),
+            &[("ebpf", Fail), ("bpf_loop", Fail)],
         ),
         (
             |system| system.kernel.release = "5.14.0-503.el9".into(),
@@ -95,14 +129,18 @@ fn each_fault_is_said_where_it_is() {
     }
     let mut locked = good();
     locked.kernel.lockdown = Some("confidentiality".into());
-    locked.kernel.trial = ProbeTrial::Refused("Operation not permitted".into());
-    assert_eq!(complaints(&locked), [("ebpf", Fail), ("lockdown", Fail)]);
+    locked.kernel.features = refused();
+    let faults: Vec<_> = complaints(&locked)
+        .into_iter()
+        .filter(|complaint| complaint.1 != Unknown)
+        .collect();
+    assert_eq!(faults, [("ebpf", Fail), ("lockdown", Fail)]);
 }
 
 #[test]
 fn a_report_reads_as_it_should() {
     let mut system = good();
-    system.kernel.trial = ProbeTrial::Refused("Operation not permitted".into());
+    system.kernel.features = refused();
     system.kernel.capabilities = Capabilities::parse("CapEff:\t0000004000080000");
     let mut out = Vec::new();
     Report::of(&system).write_text(&mut out).unwrap();
@@ -124,7 +162,7 @@ fn the_document_holds_every_check() {
     );
     assert_eq!(
         document["checks"][0].to_string(),
-        r#"{"fix":null,"found":"6.18.4-amd64","name":"kernel","needed":"Linux 6.6 or newer","status":"ok"}"#
+        r#"{"fix":null,"found":"6.18.4-amd64","name":"kernel","needed":"Linux 5.17 or newer; 6.10 has everything","status":"ok"}"#
     );
 }
 

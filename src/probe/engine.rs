@@ -13,6 +13,7 @@ use coral_ebpf_common::{
 use coral_model::Histogram;
 
 use super::error::ProbeError;
+use super::links::Links;
 use super::mapped::MappedArray;
 use super::numbers::{FunctionNumbers, HitNumbers, Layout};
 use super::records::{KernelRecord, Shared, kernel_record};
@@ -33,7 +34,10 @@ pub(super) enum Program {
 
 impl Program {
     fn name(self) -> &'static str {
+        let single = Links::of_this_kernel() == Links::Perf;
         match self {
+            Self::Site if single => "coral_site_single",
+            Self::Return if single => "coral_return_single",
             Self::Site => "coral_site",
             Self::Return => "coral_return",
             Self::Empty => "coral_empty",
@@ -64,6 +68,8 @@ pub struct Engine {
     pub(super) overflow: HashMap<MapData, Shared<PlaceKey>, Shared<Frame>>,
     ring: RingBuf<MapData>,
     pub(super) layout: Layout,
+    /// How many probes are live.
+    pub(super) probes: usize,
 }
 
 impl Engine {
@@ -103,6 +109,7 @@ impl Engine {
             ring: RingBuf::try_from(take(&mut ebpf, "RECORDS")?)?,
             ebpf,
             layout,
+            probes: 0,
         };
         engine.configure(spec);
         for &pid in &spec.targets {

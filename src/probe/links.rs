@@ -1,250 +1,118 @@
-//! Probes in the kernel: attaches them, names the sites that the kernel refuses, takes them out.
+//! How this kernel takes probes: many in one link, or each in a link of its own.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use aya::programs::ProgramError;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
+use aya::programs::uprobe::UProbeScope;
 
-use super::engine::{Engine, Program, uprobe};
 use super::error::ProbeError;
-use super::sites::{Attachment, FunctionSites, Point, RefusedSite};
+use super::features::{Feature, Features};
+use super::requirements::KernelFacts;
 
-impl Engine {
-    /// Attaches functions of the file at `path` in one process, all at once or not at all, except for functions
-    /// of which the kernel refuses a site: those are named and left out whole.
-    ///
-    /// Their hits count from the moment that every site of them is live.
-    ///
-    /// # Errors
-    /// If the kernel refuses for a reason that is no single site's.
-    pub fn attach(
-        &mut self,
-        pid: u32,
-        path: &Path,
-        functions: &[FunctionSites],
-    ) -> Result<Attachment, ProbeError> {
-        self.attach_programs(&[Program::Site, Program::Return], pid, path, functions)
+/// The kind of links that probes are attached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Many probes in one link, which one process alone hits.
+    Multi,
+    /// Many probes in one link, which every process hits that runs the file: the link's own filter
+    /// would take a single thread. The programs ignore other processes.
+    MultiInAllProcesses,
+    /// A link for each probe, which every process hits that runs the file, as above.
+    Perf,
+}
+
+/// The most probes of a session where each needs a link of its own.
+const PERF_PROBES_MAX: usize = 32;
+/// What taking out one such link takes; several at once are no faster.
+const PERF_DETACH: Duration = Duration::from_millis(100);
+
+static LINKS: OnceLock<Links> = OnceLock::new();
+
+impl Links {
+    /// The best kind that this kernel has; it is asked once.
+    pub fn of_this_kernel() -> Self {
+        *LINKS.get_or_init(|| Self::best(&KernelFacts::read().features))
     }
 
-    /// Attaches a program that does nothing to the same sites: what a hit costs without coral. For
-    /// benchmarks.
-    ///
-    /// # Errors
-    /// As for [`Engine::attach`].
-    pub fn attach_empty(
-        &mut self,
-        pid: u32,
-        path: &Path,
-        functions: &[FunctionSites],
-    ) -> Result<Attachment, ProbeError> {
-        match uprobe(&mut self.ebpf, Program::Empty)?.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-            Err(error) => return Err(ProbeError::Program(error)),
-        }
-        self.attach_programs(&[Program::Empty], pid, path, functions)
-    }
-
-    fn attach_programs(
-        &mut self,
-        programs: &[Program],
-        pid: u32,
-        path: &Path,
-        functions: &[FunctionSites],
-    ) -> Result<Attachment, ProbeError> {
-        let mut accepted = functions.to_vec();
-        let mut refused = Vec::new();
-        let links = loop {
-            match self.link_all(programs, pid, path, &accepted) {
-                Ok(links) => break links,
-                Err(error) => {
-                    let sites = self.all_refused(programs, pid, path, &accepted);
-                    if sites.is_empty() {
-                        return Err(explain(pid, error));
-                    }
-                    // A refused site takes its whole function out, and then the rest is tried.
-                    accepted.retain(|function| sites.iter().all(|site| site.slot != function.slot));
-                    refused.extend(sites);
-                }
-            }
-        };
-        for function in &accepted {
-            self.set_enabled(function.slot, true);
-        }
-        Ok(Attachment {
-            links,
-            probes: accepted
-                .iter()
-                .map(|function| function.probes() as u32)
-                .sum(),
-            slots: accepted.iter().map(|function| function.slot).collect(),
-            refused,
-        })
-    }
-
-    /// Puts other probes in the place of an attachment's, of the same functions or fewer, without
-    /// losing or doubling a hit: while both stand, every hit comes twice and counts once.
-    ///
-    /// # Errors
-    /// As for [`Engine::attach`]; then the old ones stay.
-    pub fn replace(
-        &mut self,
-        pid: u32,
-        path: &Path,
-        old: Attachment,
-        functions: &[FunctionSites],
-    ) -> Result<Attachment, (Attachment, ProbeError)> {
-        self.set_handover(true);
-        let result = self.attach(pid, path, functions);
-        let result = match result {
-            Ok(new) => {
-                self.unlink(old.links);
-                Ok(new)
-            }
-            Err(error) => Err((old, error)),
-        };
-        self.set_handover(false);
-        result
-    }
-
-    /// Takes an attachment's probes out; its functions count on where others hold them.
-    pub fn unlink_attachment(&mut self, attachment: Attachment) {
-        self.unlink(attachment.links);
-    }
-
-    /// Takes an attachment's probes out. When this returns, none of them runs any more.
-    pub fn detach(&mut self, mut attachment: Attachment) {
-        for &slot in &attachment.slots {
-            self.set_enabled(slot, false);
-        }
-        self.unlink(std::mem::take(&mut attachment.links));
-    }
-
-    /// A link for each program that has sites, or none at all.
-    fn link_all(
-        &mut self,
-        programs: &[Program],
-        pid: u32,
-        path: &Path,
-        functions: &[FunctionSites],
-    ) -> Result<Vec<(Program, UProbeLinkId)>, ProbeError> {
-        let mut links = Vec::new();
-        for &program in programs {
-            let points = points_of(functions, program);
-            if points.is_empty() {
-                continue;
-            }
-            match self.link(program, pid, path, &points) {
-                Ok(link) => links.push((program, link)),
-                Err(error) => {
-                    self.unlink(links);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(links)
-    }
-
-    fn all_refused(
-        &mut self,
-        programs: &[Program],
-        pid: u32,
-        path: &Path,
-        functions: &[FunctionSites],
-    ) -> Vec<RefusedSite> {
-        let mut refused = Vec::new();
-        for &program in programs {
-            let points = points_of(functions, program);
-            if !points.is_empty() {
-                refused.extend(self.refused(program, pid, path, &points));
-            }
-        }
-        refused
-    }
-
-    fn link(
-        &mut self,
-        program: Program,
-        pid: u32,
-        path: &Path,
-        points: &[(u32, Point)],
-    ) -> Result<UProbeLinkId, ProbeError> {
-        let scope = NonZeroU32::new(pid).map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
-        let points = points.iter().map(|(_, point)| UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(point.file_offset),
-            cookie: Some(point.cookie.0),
-        });
-        uprobe(&mut self.ebpf, program)?
-            .attach(points, path, scope)
-            .map_err(ProbeError::Program)
-    }
-
-    /// The sites that the kernel refuses one by one: one refused site fails a whole link, so the
-    /// link is tried in halves.
-    fn refused(
-        &mut self,
-        program: Program,
-        pid: u32,
-        path: &Path,
-        points: &[(u32, Point)],
-    ) -> Vec<RefusedSite> {
-        match self.link(program, pid, path, points) {
-            Ok(link) => {
-                if let Ok(program) = uprobe(&mut self.ebpf, program) {
-                    // It was attached a moment ago.
-                    let _ = program.detach(link);
-                }
-                Vec::new()
-            }
-            Err(error) if points.len() == 1 => points
-                .iter()
-                .map(|(slot, point)| RefusedSite {
-                    slot: *slot,
-                    file_offset: point.file_offset,
-                    reason: error.to_string(),
-                })
-                .collect(),
-            Err(_) if !exists(pid) => Vec::new(),
-            Err(_) => {
-                let (left, right) = points.split_at(points.len() / 2);
-                let mut refused = self.refused(program, pid, path, left);
-                refused.extend(self.refused(program, pid, path, right));
-                refused
-            }
+    fn best(features: &Features) -> Self {
+        if features.has(Feature::ProcessFilter) {
+            Self::Multi
+        } else if features.has(Feature::MultiLinks) {
+            Self::MultiInAllProcesses
+        } else {
+            Self::Perf
         }
     }
 
-    fn unlink(&mut self, links: Vec<(Program, UProbeLinkId)>) {
-        for (program, link) in links {
-            if let Ok(program) = uprobe(&mut self.ebpf, program) {
-                // An error means that the link is gone already.
-                let _ = program.detach(link);
-            }
+    /// How long it takes to take out so many probes, where a person would notice.
+    pub fn detach_duration(self, probes: u32) -> Option<Duration> {
+        (self == Self::Perf).then(|| PERF_DETACH * probes)
+    }
+
+    /// The process whose code is changed by a link for the process `tgid`; `None` if that is every
+    /// process that runs the file.
+    pub fn changed_process(self, tgid: u32) -> Option<u32> {
+        (self == Self::Multi).then_some(tgid)
+    }
+
+    /// Which processes hit a link for the process `tgid`.
+    pub(super) fn scope(self, tgid: u32) -> UProbeScope {
+        self.changed_process(tgid)
+            .and_then(NonZeroU32::new)
+            .map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess)
+    }
+
+    /// Whether a session may have so many probes.
+    pub(super) fn check(self, probes: usize) -> Result<(), ProbeError> {
+        if self == Self::Perf && probes > PERF_PROBES_MAX {
+            return Err(ProbeError::TooManyProbes {
+                limit: PERF_PROBES_MAX,
+                asked: probes,
+            });
         }
+        Ok(())
     }
 }
 
-fn points_of(functions: &[FunctionSites], program: Program) -> Vec<(u32, Point)> {
-    functions
-        .iter()
-        .flat_map(|function| {
-            let points = match program {
-                Program::Site | Program::Empty => function.points.as_slice(),
-                Program::Return => function.return_point.as_slice(),
-            };
-            points.iter().map(|point| (function.slot, *point))
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::super::features::Trial::{Unknown, Works};
+    use super::*;
 
-fn exists(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
-}
+    #[test]
+    fn the_best_kind_of_links_is_taken() {
+        let all = Features::all(&Works);
+        for (features, links) in [
+            (all.clone(), Links::Multi),
+            (
+                all.clone().with(Feature::ProcessFilter, Unknown),
+                Links::MultiInAllProcesses,
+            ),
+            (
+                all.with(Feature::ProcessFilter, Unknown)
+                    .with(Feature::MultiLinks, Unknown),
+                Links::Perf,
+            ),
+        ] {
+            assert_eq!(Links::best(&features), links);
+        }
+    }
 
-fn explain(pid: u32, error: ProbeError) -> ProbeError {
-    if exists(pid) {
-        error
-    } else {
-        ProbeError::TargetGone
+    #[test]
+    fn probes_are_limited_where_each_needs_a_link() {
+        for (links, probes, message) in [
+            (Links::Multi, 10_000, None),
+            (Links::MultiInAllProcesses, 10_000, None),
+            (Links::Perf, 32, None),
+            (
+                Links::Perf,
+                63,
+                Some("this kernel has no multi links: at most 32 probes; asked for 63"),
+            ),
+        ] {
+            let refused = links.check(probes).err().map(|error| error.to_string());
+            assert_eq!(refused.as_deref(), message, "{links:?} {probes}");
+        }
     }
 }

@@ -3,13 +3,16 @@
 //! The only room that knows aya. It owns what the kernel holds for a session; when an [`Engine`]
 //! is dropped, or its process dies, the kernel takes the probes out by itself.
 
+mod attach;
 mod calibrate;
 mod engine;
 mod error;
+mod features;
 mod frames;
 mod links;
 mod mapped;
 mod numbers;
+mod perf_events;
 mod records;
 mod requirements;
 mod sites;
@@ -19,7 +22,9 @@ mod tree;
 pub use calibrate::{Calibration, SiteCosts};
 pub use engine::Engine;
 pub use error::ProbeError;
+pub use features::{Feature, Features, Trial};
 pub use frames::LiveStack;
+pub use links::Links;
 pub use numbers::{FunctionNumbers, HitNumbers};
 pub use records::KernelRecord;
 pub use requirements::*;

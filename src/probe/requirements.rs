@@ -1,13 +1,18 @@
 //! What the kernel must offer and allow before a probe can be placed.
 
 use std::fs;
-use std::io;
+use std::ops::Range;
 
-use aya::sys::{UProbeMultiFeature, is_uprobe_multi_supported};
 use coral_model::{Diagnostic, ExitStatus};
 
-/// The first kernel release, major and minor, with links for many probes at once.
-pub const KERNEL_MIN: (u32, u32) = (6, 6);
+use super::features::{Feature, Features};
+
+/// The first kernel release, major and minor, with everything that probes need.
+pub const KERNEL_MIN: (u32, u32) = (5, 17);
+
+/// Releases whose return probes are a system call that seccomp filters do not know, so that they
+/// end the target (x86-64; repaired in 6.14).
+const FILTERED_RETURN_PROBES: Range<(u32, u32)> = (6, 11)..(6, 14);
 
 /// Set to a release such as `5.4`, it is taken for the running kernel's, so that tests can see
 /// what happens on an old one.
@@ -24,20 +29,28 @@ pub fn can_probe() -> Result<(), MissingRight> {
     KernelFacts::read().check()
 }
 
+/// Whether the kernel's return probes end a target whose system calls a seccomp filter judges.
+pub fn return_probes_break_seccomp() -> bool {
+    let release = parse_release(&KernelFacts::read_release());
+    release.is_some_and(|release| FILTERED_RETURN_PROBES.contains(&release))
+}
+
 /// What is missing for placing probes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingRight {
-    /// The kernel has no links for many probes at once.
+    /// The kernel lacks something that came later.
     #[error("Linux {release} is too old for probes, which need {}.{}", KERNEL_MIN.0, KERNEL_MIN.1)]
     KernelTooOld {
         /// The release that runs.
         release: String,
     },
     /// The kernel is new enough and was built without them.
-    #[error("Linux {release} was built without probes for user programs")]
+    #[error("Linux {release} was built without {}", feature_names(.missing))]
     NotBuiltIn {
         /// The release that runs.
         release: String,
+        /// What is not in it.
+        missing: Vec<Feature>,
     },
     /// Capabilities are missing.
     #[error("probes need {}, which this process does not have", names(.missing))]
@@ -80,6 +93,9 @@ impl Diagnostic for MissingRight {
                 "boot a kernel with CONFIG_UPROBES, CONFIG_UPROBE_EVENTS and CONFIG_BPF_EVENTS"
                     .to_owned()
             }
+            Self::NoCapability { missing } if missing.contains(&Capability::SysAdmin) => {
+                "run as root; from Linux 6.6 on probes need less".to_owned()
+            }
             Self::NoCapability { .. } => GRANT_CAPABILITIES.to_owned(),
             Self::Lockdown { .. } => {
                 "boot with `lockdown=integrity` or without lockdown on the kernel's command line"
@@ -109,6 +125,8 @@ pub enum Capability {
     Bpf,
     Perfmon,
     SysPtrace,
+    /// Needed only where links for single probes are all that there is, and not on every kernel.
+    SysAdmin,
 }
 
 impl Capability {
@@ -118,6 +136,7 @@ impl Capability {
             Self::Bpf => "CAP_BPF",
             Self::Perfmon => "CAP_PERFMON",
             Self::SysPtrace => "CAP_SYS_PTRACE",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
         }
     }
 }
@@ -127,6 +146,11 @@ fn names(capabilities: &[Capability]) -> String {
         .iter()
         .map(|capability| capability.name())
         .collect();
+    names.join(" and ")
+}
+
+fn feature_names(features: &[Feature]) -> String {
+    let names: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
     names.join(" and ")
 }
 
@@ -149,21 +173,11 @@ impl Capabilities {
         let has_bit = |bit: u32| self.0 & (1 << bit) != 0;
         match capability {
             Capability::SysPtrace => has_bit(19),
+            Capability::SysAdmin => has_bit(SYS_ADMIN),
             Capability::Perfmon => has_bit(38) || has_bit(SYS_ADMIN),
             Capability::Bpf => has_bit(39) || has_bit(SYS_ADMIN),
         }
     }
-}
-
-/// What the kernel answers to a trial of the probes that coral uses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeTrial {
-    /// It would place them.
-    Works,
-    /// It does not know them.
-    Unknown,
-    /// It refuses, with this error.
-    Refused(String),
 }
 
 /// What decides whether probes can be placed.
@@ -175,67 +189,74 @@ pub struct KernelFacts {
     pub capabilities: Option<Capabilities>,
     /// The mode of the kernel's lockdown, where the kernel has one.
     pub lockdown: Option<String>,
-    /// What happened when it was tried.
-    pub trial: ProbeTrial,
+    /// What the kernel has of what coral builds on.
+    pub features: Features,
 }
 
 impl KernelFacts {
-    /// Asks the running kernel, and loads a trivial program for a trial; nothing stays.
+    /// Asks the running kernel, and loads trivial programs for a trial; nothing stays.
     ///
     /// If the environment variable `CORAL_TEST_KERNEL` holds a release such as `5.4`, that one is
-    /// taken for the kernel's, and the trial's answer is what such a kernel would give. It exists
+    /// taken for the kernel's, and the trial's answers are what such a kernel would give. It exists
     /// for tests, and can only take abilities away.
     pub fn read() -> Self {
         let simulated = std::env::var(RELEASE_OVERRIDE).ok();
-        let is_too_old = simulated
-            .as_deref()
-            .is_some_and(|release| !is_new_enough(release));
         Self {
-            trial: if is_too_old {
-                ProbeTrial::Unknown
-            } else {
-                try_probes()
-            },
-            release: simulated.unwrap_or_else(|| read_trimmed("/proc/sys/kernel/osrelease")),
+            features: Features::read(simulated.as_deref().and_then(parse_release)),
+            release: Self::read_release(),
             capabilities: Capabilities::parse(&read_trimmed("/proc/self/status")),
             lockdown: lockdown_mode(&read_trimmed("/sys/kernel/security/lockdown")),
         }
     }
 
+    fn read_release() -> String {
+        std::env::var(RELEASE_OVERRIDE)
+            .unwrap_or_else(|_| read_trimmed("/proc/sys/kernel/osrelease"))
+    }
+
     /// Whether probes can be placed.
     ///
-    /// The trial decides, not the release: distributions add the feature to older kernels.
+    /// The trial decides, not the release: distributions add features to older kernels.
     ///
     /// # Errors
     /// If they cannot, with the cause that a person can do something about.
     pub fn check(&self) -> Result<(), MissingRight> {
-        let why = match &self.trial {
-            ProbeTrial::Works => return Ok(()),
-            ProbeTrial::Unknown if self.is_new_enough() => {
-                return Err(MissingRight::NotBuiltIn {
-                    release: self.release.clone(),
-                });
-            }
-            ProbeTrial::Unknown => {
-                return Err(MissingRight::KernelTooOld {
-                    release: self.release.clone(),
-                });
-            }
-            ProbeTrial::Refused(why) => why.clone(),
+        let missing = self.features.missing();
+        match self.features.refusal() {
+            _ if missing.is_empty() => Ok(()),
+            Some(why) => Err(self.refused(why.to_owned())),
+            None if self.is_new_enough() => Err(MissingRight::NotBuiltIn {
+                release: self.release.clone(),
+                missing,
+            }),
+            None => Err(MissingRight::KernelTooOld {
+                release: self.release.clone(),
+            }),
+        }
+    }
+
+    /// What stands behind a refusal of the kernel's.
+    fn refused(&self, why: String) -> MissingRight {
+        let needed = if self.features.missing() == [Feature::PerfLinks] {
+            &[Capability::SysAdmin][..]
+        } else {
+            &[Capability::Bpf, Capability::Perfmon]
         };
-        let missing: Vec<Capability> = [Capability::Bpf, Capability::Perfmon]
-            .into_iter()
-            .filter(|&capability| self.capabilities.is_some_and(|held| !held.has(capability)))
+        let lacks = |capability| self.capabilities.is_some_and(|held| !held.has(capability));
+        let missing: Vec<Capability> = needed
+            .iter()
+            .copied()
+            .filter(|&capability| lacks(capability))
             .collect();
         if !missing.is_empty() {
-            return Err(MissingRight::NoCapability { missing });
+            return MissingRight::NoCapability { missing };
         }
         match self.lockdown.as_deref() {
-            Some(mode) if mode != "none" => Err(MissingRight::Lockdown {
+            Some(mode) if mode != "none" => MissingRight::Lockdown {
                 mode: mode.to_owned(),
                 why,
-            }),
-            _ => Err(MissingRight::Refused { why }),
+            },
+            _ => MissingRight::Refused { why },
         }
     }
 
@@ -255,16 +276,6 @@ pub fn parse_release(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn try_probes() -> ProbeTrial {
-    match is_uprobe_multi_supported(UProbeMultiFeature::LinkCreation) {
-        Ok(true) => ProbeTrial::Works,
-        Ok(false) => ProbeTrial::Unknown,
-        // A kernel without bpf(2) at all does not know them either.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => ProbeTrial::Unknown,
-        Err(error) => ProbeTrial::Refused(error.to_string()),
-    }
-}
-
 /// The mode in brackets of a list such as `none [integrity] confidentiality`.
 fn lockdown_mode(list: &str) -> Option<String> {
     let (_, rest) = list.split_once('[')?;
@@ -282,6 +293,7 @@ fn read_trimmed(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::Trial;
     use super::*;
 
     const ALL: u64 = u64::MAX;
@@ -289,27 +301,27 @@ mod tests {
     const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
     const SYS_ADMIN: u64 = 1 << 21;
 
-    fn code(release: &str, held: u64, lockdown: Option<&str>, trial: ProbeTrial) -> &'static str {
+    fn code(release: &str, held: u64, lockdown: Option<&str>, trial: &Trial) -> &'static str {
         let facts = KernelFacts {
             release: release.into(),
             capabilities: Some(Capabilities(held)),
             lockdown: lockdown.map(str::to_owned),
-            trial,
+            features: Features::all(trial),
         };
         facts.check().map_or_else(|error| error.code(), |()| "ok")
     }
 
     #[test]
     fn what_is_missing_is_named_by_its_cause() {
-        use ProbeTrial::{Unknown, Works};
-        let refused = || ProbeTrial::Refused("Operation not permitted".into());
+        use Trial::{Unknown, Works};
+        let refused = || Trial::Refused("Operation not permitted".into());
         for (release, held, lockdown, trial, expected) in [
             ("6.18.4", BPF_AND_PERFMON, None, Works, "ok"),
             ("6.18.4", ALL, Some("integrity"), Works, "ok"),
             ("5.14.0-503.el9", ALL, None, Works, "ok"),
             ("5.4.0", ALL, None, Unknown, "kernel-too-old"),
-            ("6.5.13", 0, None, Unknown, "kernel-too-old"),
-            ("6.6.0", ALL, None, Unknown, "kernel-without-probes"),
+            ("5.16.13", 0, None, Unknown, "kernel-too-old"),
+            ("5.17.0", ALL, None, Unknown, "kernel-without-probes"),
             ("6.18.4", 0, None, refused(), "no-bpf-right"),
             (
                 "6.18.4",
@@ -328,7 +340,7 @@ mod tests {
             ("6.18.4", SYS_ADMIN, Some("none"), refused(), "no-bpf-right"),
         ] {
             assert_eq!(
-                code(release, held, lockdown, trial),
+                code(release, held, lockdown, &trial),
                 expected,
                 "{release} {held:x}"
             );
@@ -341,7 +353,7 @@ mod tests {
             release: "6.18.4".into(),
             capabilities: Some(Capabilities(BPF_ONLY)),
             lockdown: None,
-            trial: ProbeTrial::Refused("Operation not permitted".into()),
+            features: Features::all(&Trial::Refused("Operation not permitted".into())),
         }
         .check()
         .unwrap_err();
@@ -354,6 +366,28 @@ mod tests {
             error.help(),
             "run as root, or once: `sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep \
              \"$(command -v coral)\"`"
+        );
+    }
+
+    #[test]
+    fn links_for_single_probes_may_need_another_capability() {
+        let error = KernelFacts {
+            release: "6.1.0".into(),
+            capabilities: Some(Capabilities(BPF_AND_PERFMON)),
+            lockdown: None,
+            features: Features::all(&Trial::Works)
+                .with(Feature::ProcessFilter, Trial::Unknown)
+                .with(Feature::MultiLinks, Trial::Unknown)
+                .with(
+                    Feature::PerfLinks,
+                    Trial::Refused("Permission denied".into()),
+                ),
+        }
+        .check()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "probes need CAP_SYS_ADMIN, which this process does not have"
         );
     }
 

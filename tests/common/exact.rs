@@ -33,7 +33,8 @@ pub(crate) fn run_all(binary: &Path) -> Vec<String> {
     wrong.collect()
 }
 
-fn run(binary: &Path, scenario: &str) -> Vec<String> {
+/// Runs one scenario without and with probes; all differences, which should be none.
+pub(crate) fn run(binary: &Path, scenario: &str) -> Vec<String> {
     let mut target = Target::spawn(binary);
     let unprobed = target.run(scenario);
     let functions: Vec<&String> = unprobed.functions.keys().collect();

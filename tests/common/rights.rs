@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// The oldest kernel with the probes that coral uses.
+/// The oldest kernel that takes as many probes as the tests place; older ones take few.
 const KERNEL_MIN: (u32, u32) = (6, 6);
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 

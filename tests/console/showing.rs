@@ -81,7 +81,7 @@ fn a_storm_of_sizes_leaves_the_right_screen() {
 fn without_the_rights_the_demo_is_a_recording_and_says_why() {
     let mut terminal = recording(LARGE, &[]);
     let frame = terminal.wait_for(|frame| cell(frame, "checkout::handleCheckout", "p50").is_some());
-    let reason = "Linux 5.4 is too old for probes, which need 6.6; this is the shipped recording";
+    let reason = "Linux 5.4 is too old for probes, which need 5.17; this is the shipped recording";
     assert!(frame.contains(reason), "{frame}");
     assert!(
         frame.lines().next().unwrap().ends_with(" REPLAY"),

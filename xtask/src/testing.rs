@@ -20,6 +20,16 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     cargo_test(&[&["--workspace", "--lib", "--bins", "--tests"], &without[..]].concat())
 }
 
+/// The newest Go: the last one in `CORAL_GO`, or one that is installed if it is not there yet.
+pub(crate) fn newest_go() -> Result<PathBuf> {
+    let toolchains = match std::env::var_os("CORAL_GO") {
+        Some(list) => std::env::split_paths(&list).collect(),
+        None => go_toolchains()?,
+    };
+    let newest = toolchains.into_iter().next_back();
+    newest.ok_or_else(|| "CORAL_GO names no Go".into())
+}
+
 fn cargo_test(arguments: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
