@@ -4,6 +4,7 @@
 //! one, and it imports none of them.
 
 mod diagnostic;
+pub mod filter;
 mod function;
 mod histogram;
 mod pattern;
