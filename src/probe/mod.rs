@@ -6,6 +6,7 @@
 mod calibrate;
 mod engine;
 mod error;
+mod filter;
 mod mapped;
 mod numbers;
 mod records;
@@ -15,6 +16,7 @@ mod sites;
 pub use calibrate::{Calibration, SiteCosts};
 pub use engine::{Engine, EngineSpec};
 pub use error::ProbeError;
+pub use filter::{FilterArgument, FilterCompileError, ValueClass, compile_filter};
 pub use numbers::{FunctionNumbers, HitNumbers};
 pub use requirements::*;
 pub use sites::{Attachment, FunctionSites, RefusedSite};

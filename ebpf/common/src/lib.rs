@@ -7,6 +7,7 @@
 
 mod capture;
 mod cookie;
+mod filter;
 mod histogram;
 mod records;
 
@@ -16,6 +17,7 @@ pub use capture::{
     STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};
+pub use filter::filter_matches;
 pub use histogram::{BUCKETS, bucket_of};
 pub use records::{
     CallRecord, Config, Frame, FrameKey, FunctionConfig, FunctionCounters, HitCounters,
