@@ -9,6 +9,7 @@ mod function;
 mod histogram;
 mod pattern;
 mod process;
+mod redaction;
 mod session;
 mod snapshot;
 mod text;
@@ -22,6 +23,9 @@ pub use function::{
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use pattern::{Pattern, PatternError};
 pub use process::{ProcessSummary, Target};
+pub use redaction::{
+    KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
+};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use snapshot::{Accounting, CallRecord, FunctionStats, Overhead, Snapshot};
 pub use text::{Escaped, escape};
