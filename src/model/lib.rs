@@ -5,10 +5,12 @@
 
 mod call_tree;
 mod diagnostic;
+pub mod filter;
 mod function;
 mod histogram;
 mod pattern;
 mod process;
+mod redaction;
 mod session;
 mod snapshot;
 mod text;
@@ -24,6 +26,9 @@ pub use function::{
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use pattern::{Pattern, PatternError};
 pub use process::{ProcessSummary, Target};
+pub use redaction::{
+    KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
+};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use snapshot::{
     Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,

@@ -30,7 +30,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn must_escape(character: char) -> bool {
+/// Whether a character could act or hide.
+pub(crate) fn must_escape(character: char) -> bool {
     character.is_control()
         || matches!(character,
             // soft hyphen, Arabic letter mark, Mongolian vowel separator

@@ -7,6 +7,7 @@
 
 mod capture;
 mod cookie;
+mod filter;
 mod frames;
 mod histogram;
 mod records;
@@ -17,6 +18,7 @@ pub use capture::{
     STATUS_TRUNCATED, STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};
+pub use filter::filter_matches;
 pub use frames::{Entered, FrameStack, drop_one, enter, leave};
 pub use histogram::{BUCKETS, bucket_of};
 pub use records::*;
