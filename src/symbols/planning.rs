@@ -10,7 +10,7 @@ use coral_model::{
 
 use super::code_reader::CodeReader;
 use super::image::{FUNCTION_BYTES_MAX, Image};
-use super::planner::{Architecture, ColdPart, Convention, FunctionCode, Plan, Planner};
+use super::planner::{ColdPart, Convention, FunctionCode, Plan, Planner};
 
 /// A thread takes so many functions at a time.
 const BATCH_LEN: usize = 1024;
@@ -62,11 +62,7 @@ impl<'a> ImagePlanner<'a> {
                 code,
                 cold: &cold,
                 convention: convention(function),
-                architecture: if self.image.is_x86_64() {
-                    Architecture::X86_64
-                } else {
-                    Architecture::Other
-                },
+                architecture: self.image.architecture(),
             },
             self.image.constants(),
         );
