@@ -98,7 +98,11 @@ impl Format {
             true => ((value << unused) as i64) >> unused,
             false => value as i64,
         };
-        Some(label.unwrap_or(table).wrapping_add_signed(distance << offset.shift))
+        Some(
+            label
+                .unwrap_or(table)
+                .wrapping_add_signed(distance << offset.shift),
+        )
     }
 }
 
@@ -198,7 +202,8 @@ impl Window {
             let Some((load_age, definition)) = self.definition(offset, age) else {
                 continue;
             };
-            let Some((load, index)) = Load::read(definition).and_then(|load| Some((load, load.index?)))
+            let Some((load, index)) =
+                Load::read(definition).and_then(|load| Some((load, load.index?)))
             else {
                 continue;
             };
@@ -302,7 +307,10 @@ impl Window {
 
 /// The condition of `b.cond`.
 fn condition(instruction: Instruction) -> Option<u32> {
-    let conditional = matches!(instruction.flow_control(), Some(FlowControl::Conditional(_)));
+    let conditional = matches!(
+        instruction.flow_control(),
+        Some(FlowControl::Conditional(_))
+    );
     (conditional && instruction.bits(24, 8) == 0x54).then(|| instruction.bits(0, 4))
 }
 
@@ -376,7 +384,10 @@ struct Sum {
 enum Extension {
     None,
     /// Of that many bytes, as a power of two.
-    Bytes { size_log2: u32, signed: bool },
+    Bytes {
+        size_log2: u32,
+        signed: bool,
+    },
 }
 
 impl Sum {

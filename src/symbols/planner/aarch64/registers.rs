@@ -126,8 +126,16 @@ fn written_by_access(instruction: Instruction) -> Registers {
 fn single(instruction: Instruction, register: Registers) -> Registers {
     let vector = instruction.bits(26, 1) == 1;
     let operation = instruction.bits(22, 2);
-    let store = if vector { operation & 1 == 0 } else { operation == 0 };
-    if store { Registers::default() } else { register }
+    let store = if vector {
+        operation & 1 == 0
+    } else {
+        operation == 0
+    };
+    if store {
+        Registers::default()
+    } else {
+        register
+    }
 }
 
 fn written_by_branch_or_system(instruction: Instruction) -> Registers {
