@@ -19,19 +19,19 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf}
 const MAX_UNREACHED_PER_MILLE: usize = 1;
 
 /// Who reads a processor's instructions, and how.
-pub struct Reader {
+pub(crate) struct Reader {
     /// The processor.
-    pub architecture: Architecture,
+    pub(crate) architecture: Architecture,
     /// The name of the program.
-    pub objdump: &'static str,
+    pub(crate) objdump: &'static str,
     /// Whether an instruction is a RET.
-    pub is_return: fn(&str) -> bool,
+    pub(crate) is_return: fn(&str) -> bool,
     /// Where a direct jump leads.
-    pub jump_target: fn(&str) -> Option<u64>,
+    pub(crate) jump_target: fn(&str) -> Option<u64>,
 }
 
 /// Holds the plans of all functions of a file against what objdump reads.
-pub fn check(path: &Path, convention: Convention, reader: &Reader) {
+pub(crate) fn check(path: &Path, convention: Convention, reader: &Reader) {
     if !path.exists() {
         return skip(&format!("no {}", path.display()));
     }
@@ -55,14 +55,14 @@ pub fn check(path: &Path, convention: Convention, reader: &Reader) {
 }
 
 /// Says why a test cannot run; fails where it must.
-pub fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
     let required = std::env::var("CORAL_REQUIRE_KERNEL").is_ok_and(|value| value == "1");
     assert!(!required, "skipped: {reason}");
 }
 
 /// The first of the Go toolchains to test with.
-pub fn go() -> PathBuf {
+pub(crate) fn go() -> PathBuf {
     let toolchains = std::env::var_os("CORAL_GO").unwrap_or_else(|| "go".into());
     std::env::split_paths(&toolchains).next().unwrap()
 }
