@@ -200,8 +200,12 @@ fn finds_every_exit() {
             go(&[NOP, RET, bl(0x100), RET, 0]),
             &[(4, Return), (12, Return)],
         ),
-        // ldr w27, 2; ret; 2: a constant that looks like a RET
-        ("constant", go(&[0x1800_005b, RET, RET]), &[(4, Return)]),
+        // nop; ldr w27, 3; ret; 3: a constant that looks like a RET
+        (
+            "constant",
+            go(&[NOP, 0x1800_005b, RET, RET]),
+            &[(8, Return)],
+        ),
     ];
     for (name, plan, expected) in cases {
         let exits = plan.exits.iter();
@@ -251,10 +255,10 @@ fn says_why_exits_are_not_probed() {
         ("retaa", native(&[NOP, 0xd65f_0bff]), UnsafeExit),
         ("braaz", native(&[NOP, 0xd61f_083f]), UnsafeExit),
         ("eret", native(&[NOP, 0xd69f_03e0]), UnsafeExit),
-        // ldr w27, 1; a constant that is executed; ret
+        // nop; ldr w27, 2; 2: a constant that is executed; ret
         (
             "constant",
-            native(&[0x1800_003b, NOP, RET]),
+            native(&[NOP, 0x1800_003b, NOP, RET]),
             OverlappingInstructions,
         ),
         ("nothing but ret", native(&[RET]), SingleInstruction),
