@@ -255,7 +255,7 @@ impl Flow {
         let Some(position) = code.locate(instruction.target(5, 19)) else {
             return;
         };
-        // ldrsw and prfm count as eight bytes, of which no more than four are read.
+        // `prfm` only names an address and counts as eight bytes.
         let size = match (instruction.bits(26, 1), instruction.bits(30, 2)) {
             (_, 0) => 4,
             (0, 2) => 4,
