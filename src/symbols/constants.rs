@@ -5,7 +5,7 @@ use object::elf;
 
 use super::bytes::u64_at;
 use super::image::Image;
-use super::planner::ReadOnlyData;
+use super::planner::{Architecture, ReadOnlyData};
 
 /// All read-only data of one image together may take this much memory.
 const CONSTANTS_BYTES_MAX: u64 = 128 << 20;
@@ -82,10 +82,10 @@ pub(super) struct Relocation {
 
 /// The pointers of a position-independent image; the file itself may hold zeros in their place.
 pub(super) fn relative_relocations(image: &Image) -> Vec<Relocation> {
-    let relative = if image.is_x86_64() {
-        elf::R_X86_64_RELATIVE.0
-    } else {
-        elf::R_AARCH64_RELATIVE.0
+    let relative = match image.architecture() {
+        Architecture::X86_64 => elf::R_X86_64_RELATIVE.0,
+        Architecture::Aarch64 => elf::R_AARCH64_RELATIVE.0,
+        Architecture::Other => return Vec::new(),
     };
     let mut relocations = Vec::new();
     for section in &image.headers().sections {

@@ -81,7 +81,7 @@ fn open_beneath(directory: &Path, place: &Path) -> Option<Image> {
     .ok()?;
     let shown_path = directory.join(place).to_string_lossy().into_owned();
     // This refuses whatever is not a regular file.
-    Image::open(File::from(file), shown_path).ok()
+    Image::open_foreign(File::from(file), shown_path).ok()
 }
 
 fn checksum_of(file: &File) -> Option<u32> {

@@ -16,6 +16,7 @@ use super::demangle::{NAME_BYTES_MAX, demangle, language_of, package};
 use super::elf_symbols::{SymbolTable, is_mangled};
 use super::gopclntab::{GoFunction, Pclntab};
 use super::image::Image;
+use super::planner::Architecture;
 use super::{dwarf_functions, eh_frame};
 
 /// So many names are demangled at a time; on all processors if the batch is full.
@@ -279,7 +280,7 @@ fn size_without_padding(
     let Some(tail) = code.read(range.end - tail_len..range.end) else {
         return 0;
     };
-    if !image.is_x86_64() {
+    if image.architecture() != Architecture::X86_64 {
         return size;
     }
     let is_padding = |&&byte: &&u8| byte == PADDING;

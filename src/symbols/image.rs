@@ -16,6 +16,7 @@ use super::SymbolError;
 use super::bytes::{contains, slice_at, u32_at, u64_at};
 use super::constants::Constants;
 use super::elf::{Headers, Section, Segment, read_at};
+use super::planner::Architecture;
 
 /// A function longer than this is no function.
 pub(super) const FUNCTION_BYTES_MAX: u64 = 16 << 20;
@@ -46,7 +47,7 @@ impl From<&Metadata> for FileIdentity {
     }
 }
 
-/// An ELF executable or library for this machine's processor.
+/// An ELF executable or library.
 #[derive(Debug)]
 pub struct Image {
     file: File,
@@ -65,6 +66,22 @@ impl Image {
     /// # Errors
     /// If it cannot be read, or is no 64-bit ELF file for this machine's processor.
     pub fn open(file: File, shown_path: impl Into<String>) -> Result<Self, SymbolError> {
+        let image = Self::open_foreign(file, shown_path)?;
+        if Some(image.headers.machine) != host_machine() {
+            return Err(SymbolError::ForeignArchitecture {
+                path: image.path,
+                machine: image.headers.machine,
+            });
+        }
+        Ok(image)
+    }
+
+    /// Reads the headers of an opened file for whatever processor: to look at it, because nothing
+    /// on this machine runs it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no 64-bit ELF file.
+    pub fn open_foreign(file: File, shown_path: impl Into<String>) -> Result<Self, SymbolError> {
         let path = shown_path.into();
         let unreadable = |source| SymbolError::Unreadable {
             path: path.clone(),
@@ -75,12 +92,6 @@ impl Image {
             return Err(SymbolError::NotElf { path });
         }
         let headers = Headers::read(&file, &path)?;
-        if Some(headers.machine) != host_machine() {
-            return Err(SymbolError::ForeignArchitecture {
-                path,
-                machine: headers.machine,
-            });
-        }
         let mut image = Self {
             file,
             path,
@@ -126,9 +137,13 @@ impl Image {
         self.language
     }
 
-    /// Whether the planner knows its instructions.
-    pub fn is_x86_64(&self) -> bool {
-        self.headers.machine == elf::EM_X86_64.0
+    /// The processor that it was compiled for.
+    pub fn architecture(&self) -> Architecture {
+        match self.headers.machine {
+            machine if machine == elf::EM_X86_64.0 => Architecture::X86_64,
+            machine if machine == elf::EM_AARCH64.0 => Architecture::Aarch64,
+            _ => Architecture::Other,
+        }
     }
 
     /// Whether all of a range of virtual addresses lies in executable code of the file.

@@ -11,7 +11,7 @@ use coral_model::{
 use super::code_reader::CodeReader;
 use super::image::{FUNCTION_BYTES_MAX, Image};
 use super::planner::{
-    Architecture, ColdPart, Convention, FunctionCode, Plan, Planner, ReadOnlyData, References,
+    ColdPart, Convention, FunctionCode, Plan, Planner, ReadOnlyData, References,
 };
 
 /// A thread takes so many functions at a time.
@@ -88,11 +88,7 @@ impl<'a> ImagePlanner<'a> {
             code: self.code.read(range)?,
             cold: &cold,
             convention,
-            architecture: if self.image.is_x86_64() {
-                Architecture::X86_64
-            } else {
-                Architecture::Other
-            },
+            architecture: self.image.architecture(),
         };
         Some(look(&mut self.planner, &function, self.image.constants()))
     }

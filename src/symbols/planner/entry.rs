@@ -11,11 +11,11 @@ use super::flow::Flow;
 use super::{Convention, Site, SiteCost, SiteKind, uprobe};
 
 /// How many instructions are looked at for a cheaper place than the first.
-const MAX_WALK: usize = 8;
+pub(super) const MAX_WALK: usize = 8;
 
 /// How long the block that grows a goroutine's stack may be, in instructions: it saves and
 /// restores up to 24 registers.
-const MAX_GROW_BLOCK: usize = 80;
+pub(super) const MAX_GROW_BLOCK: usize = 80;
 
 /// The longest encoding of an x86 instruction in bytes.
 const MAX_INSTRUCTION: usize = 15;

@@ -7,6 +7,7 @@
 //!
 //! Nothing here does I/O: bytes come in, sites go out.
 
+mod aarch64;
 mod code;
 mod entry;
 mod flow;
@@ -21,6 +22,7 @@ use coral_model::{ProbeReason, ProbeSummary, Probeability};
 use iced_x86::InstructionInfoFactory;
 
 use code::Code;
+use entry::Entry;
 use flow::Flow;
 
 pub use references::References;
@@ -55,20 +57,22 @@ pub struct ColdPart<'a> {
 /// How a function receives its arguments and names its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Convention {
-    /// Compiled Go: arguments in registers, the goroutine in R14.
+    /// Compiled Go: arguments in registers, the goroutine in R14 or, on AArch64, X28.
     GoRegisters,
     /// Assembly in a Go program: the goroutine may be anywhere.
     GoAssembly,
-    /// The System V convention of C, C++ and Rust.
+    /// The processor's convention of C, C++ and Rust.
     Native,
 }
 
 /// The processor that code was compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Architecture {
-    /// The only one that the planner reads.
+    /// Intel's and AMD's, in 64-bit mode.
     X86_64,
-    /// Any other.
+    /// Arm's, in 64-bit mode.
+    Aarch64,
+    /// Any other: nothing is planned for it.
     Other,
 }
 
@@ -132,7 +136,7 @@ pub enum SiteCost {
 /// What names the stack that a function runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameKey {
-    /// The goroutine in R14.
+    /// The goroutine in R14 or, on AArch64, X28.
     Goroutine,
     /// The thread.
     Thread,
@@ -147,6 +151,7 @@ pub fn plan(function: &FunctionCode<'_>, data: &dyn ReadOnlyData) -> Plan {
 pub struct Planner {
     flow: Flow,
     registers: InstructionInfoFactory,
+    aarch64: aarch64::Reader,
 }
 
 impl Planner {
@@ -155,55 +160,77 @@ impl Planner {
         Self {
             flow: Flow::default(),
             registers: InstructionInfoFactory::new(),
+            aarch64: aarch64::Reader::default(),
         }
     }
 
     /// Where to probe that function; `data` is the read-only data of its binary.
     pub fn plan(&mut self, function: &FunctionCode<'_>, data: &dyn ReadOnlyData) -> Plan {
-        if function.architecture != Architecture::X86_64 {
+        if function.architecture == Architecture::Other {
             return unprobeable(function, ProbeReason::UnsupportedArchitecture);
         }
         if function.code.is_empty() {
             return unprobeable(function, ProbeReason::UnknownSize);
         }
+        let read = if function.architecture == Architecture::Aarch64 {
+            self.aarch64.read(function, data)
+        } else {
+            self.read_x86_64(function, data)
+        };
+        match read {
+            Ok((entry, exits, problem)) => probeable(function, &entry, exits, problem),
+            Err(reason) => unprobeable(function, reason),
+        }
+    }
+
+    /// The entry of a function, its ways out by address, and why those are not all known or may
+    /// not be probed.
+    fn read_x86_64(
+        &mut self,
+        function: &FunctionCode<'_>,
+        data: &dyn ReadOnlyData,
+    ) -> Result<(Entry, &[Site], Option<ProbeReason>), ProbeReason> {
         let code = Code::new(function);
         let flow = &mut self.flow;
         flow.trace(&code, data, function.convention);
-        let entry = match entry::choose(&code, flow, function.convention, &mut self.registers) {
-            Ok(entry) => entry,
-            Err(reason) => return unprobeable(function, reason),
-        };
-        let mut reason = flow.problem;
-        if flow.is_exit(entry.site.address) {
-            // Two probes on one instruction fire in no order that we could rely on.
-            reason = reason.or(Some(ProbeReason::SingleInstruction));
-        }
-        let exits = if reason.is_none() {
-            flow.exits.clone()
-        } else {
-            Vec::new()
-        };
-        Plan {
-            entry: Some(entry.site),
-            summary: ProbeSummary {
-                probe: match reason {
-                    None => Probeability::Full,
-                    Some(_) => Probeability::EntryOnly,
-                },
-                exits: exits.len() as u32,
-                reason,
-            },
-            tail_calls: count_tail_calls(&exits),
-            exits,
-            entry_may_refire: entry.may_refire,
-            key: frame_key(function.convention),
-        }
+        let entry = entry::choose(&code, flow, function.convention, &mut self.registers)?;
+        Ok((entry, &flow.exits, flow.problem))
     }
 }
 
 impl Default for Planner {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn probeable(
+    function: &FunctionCode<'_>,
+    entry: &Entry,
+    exits: &[Site],
+    problem: Option<ProbeReason>,
+) -> Plan {
+    // Two probes on one instruction fire in no order that we could rely on.
+    let shared = exits.iter().any(|exit| exit.address == entry.site.address);
+    let reason = problem.or(shared.then_some(ProbeReason::SingleInstruction));
+    let exits = match reason {
+        None => exits.to_vec(),
+        Some(_) => Vec::new(),
+    };
+    Plan {
+        entry: Some(entry.site),
+        summary: ProbeSummary {
+            probe: match reason {
+                None => Probeability::Full,
+                Some(_) => Probeability::EntryOnly,
+            },
+            exits: exits.len() as u32,
+            reason,
+        },
+        tail_calls: count_tail_calls(&exits),
+        exits,
+        entry_may_refire: entry.may_refire,
+        key: frame_key(function.convention),
     }
 }
 
