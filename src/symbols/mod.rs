@@ -28,6 +28,7 @@ mod process;
 mod process_error;
 mod processes;
 mod procfs;
+pub mod signature;
 mod table;
 
 pub use error::SymbolError;
