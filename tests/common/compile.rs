@@ -40,6 +40,17 @@ pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
     build("rustc", &[&always, flags].concat(), &sources)
 }
 
+/// The program of that language whose functions have arguments and results of all kinds.
+pub(crate) fn values(compiler: &str, source: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("values").join(source)];
+    build(compiler, &[&["-g"], flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn values_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module(&targets().join("values/go"), go, flags)
+}
+
 /// A C program from texts, a file each.
 pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
     let directory = cache().join(format!("text-{:016x}", hash_of(texts)));
@@ -57,8 +68,12 @@ pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String>
 
 /// The Go target, by that Go.
 pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
-    let module = targets().join("go");
-    let mut sources: Vec<PathBuf> = fs::read_dir(&module)
+    go_module(&targets().join("go"), go, flags)
+}
+
+/// The program in that directory.
+fn go_module(module: &Path, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    let mut sources: Vec<PathBuf> = fs::read_dir(module)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -74,7 +89,7 @@ pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
         command
             .envs(GO_ENVIRONMENT)
             .env("GOCACHE", cache().join("go-build"));
-        command.current_dir(&module);
+        command.current_dir(module);
         command
     })
 }

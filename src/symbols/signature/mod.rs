@@ -30,6 +30,7 @@ use coral_ebpf_common::{Captured, ErrorTest, ValueSpec};
 use coral_model::FunctionId;
 use thiserror::Error;
 
+use super::gopclntab::Pclntab;
 use super::planner::Plan;
 use super::table::Symbols;
 
@@ -190,5 +191,12 @@ impl Symbols {
     /// For many functions use a [`SignatureReader`], which keeps what it has read.
     pub fn signature(&self, id: FunctionId, plan: &Plan) -> Signature {
         SignatureReader::new(self).read(id, plan)
+    }
+
+    /// The address in the file of a Go program's `runtime.firstmoduledata`, for [`GoTypeNames`];
+    /// in a process it lies that much further on as the file is mapped away from its addresses.
+    pub fn go_moduledata(&self, module: u16) -> Option<u64> {
+        let image = self.image(module)?;
+        Pclntab::find(image)?.moduledata(image)
     }
 }

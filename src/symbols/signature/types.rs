@@ -162,13 +162,17 @@ impl<'d, 'i> TypeReader<'d, 'i> {
             })
     }
 
-    /// Whether the type at an offset is Rust's `String` or a `Vec`.
+    /// Whether the type at an offset is Rust's `String` or a `Vec`, or C++'s `string`.
     pub(super) fn is_sequence(&mut self, offset: u64) -> bool {
-        let target = self.unqualified(offset).filter(|_| self.is_rust());
-        target.is_some_and(|target| {
-            let name = name_of(&target);
-            name == "String" || name.starts_with("Vec<")
-        })
+        let Some(target) = self.unqualified(offset) else {
+            return false;
+        };
+        let name = name_of(&target);
+        match self.language {
+            Language::Go => false,
+            Language::Rust => name == "String" || name.starts_with("Vec<"),
+            Language::Native => name.starts_with("basic_string<char"),
+        }
     }
 
     /// The entry of a type behind its qualifiers and other names.
@@ -427,7 +431,10 @@ impl<'d, 'i> TypeReader<'d, 'i> {
             gimli::DW_TAG_pointer_type => format!("{}*", target()?),
             gimli::DW_TAG_reference_type => format!("{}&", target()?),
             gimli::DW_TAG_rvalue_reference_type => format!("{}&&", target()?),
-            gimli::DW_TAG_const_type => format!("const {}", target()?),
+            gimli::DW_TAG_const_type => match target()? {
+                pointer if pointer.ends_with('*') => format!("{pointer} const"),
+                other => format!("const {other}"),
+            },
             gimli::DW_TAG_volatile_type
             | gimli::DW_TAG_restrict_type
             | gimli::DW_TAG_atomic_type => target()?,

@@ -142,8 +142,20 @@ impl Description<'_, '_, '_> {
         }
     }
 
-    /// Rust's sequences, known by their fields.
+    /// Rust's sequences and libstdc++'s string, known by their fields.
     fn sequence_of(&mut self, whole: &Type, at: u64) -> Option<Sequence> {
+        if let (Some(address), Some(length)) =
+            (whole.field("_M_dataplus"), whole.field("_M_string_length"))
+        {
+            let Kind::Pointer(Some(target)) = address.value.field("_M_p")?.value.kind else {
+                return None;
+            };
+            return Some(Sequence {
+                address: at.checked_add(address.offset)?,
+                length: at.checked_add(length.offset)?,
+                element: Some(self.types.read(target)),
+            });
+        }
         if let (Some(address), Some(length)) = (whole.field("data_ptr"), whole.field("length")) {
             let Kind::Pointer(target) = address.value.kind else {
                 return None;
@@ -277,7 +289,7 @@ impl Description<'_, '_, '_> {
 fn shape_of(sequence: &Sequence) -> Option<(Shape, i32)> {
     let element = sequence.element.as_ref()?;
     let shape = number(element)?;
-    if element.size == 1 && shape == Shape::Unsigned {
+    if element.size == 1 && matches!(shape, Shape::Unsigned | Shape::Character) {
         return Some((Shape::Text, 1));
     }
     let element_bytes = u32::try_from(element.size).ok()?;

@@ -1,6 +1,7 @@
 //! Functions whose arguments and results are read.
 #![allow(dead_code)]
 
+use std::arch::asm;
 use std::error::Error;
 use std::future::Future;
 use std::hint::black_box;
@@ -118,6 +119,7 @@ fn stock_never(value: u64) -> Result<u64, std::convert::Infallible> {
 }
 
 #[inline(never)]
+#[unsafe(no_mangle)]
 extern "C" fn foreign(a: u32, b: Point, c: *const u8) -> Point {
     black_box((a, c));
     black_box(b)
@@ -139,7 +141,51 @@ async fn waits(count: u64) -> u64 {
     black_box(kept) + 1
 }
 
+/// Calls a function with `fail` and prints what it returns in RAX and RDX, and in memory if that
+/// is where its result goes.
+fn observe(name: &str, in_memory: bool, fail: bool) {
+    let function = match name {
+        "stock_u64" => stock_u64 as fn(bool) -> _ as usize,
+        "stock_dyn" => stock_dyn as fn(bool) -> _ as usize,
+        "stock_text" => stock_text as fn(bool) -> _ as usize,
+        "stock_small" => stock_small as fn(bool) -> _ as usize,
+        "stock_io" => stock_io as fn(bool) -> _ as usize,
+        "stock_float" => stock_float as fn(bool) -> _ as usize,
+        "stock_unit" => stock_unit as fn(bool) -> _ as usize,
+        "stock_reference" => stock_reference as fn(bool) -> _ as usize,
+        _ => panic!("no {name}"),
+    };
+    let mut memory = [0_u64; 8];
+    let address = memory.as_mut_ptr() as u64;
+    let arguments = if in_memory { [address, u64::from(fail)] } else { [u64::from(fail), 0] };
+    let (rax, rdx): (u64, u64);
+    // SAFETY: the function takes its argument from one of these registers, and writes no more
+    // than its result to the memory.
+    unsafe {
+        asm!(
+            "call {function}",
+            function = in(reg) function,
+            inout("rdi") arguments[0] => _,
+            inout("rsi") arguments[1] => _,
+            out("rax") rax,
+            out("rdx") rdx,
+            clobber_abi("C"),
+        );
+    }
+    let words = if in_memory {
+        assert_eq!(rax, address);
+        memory
+    } else {
+        [0; 8]
+    };
+    println!("{rax} {rdx} {} {} {}", words[0], words[1], words[2]);
+}
+
 fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, name, place, outcome] = &words[..] {
+        return observe(name, place == "memory", outcome == "err");
+    }
     let fail = std::env::args().count() > 1;
     let order = Order { id: 3, user: "u".into() };
     integers(-1, 2, 3, true, 'x', 5, 6, 7);
