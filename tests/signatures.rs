@@ -18,6 +18,7 @@ use coral_tui::symbols::signature::{
     Variable, go_http_path,
 };
 use coral_tui::symbols::{Image, Symbols};
+use proptest::prelude::*;
 
 const RUST: [&str; 3] = [
     "--edition=2024",
@@ -61,7 +62,10 @@ fn c_signatures() {
         let plain = need!(compile::values("cc", "c/values.c", &flags("-O0")));
         check(&plain, include_str!("targets/values/c/signatures.O0.txt"));
         let optimised = need!(compile::values("cc", "c/values.c", &flags("-O2")));
-        check(&optimised, include_str!("targets/values/c/signatures.O2.txt"));
+        check(
+            &optimised,
+            include_str!("targets/values/c/signatures.O2.txt"),
+        );
     }
 }
 
@@ -71,15 +75,24 @@ fn cpp_signatures() {
     let plain = need!(build("-O0"));
     check(&plain, include_str!("targets/values/cpp/signatures.O0.txt"));
     let optimised = need!(build("-O2"));
-    check(&optimised, include_str!("targets/values/cpp/signatures.O2.txt"));
+    check(
+        &optimised,
+        include_str!("targets/values/cpp/signatures.O2.txt"),
+    );
 }
 
 #[test]
 fn rust_signatures() {
     let plain = need!(rust("-Copt-level=0"));
-    check(&plain, include_str!("targets/values/rust/signatures.O0.txt"));
+    check(
+        &plain,
+        include_str!("targets/values/rust/signatures.O0.txt"),
+    );
     let optimised = need!(rust("-Copt-level=2"));
-    check(&optimised, include_str!("targets/values/rust/signatures.O2.txt"));
+    check(
+        &optimised,
+        include_str!("targets/values/rust/signatures.O2.txt"),
+    );
 }
 
 #[test]
@@ -155,6 +168,53 @@ fn go_programs_know_the_same_offsets_and_names() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn damaged_debug_information_does_no_harm(
+        damage in prop::collection::vec((0..u64::from(u16::MAX), any::<u8>()), 1..200),
+    ) {
+        for (compiler, source) in [("cc", "c/values.c"), ("g++", "cpp/values.cpp")] {
+            let Ok(binary) = compile::values(compiler, source, &["-O2"]) else {
+                continue;
+            };
+            let symbols = read_from(damaged(&binary, &damage));
+            let mut reader = SignatureReader::new(&symbols);
+            for function in symbols.table().iter() {
+                if let Some(Ok(plan)) = symbols.plan(function.id) {
+                    let signature = reader.read(function.id, &plan);
+                    for variables in [&signature.arguments, &signature.results] {
+                        let readable = variables.iter().filter(|found| found.read.is_ok());
+                        prop_assert!(readable.count() <= coral_ebpf_common::VALUES_MAX);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A copy of a binary with other bytes at places in its debug information.
+fn damaged(binary: &Path, damage: &[(u64, u8)]) -> File {
+    let headers = Command::new("readelf").arg("-SW").arg(binary).output();
+    let headers = String::from_utf8(headers.unwrap().stdout).unwrap();
+    let copy = tempfile::tempfile().unwrap();
+    copy.write_all_at(&std::fs::read(binary).unwrap(), 0)
+        .unwrap();
+    let number = |word: &str| u64::from_str_radix(word, 16).unwrap();
+    let mut count = 0;
+    for line in headers.lines().filter(|line| line.contains(" .debug_")) {
+        let words: Vec<&str> = line.split(']').nth(1).unwrap().split_whitespace().collect();
+        let (start, size) = (number(words[3]), number(words[4]));
+        for (place, byte) in damage {
+            copy.write_all_at(&[*byte], start + place % size).unwrap();
+        }
+        count += 1;
+    }
+    assert!(count > 5, "{headers}");
+    copy
+}
+
 fn rust(level: &str) -> Result<std::path::PathBuf, String> {
     compile::values("rustc", RUST_SOURCE, &[&RUST[..], &[level]].concat())
 }
@@ -196,15 +256,15 @@ fn check(binary: &Path, expected: &str) {
     let names = names.map(|line| line.split(" | ").next().unwrap());
     let found: Vec<String> = names.flat_map(|name| table(&symbols, name)).collect();
     let found = found.join("\n") + "\n";
-    if std::env::var_os("SHOW").is_some() {
-        println!("{found}");
-        return;
-    }
     assert_eq!(found, expected, "{}", binary.display());
 }
 
 fn read(path: &Path) -> Symbols {
-    let image = Image::open(File::open(path).unwrap(), path.display().to_string());
+    read_from(File::open(path).unwrap())
+}
+
+fn read_from(file: File) -> Symbols {
+    let image = Image::open(file, "the program");
     Symbols::read(Arc::new(image.unwrap())).unwrap()
 }
 

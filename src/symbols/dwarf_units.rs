@@ -166,11 +166,7 @@ pub(super) struct KindCache {
 
 impl KindCache {
     /// The kinds of entries at an offset of `.debug_abbrev`.
-    pub(super) fn get(
-        &mut self,
-        section: &SectionData<'_>,
-        offset: u64,
-    ) -> Option<&Abbreviations> {
+    pub(super) fn get(&mut self, section: &SectionData<'_>, offset: u64) -> Option<&Abbreviations> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != offset) {
             let bytes = section.read(offset, ABBREVIATIONS_BYTES_MAX)?;
             let table = DebugAbbrev::new(&bytes, LittleEndian);

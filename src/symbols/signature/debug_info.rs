@@ -252,7 +252,11 @@ impl<'i> DebugInfo<'i> {
             if place.len > UNIT_BYTES_MAX {
                 return None;
             }
-            let held: u64 = self.units.values().map(|unit| unit.bytes.len() as u64).sum();
+            let held: u64 = self
+                .units
+                .values()
+                .map(|unit| unit.bytes.len() as u64)
+                .sum();
             if held.saturating_add(place.len) > UNIT_BYTES_MAX {
                 self.units.clear();
             }
@@ -339,9 +343,7 @@ fn copy(
             }
             AttributeValue::Flag(flag) => Value::Number(u64::from(flag)),
             AttributeValue::Encoding(encoding) => Value::Number(u64::from(encoding.0)),
-            AttributeValue::CallingConvention(convention) => {
-                Value::Number(u64::from(convention.0))
-            }
+            AttributeValue::CallingConvention(convention) => Value::Number(u64::from(convention.0)),
             AttributeValue::Language(language) => Value::Number(u64::from(language.0)),
             value if is_name(attribute.name()) => {
                 Value::Text(strings.text(value, bases.str_offsets)?)

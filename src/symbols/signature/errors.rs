@@ -14,9 +14,8 @@ const BY_REGISTER: u8 = 1;
 
 /// Go: a call has failed if its last result of the type `error` is not nil.
 pub(super) fn of_go(results: &[(&Type, &Place)]) -> Option<ErrorTest> {
-    let is_error = |kind: &Type| {
-        kind.name == "error" && kind.kind == Kind::GoInterface(Interface::Methods)
-    };
+    let is_error =
+        |kind: &Type| kind.name == "error" && kind.kind == Kind::GoInterface(Interface::Methods);
     let (_, place) = results.iter().rev().find(|(kind, _)| is_error(kind))?;
     test(place, 0, 8, 0, true)
 }
@@ -31,7 +30,12 @@ pub(super) fn of_rust(result: &Type, place: &Place) -> Option<ErrorTest> {
         return None;
     }
     let tag = variants.tag.as_ref()?;
-    let named = |name| variants.all.iter().find(|variant| variant.data.name == name);
+    let named = |name| {
+        variants
+            .all
+            .iter()
+            .find(|variant| variant.data.name == name)
+    };
     let (value, is_success) = match (named("Ok")?.tag, named("Err")?.tag) {
         (Some(ok), _) => (ok, true),
         (None, Some(err)) => (err, false),

@@ -64,10 +64,7 @@ fn parameters(
     let of = |info: &mut DebugInfo<'_>, entry: &Entry| -> Vec<Entry> {
         let children = info.children(entry.offset).into_iter();
         let is_parameter = |child: &Entry| child.tag == gimli::DW_TAG_formal_parameter;
-        children
-            .filter(is_parameter)
-            .take(PARAMETERS_MAX)
-            .collect()
+        children.filter(is_parameter).take(PARAMETERS_MAX).collect()
     };
     let own = of(info, function);
     // The compiler may have reordered them, or left out some; their origin has all in order.

@@ -37,7 +37,9 @@ pub(super) fn of(types: &mut TypeReader<'_, '_>, first: &Type, place: &Place) ->
     Some(Future {
         spec: FutureSpec {
             enabled: 1,
-            size: [1, 2, 4].into_iter().find(|&size| u64::from(size) == tag.value.size)?,
+            size: [1, 2, 4]
+                .into_iter()
+                .find(|&size| u64::from(size) == tag.value.size)?,
             offset: u32::try_from(tag.offset).ok()?,
             ..FutureSpec::default()
         },

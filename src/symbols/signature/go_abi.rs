@@ -9,9 +9,7 @@ use super::{Shape, Signature, SignatureSource, Unreadable, Variable};
 
 /// RAX RBX RCX RDI RSI R8 R9 R10 R11, by their DWARF numbers.
 pub(super) const REGISTERS: [u8; 9] = [0, 3, 2, 5, 4, 8, 9, 10, 11];
-const REGISTER_NAMES: [&str; 9] = [
-    "rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11",
-];
+const REGISTER_NAMES: [&str; 9] = ["rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"];
 /// X0 to X14.
 const FLOAT_REGISTERS: usize = 15;
 /// What is on the stack lies behind the return address.

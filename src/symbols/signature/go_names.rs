@@ -49,7 +49,11 @@ impl<R: Fn(u64, usize) -> Option<Vec<u8>>> GoTypeNames<R> {
         let bytes = (self.read)(text_start, usize::try_from(len.min(NAME_BYTES_MAX)).ok()?)?;
         let name = String::from_utf8_lossy(&bytes);
         let has_star = flags.first()? & FLAG_EXTRA_STAR != 0;
-        let name = if has_star { name.strip_prefix('*')? } else { &name };
+        let name = if has_star {
+            name.strip_prefix('*')?
+        } else {
+            &name
+        };
         Some(name.to_owned())
     }
 }

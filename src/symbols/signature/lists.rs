@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use gimli::{
-    AttributeValue, DebugLoc, DebugLocLists, DebugRanges, DebugRngLists,
-    DebuggingInformationEntry, Encoding, LittleEndian, LocationLists, LocationListsOffset,
-    RangeLists, RangeListsOffset, RawLocListEntry, RawRngListEntry, UnitHeader,
+    AttributeValue, DebugLoc, DebugLocLists, DebugRanges, DebugRngLists, DebuggingInformationEntry,
+    Encoding, LittleEndian, LocationLists, LocationListsOffset, RangeLists, RangeListsOffset,
+    RawLocListEntry, RawRngListEntry, UnitHeader,
 };
 
 use super::debug_info::{Entry, Value};
@@ -106,7 +106,11 @@ impl<'i> Lists<'i> {
             let _damaged = self.ranges_at(*list, bases, &mut found);
         } else if let Some(low) = entry.number(gimli::DW_AT_low_pc) {
             let high = entry.number(gimli::DW_AT_high_pc).unwrap_or(0);
-            let high = if high >= low { high } else { low.saturating_add(high) };
+            let high = if high >= low {
+                high
+            } else {
+                low.saturating_add(high)
+            };
             found.push(low..high);
         }
         // The linker leaves removed functions at address 0.
@@ -129,9 +133,7 @@ impl<'i> Lists<'i> {
             DebugRanges::new(&bytes, LittleEndian),
             DebugRngLists::new(&bytes, LittleEndian),
         );
-        let mut entries = lists
-            .raw_ranges(RangeListsOffset(0), bases.encoding)
-            .ok()?;
+        let mut entries = lists.raw_ranges(RangeListsOffset(0), bases.encoding).ok()?;
         let mut base = bases.code;
         while let Some(entry) = entries.next().ok()? {
             let range = match entry {

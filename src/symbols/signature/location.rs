@@ -1,6 +1,6 @@
 //! Where DWARF says that a parameter is when its function is entered.
 
-use gimli::{EndianSlice, Encoding, Expression, Format, LittleEndian, Operation};
+use gimli::{Encoding, EndianSlice, Expression, Format, LittleEndian, Operation};
 
 use coral_ebpf_common::BASE_STACK;
 
@@ -156,9 +156,7 @@ impl State {
         };
         match (self, operation) {
             (Self::Empty, Operation::Register { register }) => match register.0 {
-                number if number < GENERAL_REGISTERS => {
-                    Self::Part(Part::Register(number as u8))
-                }
+                number if number < GENERAL_REGISTERS => Self::Part(Part::Register(number as u8)),
                 number if FLOAT_REGISTERS.contains(&number) => Self::Part(Part::FloatRegister),
                 _ => Self::Lost,
             },

@@ -40,7 +40,10 @@ pub(super) enum Part {
     Register(u8),
     FloatRegister,
     /// In memory, as in [`Place::Memory`].
-    Memory { base: u8, offset: i64 },
+    Memory {
+        base: u8,
+        offset: i64,
+    },
 }
 
 impl Place {
@@ -57,7 +60,10 @@ impl Place {
     pub(super) fn part(&self, offset: u64, size: u64) -> Result<Part, Unreadable> {
         match self {
             Self::Unreadable(reason) => Err(*reason),
-            Self::Memory { base, offset: start } => {
+            Self::Memory {
+                base,
+                offset: start,
+            } => {
                 let offset = i64::try_from(offset).ok();
                 let offset = offset.and_then(|offset| start.checked_add(offset));
                 let offset = offset.ok_or(Unreadable::Type)?;
@@ -67,9 +73,8 @@ impl Place {
                 })
             }
             Self::Pieces(pieces) => {
-                let holds = |piece: &&Piece| {
-                    piece.offset <= offset && offset - piece.offset < piece.size
-                };
+                let holds =
+                    |piece: &&Piece| piece.offset <= offset && offset - piece.offset < piece.size;
                 let piece = pieces.iter().find(holds);
                 let piece = piece.ok_or(Unreadable::OptimizedOut)?;
                 let skipped = offset - piece.offset;

@@ -7,8 +7,8 @@ use coral_model::{FunctionId, Language};
 
 use super::debug_info::DebugInfo;
 use super::function::{Function, Parameter};
-use super::location::{Frame, Told, at_entry};
 use super::go_abi::Assignee;
+use super::location::{Frame, Told, at_entry};
 use super::place::{Part, Piece, Place};
 use super::types::{self, Type, TypeReader};
 use super::variables::describe;
@@ -164,9 +164,7 @@ impl Reading<'_, '_> {
         let told: Vec<Told> = parameters
             .iter()
             .zip(&types)
-            .map(|(parameter, kind)| {
-                at_entry(self.types.info, &parameter.entry, kind.size, frame)
-            })
+            .map(|(parameter, kind)| at_entry(self.types.info, &parameter.entry, kind.size, frame))
             .collect();
         let (conventional, returned) = self.convention(&types, &told, result.as_ref());
         let is_changed = self.function.is_unconventional || is_cut_down;
@@ -211,9 +209,7 @@ impl Reading<'_, '_> {
         let by_reference = |(kind, told): (_, &Told)| {
             let is_reference = match told {
                 Told::Stored { by_reference } => *by_reference,
-                Told::Here(Place::Memory { base, .. }) => {
-                    *base != coral_ebpf_common::BASE_STACK
-                }
+                Told::Here(Place::Memory { base, .. }) => *base != coral_ebpf_common::BASE_STACK,
                 _ => false,
             };
             (kind, is_reference)
@@ -308,9 +304,7 @@ fn reconcile(told: &[Told], conventional: Vec<Place>, is_changed: bool) -> Vec<P
 fn agree(told: &Place, place: &Place) -> bool {
     match (told, place) {
         (Place::Pieces(told), Place::Pieces(all)) => told.iter().all(|piece| {
-            let same = |other: &&Piece| {
-                other.offset == piece.offset && other.part == piece.part
-            };
+            let same = |other: &&Piece| other.offset == piece.offset && other.part == piece.part;
             all.iter().any(|other| same(&other))
         }),
         (told, place) => told == place,

@@ -111,9 +111,7 @@ impl Arguments {
         }
         match layout(kind) {
             Layout::Nothing => Place::Pieces(Vec::new()),
-            Layout::One(number) if number.size <= 8 => {
-                Place::Pieces(vec![self.number(number)])
-            }
+            Layout::One(number) if number.size <= 8 => Place::Pieces(vec![self.number(number)]),
             Layout::Two(first, second) => {
                 Place::Pieces(vec![self.number(first), self.number(second)])
             }

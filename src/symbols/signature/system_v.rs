@@ -36,10 +36,7 @@ enum Passed {
 
 /// Where arguments are at the entry. `is_reference` tells which of them are known to be passed by
 /// a reference.
-pub(super) fn arguments(
-    types: &[(&Type, bool)],
-    result: Option<&Type>,
-) -> Vec<Place> {
+pub(super) fn arguments(types: &[(&Type, bool)], result: Option<&Type>) -> Vec<Place> {
     let mut state = Arguments::default();
     match result.map(passed) {
         None | Some(Passed::Registers(_)) => {}
@@ -140,7 +137,10 @@ impl Arguments {
         let align = kind.align().max(8);
         let start = self.stack.checked_next_multiple_of(align).unwrap_or(0);
         self.stack = start.saturating_add(kind.size.max(1));
-        self.stack = self.stack.checked_next_multiple_of(8).unwrap_or(u64::MAX - 7);
+        self.stack = self
+            .stack
+            .checked_next_multiple_of(8)
+            .unwrap_or(u64::MAX - 7);
         Place::Memory {
             base: BASE_STACK,
             offset: i64::try_from(start.saturating_add(STACK_START)).unwrap_or(i64::MAX),
@@ -177,12 +177,7 @@ fn passed(kind: &Type) -> Passed {
 
 /// Merges a value's leaves into the classes of the halves; false if it is passed in memory, `None`
 /// if that can not be told.
-fn classify(
-    kind: &Type,
-    at: u64,
-    classes: &mut [Class],
-    leaves_left: &mut usize,
-) -> Option<bool> {
+fn classify(kind: &Type, at: u64, classes: &mut [Class], leaves_left: &mut usize) -> Option<bool> {
     let mut of_fields = |fields: &[Field]| {
         for field in fields {
             let at = at.checked_add(field.offset)?;

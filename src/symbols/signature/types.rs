@@ -229,7 +229,9 @@ impl<'d, 'i> TypeReader<'d, 'i> {
                     kind: Kind::Pointer(target),
                 });
             }
-            gimli::DW_TAG_subroutine_type | gimli::DW_TAG_unspecified_type if self.language == Language::Go => {
+            gimli::DW_TAG_subroutine_type | gimli::DW_TAG_unspecified_type
+                if self.language == Language::Go =>
+            {
                 return Some(Type {
                     name: name_of(&entry),
                     size: 8,
@@ -261,7 +263,9 @@ impl<'d, 'i> TypeReader<'d, 'i> {
         };
         // A generic function's own name for its type parameter tells nobody anything.
         let is_told = !name.starts_with(".param");
-        if is_told && !(matches!(renamed.kind, Kind::GoInterface(_)) && name.starts_with("runtime.")) {
+        if is_told
+            && !(matches!(renamed.kind, Kind::GoInterface(_)) && name.starts_with("runtime."))
+        {
             renamed.name = name;
         }
         Some(renamed)
@@ -309,7 +313,10 @@ impl<'d, 'i> TypeReader<'d, 'i> {
             _ if self.language == Language::Go => data.by_reference = false,
             _ => {}
         }
-        match entry.number(gimli::DW_AT_calling_convention).map(|number| number as u8) {
+        match entry
+            .number(gimli::DW_AT_calling_convention)
+            .map(|number| number as u8)
+        {
             Some(4) => data.by_reference = true,
             Some(5) => data.by_reference = false,
             _ => {}
@@ -446,10 +453,7 @@ impl<'d, 'i> TypeReader<'d, 'i> {
 }
 
 fn name_of(entry: &Entry) -> String {
-    entry
-        .text(gimli::DW_AT_name)
-        .unwrap_or_default()
-        .to_owned()
+    entry.text(gimli::DW_AT_name).unwrap_or_default().to_owned()
 }
 
 fn scalar(entry: &Entry, size: u64) -> Kind {

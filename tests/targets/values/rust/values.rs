@@ -36,7 +36,16 @@ struct Unit;
 
 #[inline(never)]
 fn integers(a: i32, b: u8, c: i64, d: bool, e: char, f: usize, g: u16, h: i8) -> i64 {
-    black_box(i64::from(a) + i64::from(b) + c + i64::from(d) + e as i64 + f as i64 + i64::from(g) + i64::from(h))
+    black_box(
+        i64::from(a)
+            + i64::from(b)
+            + c
+            + i64::from(d)
+            + e as i64
+            + f as i64
+            + i64::from(g)
+            + i64::from(h),
+    )
 }
 
 #[inline(never)]
@@ -51,8 +60,20 @@ fn text_result(count: usize) -> String {
 }
 
 #[inline(never)]
-fn references(order: &Order, level: Level, maybe: Option<&Order>, number: Option<u64>, _unit: Unit, point: Point) -> Option<u64> {
-    black_box((order.id, level as u8, maybe.map(|order| order.id), point.x + point.y));
+fn references(
+    order: &Order,
+    level: Level,
+    maybe: Option<&Order>,
+    number: Option<u64>,
+    _unit: Unit,
+    point: Point,
+) -> Option<u64> {
+    black_box((
+        order.id,
+        level as u8,
+        maybe.map(|order| order.id),
+        point.x + point.y,
+    ));
     black_box(number)
 }
 
@@ -75,17 +96,29 @@ impl Order {
 
 #[inline(never)]
 fn stock_u64(fail: bool) -> Result<u64, StockError> {
-    if black_box(fail) { Err(StockError::Missing(1)) } else { Ok(7) }
+    if black_box(fail) {
+        Err(StockError::Missing(1))
+    } else {
+        Ok(7)
+    }
 }
 
 #[inline(never)]
 fn stock_dyn(fail: bool) -> Result<(), Box<dyn Error>> {
-    if black_box(fail) { Err("none".into()) } else { Ok(()) }
+    if black_box(fail) {
+        Err("none".into())
+    } else {
+        Ok(())
+    }
 }
 
 #[inline(never)]
 fn stock_text(fail: bool) -> Result<String, StockError> {
-    if black_box(fail) { Err(StockError::Late { days: 3 }) } else { Ok(String::from("seven")) }
+    if black_box(fail) {
+        Err(StockError::Late { days: 3 })
+    } else {
+        Ok(String::from("seven"))
+    }
 }
 
 #[inline(never)]
@@ -95,7 +128,11 @@ fn stock_small(fail: bool) -> Result<u32, u8> {
 
 #[inline(never)]
 fn stock_io(fail: bool) -> io::Result<()> {
-    if black_box(fail) { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+    if black_box(fail) {
+        Err(io::ErrorKind::NotFound.into())
+    } else {
+        Ok(())
+    }
 }
 
 #[inline(never)]
@@ -130,7 +167,11 @@ struct Yield(bool);
 impl Future for Yield {
     type Output = ();
     fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+        if std::mem::replace(&mut self.0, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -157,7 +198,11 @@ fn observe(name: &str, in_memory: bool, fail: bool) {
     };
     let mut memory = [0_u64; 8];
     let address = memory.as_mut_ptr() as u64;
-    let arguments = if in_memory { [address, u64::from(fail)] } else { [u64::from(fail), 0] };
+    let arguments = if in_memory {
+        [address, u64::from(fail)]
+    } else {
+        [u64::from(fail), 0]
+    };
     let (rax, rdx): (u64, u64);
     // SAFETY: the function takes its argument from one of these registers, and writes no more
     // than its result to the memory.
@@ -187,11 +232,21 @@ fn main() {
         return observe(name, place == "memory", outcome == "err");
     }
     let fail = std::env::args().count() > 1;
-    let order = Order { id: 3, user: "u".into() };
+    let order = Order {
+        id: 3,
+        user: "u".into(),
+    };
     integers(-1, 2, 3, true, 'x', 5, 6, 7);
     texts("name", "owned".into(), &order.user, &[1, 2, 3]);
     text_result(3);
-    references(&order, if fail { Level::High } else { Level::Low }, Some(&order), Some(9), Unit, Point { x: 1, y: 2 });
+    references(
+        &order,
+        if fail { Level::High } else { Level::Low },
+        Some(&order),
+        Some(9),
+        Unit,
+        Point { x: 1, y: 2 },
+    );
     floats(1.0, 2, 3.0);
     order.total(2);
     black_box(order.close(4).user);
