@@ -38,6 +38,24 @@ fn go_signatures() {
 }
 
 #[test]
+fn an_argument_without_a_name_takes_its_register() {
+    for go in need!(compile::gos()) {
+        for flags in [&[][..], &["-gcflags=all=-N -l"]] {
+            let binary = need!(compile::values_go(&go, flags));
+            let signature = signature(&read(&binary), "main.unnamed").unwrap();
+            // Go 1.21 does not even list the first.
+            let named = signature
+                .arguments
+                .iter()
+                .skip_while(|found| found.name == "arg");
+            let found: Vec<String> = named.map(how).collect();
+            let expected = ["word8 rbx", "word8 rcx", "word8 rdi"];
+            assert_eq!(found[..3], expected, "{}", binary.display());
+        }
+    }
+}
+
+#[test]
 fn stripped_go_has_raw_registers() {
     for go in need!(compile::gos()) {
         let binary = need!(compile::values_go(&go, &["-ldflags=-s -w"]));

@@ -39,15 +39,17 @@ pub(super) struct Assignee<'t> {
     pub(super) begins_in: Option<u8>,
 }
 
-/// Where arguments and results are, in their order.
+/// Where arguments and results are, in their order. `is_unlisted`: there may be an argument
+/// anywhere among them that is not listed.
 pub(super) fn assign(
     arguments: &[Assignee<'_>],
+    is_unlisted: bool,
     results: &[Assignee<'_>],
 ) -> (Vec<Place>, Vec<Place>) {
     let mut stack = STACK_START;
-    let arguments = assign_list(arguments, &mut stack);
+    let arguments = assign_list(arguments, is_unlisted, &mut stack);
     stack = stack.checked_next_multiple_of(8).unwrap_or(stack);
-    let results = assign_list(results, &mut stack);
+    let results = assign_list(results, false, &mut stack);
     (arguments, results)
 }
 
@@ -72,15 +74,18 @@ pub(super) fn raw() -> Signature {
     }
 }
 
-fn assign_list(assignees: &[Assignee<'_>], stack: &mut u64) -> Vec<Place> {
+fn assign_list(assignees: &[Assignee<'_>], mut is_unlisted: bool, stack: &mut u64) -> Vec<Place> {
     let mut registers = Registers::default();
-    let mut is_unlisted = false;
     let mut is_unknown = false;
-    let places = assignees.iter().map(|assignee| {
+    let mut first_skip = assignees.len();
+    let places = assignees.iter().enumerate().map(|(index, assignee)| {
         let kind = assignee.kind;
         let expected = assignee.begins_in.and_then(index_of);
-        is_unlisted |= expected.is_some_and(|index| index > registers.integers);
-        is_unknown |= expected.is_some_and(|index| index < registers.integers);
+        if expected.is_some_and(|expected| expected > registers.integers) {
+            is_unlisted = true;
+            first_skip = first_skip.min(index);
+        }
+        is_unknown |= expected.is_some_and(|expected| expected < registers.integers);
         registers.integers = expected.unwrap_or(registers.integers);
         let mut pieces = Vec::new();
         let before = registers;
@@ -108,7 +113,13 @@ fn assign_list(assignees: &[Assignee<'_>], stack: &mut u64) -> Vec<Place> {
             offset: i64::try_from(start).unwrap_or(i64::MAX),
         }
     });
-    places.collect()
+    let mut places: Vec<Place> = places.collect();
+    if is_unknown {
+        // What seemed to be behind an argument that is not listed may be where DWARF has a
+        // variable that was given the value of another argument.
+        places[first_skip..].fill(Place::Unreadable(Unreadable::Convention));
+    }
+    places
 }
 
 fn index_of(register: u8) -> Option<usize> {

@@ -100,25 +100,17 @@ impl Reading<'_, '_> {
             std::mem::take(&mut self.function.parameters)
                 .into_iter()
                 .partition(|parameter| parameter.is_result);
-        let listed = arguments.len();
+        let count = arguments.len();
         arguments.retain(|argument| argument.name.as_deref() != Some(GO_DICTIONARY));
-        let has_dictionary = listed > arguments.len() || name.contains('[');
+        // It stands first, or behind the receiver; closures have it in their context.
+        let has_dictionary = count > arguments.len() || name.contains('[');
         let argument_types = self.types_of(&arguments);
         let result_types = self.types_of(&results);
-        let dictionary = Type {
-            size: 8,
-            kind: types::Kind::Pointer(None),
-            ..Type::unknown()
-        };
         let frame = Frame {
             start,
             probe: start,
             is_canonical: false,
         };
-        let hidden = has_dictionary.then_some(Assignee {
-            kind: &dictionary,
-            begins_in: None,
-        });
         let listed = arguments.iter().zip(&argument_types);
         let listed = listed.map(|(argument, kind)| {
             let told = at_entry(self.types.info, &argument.entry, kind.size, frame);
@@ -127,13 +119,13 @@ impl Reading<'_, '_> {
                 begins_in: first_register(&told),
             }
         });
-        let all: Vec<_> = hidden.into_iter().chain(listed).collect();
+        let listed: Vec<_> = listed.collect();
         let returned = result_types.iter().map(|kind| Assignee {
             kind,
             begins_in: None,
         });
-        let (places, result_places) = go_abi::assign(&all, &returned.collect::<Vec<_>>());
-        let places = &places[usize::from(has_dictionary)..];
+        let returned: Vec<_> = returned.collect();
+        let (places, result_places) = go_abi::assign(&listed, has_dictionary, &returned);
         let names = |parameters: &[Parameter]| -> Vec<Option<String>> {
             let name = |parameter: &Parameter| {
                 let name = parameter.name.clone()?;
@@ -145,7 +137,7 @@ impl Reading<'_, '_> {
         let returned: Vec<_> = result_types.iter().zip(&result_places).collect();
         Signature {
             error: errors::of_go(&returned),
-            arguments: self.list("arg", &names(&arguments), &argument_types, places),
+            arguments: self.list("arg", &names(&arguments), &argument_types, &places),
             results: self.list("result", &names(&results), &result_types, &result_places),
             future: None,
             source: SignatureSource::Dwarf,
@@ -168,7 +160,7 @@ impl Reading<'_, '_> {
             .collect();
         let (conventional, returned) = self.convention(&types, &told, result.as_ref());
         let is_changed = self.function.is_unconventional || is_cut_down;
-        let places = reconcile(&told, conventional, is_changed);
+        let places = reconcile(&told, &conventional, is_changed);
         let returned = if is_changed {
             Place::Unreadable(Unreadable::Convention)
         } else {
@@ -287,8 +279,8 @@ fn first_register(told: &Told) -> Option<u8> {
 
 /// What DWARF says, and where it leaves that to the convention, what that says; unless DWARF
 /// disagrees with it anywhere, because then the compiler has changed it.
-fn reconcile(told: &[Told], conventional: Vec<Place>, is_changed: bool) -> Vec<Place> {
-    let both = || told.iter().zip(&conventional);
+fn reconcile(told: &[Told], conventional: &[Place], is_changed: bool) -> Vec<Place> {
+    let both = || told.iter().zip(conventional);
     let is_changed = is_changed
         || both().any(|(told, place)| matches!(told, Told::Here(here) if !agree(here, place)));
     let places = both().map(|(told, place)| match told {
