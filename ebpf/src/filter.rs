@@ -7,7 +7,7 @@ use crate::maps;
 /// Whether the values pass that filter.
 #[inline(always)]
 pub(crate) fn matches(number: u32, values: *const CapturedValues) -> bool {
-    match maps::FILTERS.get(number) {
+    match maps::FILTERS.get(number - 1) {
         // SAFETY: the pointer comes from a map lookup.
         Some(filter) => evaluate(filter, unsafe { &(*values).values }) != 0,
         None => true,

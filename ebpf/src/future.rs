@@ -2,7 +2,7 @@
 
 use coral_ebpf_common::{FutureKey, FutureSpec, FutureState};
 
-use crate::registers::{lowest, word_at};
+use crate::registers::{lowest, one, word_at};
 use crate::{Hit, maps};
 
 /// The future's number while it has not begun, and when it is done; larger ones mean waiting.
@@ -19,8 +19,10 @@ pub(crate) fn enter(hit: &Hit) -> u64 {
     if detail.future.enabled == 0 {
         return 0;
     }
-    // The first argument; no instruction before the entry's site has changed it.
-    let address = unsafe { (*hit.regs).rdi };
+    // No instruction before the entry's site has changed an argument.
+    let Some(address) = one(hit.regs, detail.future.register) else {
+        return 0;
+    };
     if address == 0 || progress(&detail.future, address) != Some(NOT_BEGUN) {
         return address;
     }

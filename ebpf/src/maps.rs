@@ -26,8 +26,7 @@ pub(crate) static FUNCTIONS: Array<FunctionConfig> = Array::with_max_entries(1, 
 #[map]
 pub(crate) static DETAILS: Array<FunctionDetail> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// By the number that a function's configuration holds. One that is in use is never written: a
-/// changed filter is another element.
+/// Two for each slot; one that is in use is never written: a changed filter is the other one.
 #[map]
 pub(crate) static FILTERS: Array<Filter> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -2,7 +2,7 @@
 
 use coral_ebpf_common::ErrorTest;
 
-use crate::registers::{lowest, of_outcome, word_at};
+use crate::registers::{lowest, one, word_at};
 use crate::{Hit, maps};
 
 /// Whether the call that ends here returned an error.
@@ -15,7 +15,7 @@ pub(crate) fn failed(hit: &Hit) -> bool {
     if test.kind == 0 {
         return false;
     }
-    let Some(mut word) = of_outcome(hit.regs, test.register) else {
+    let Some(mut word) = one(hit.regs, test.register) else {
         return false;
     };
     if test.kind == 2 {

@@ -153,7 +153,7 @@ fn write_detail(hit: &Hit, frame: &Frame, place: &PlaceKey, call: &CallRecord) -
             }
         }
         if let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) {
-            if detail.results_len > 0 {
+            if detail.results_len > 0 && !hit.cookie.is_tail_call() {
                 let results = &raw mut (*record).results;
                 values::read_all(hit, detail.results.as_ptr(), detail.results_len, results);
             }

@@ -32,12 +32,12 @@ pub(crate) fn write_all(regs: *const pt_regs, to: *mut [u64; REGISTERS]) {
     }
 }
 
-/// One that an outcome may be told by: where results lie, or the stack pointer.
+/// One that arguments and results are in, or the stack pointer.
 ///
 /// The kernel forbids to choose a place in its record of the registers at run time, but not to
 /// copy from there.
 #[inline(always)]
-pub(crate) fn of_outcome(regs: *const pt_regs, number: u8) -> Option<u64> {
+pub(crate) fn one(regs: *const pt_regs, number: u8) -> Option<u64> {
     let offset = match number {
         0 => offset_of!(pt_regs, rax),
         1 => offset_of!(pt_regs, rdx),

@@ -16,11 +16,14 @@ mod request;
 mod session;
 mod slow_calls;
 mod tally;
+mod traces;
 mod tree;
+mod values;
 mod watched;
 mod worker;
 
 pub use error::AgentError;
-pub use request::{AttachRequest, Attached, DEFAULT_BUDGET_PERCENT, RecordRule, Refused};
+pub use request::{AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule};
 pub use session::{Agent, Session};
+pub use traces::Traces;
 pub use watched::Watched;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use coral_model::{FunctionId, Limits};
+use coral_model::filter::Expression;
+use coral_model::{FunctionId, Limits, Redaction};
 
 /// What to attach, for how long, and on whose behalf.
 #[derive(Clone, Debug)]
@@ -27,6 +28,33 @@ pub struct AttachRequest {
     pub tree: bool,
     /// Whether a function that calls itself is one node of the tree.
     pub fold_recursion: bool,
+    /// Which values of single calls are read.
+    pub capture: Capture,
+    /// Only calls with such arguments make single-call records.
+    pub filter: Option<Expression>,
+    /// What of the values is hidden.
+    pub redaction: Redaction,
+    /// Whether traces of single requests are wanted, and which.
+    pub trace: Option<TraceRule>,
+}
+
+/// Which values of single calls are read. None, if nothing else is asked for: they may be secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// What calls receive.
+    pub arguments: bool,
+    /// What calls return.
+    pub results: bool,
+}
+
+/// Which requests are traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceRule {
+    /// The function that traces begin at.
+    pub root: FunctionId,
+    /// Only requests of that HTTP path; one that ends with `*` stands for all that begin so. The
+    /// root must be the function of Go's `net/http` that every request passes.
+    pub path: Option<String>,
 }
 
 /// What probes may cost if nothing else is asked for, in percent of a core.
@@ -45,6 +73,10 @@ impl AttachRequest {
             budget_percent: Some(DEFAULT_BUDGET_PERCENT),
             tree: true,
             fold_recursion: true,
+            capture: Capture::default(),
+            filter: None,
+            redaction: Redaction::default(),
+            trace: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::links::Links;
 use super::mapped::MappedArray;
 use super::numbers::{FunctionNumbers, HitNumbers, Layout};
 use super::records::{KernelRecord, Shared, kernel_record};
-use super::spec::{EngineSpec, FILTERS, OVERFLOW_MAX, STACKS_MAX, TARGETS_MAX};
+use super::spec::{EngineSpec, OVERFLOW_MAX, STACKS_MAX, TARGETS_MAX};
 
 /// The kernel programs, as `cargo xtask ebpf` built them.
 static OBJECT: &[u8] =
@@ -55,7 +55,6 @@ pub struct Engine {
     details: MappedArray<FunctionDetail>,
     details_len: u32,
     filters: MappedArray<Filter>,
-    filters_used: u32,
     counters: MappedArray<FunctionCounters>,
     hits: MappedArray<HitCounters>,
     histograms: MappedArray<u64>,
@@ -94,8 +93,7 @@ impl Engine {
             functions: mapped(&mut ebpf, "FUNCTIONS", spec.capacity as usize)?,
             details: mapped(&mut ebpf, "DETAILS", spec.details_len() as usize)?,
             details_len: if spec.details { spec.capacity } else { 0 },
-            filters: mapped(&mut ebpf, "FILTERS", FILTERS as usize)?,
-            filters_used: 0,
+            filters: mapped(&mut ebpf, "FILTERS", spec.filters_len() as usize)?,
             counters: mapped(&mut ebpf, "COUNTERS", layout.function_elements())?,
             hits: mapped(&mut ebpf, "HITS", layout.stripes)?,
             histograms: mapped(&mut ebpf, "HISTOGRAMS", layout.histogram_elements())?,
@@ -205,20 +203,23 @@ impl Engine {
         }
     }
 
-    /// Lets functions' calls pass that filter from now on; `None` lets all pass.
-    pub fn set_filter(&mut self, slots: &[u32], filter: Option<&Filter>) {
+    /// Lets a function's calls pass that filter from now on; `None` lets all pass. Without effect
+    /// where the engine was made without details.
+    pub fn set_filter(&self, slot: u32, filter: Option<&Filter>) {
+        if slot >= self.details_len {
+            return;
+        }
+        let now = self.functions.read(slot as usize).filter;
         let number = match filter {
             Some(filter) => {
-                let number = 1 + self.filters_used % (FILTERS - 1);
-                self.filters_used += 1;
-                self.filters.write(number as usize, *filter);
-                number
+                // The one of its two places that is not in use.
+                let place = 2 * slot + u32::from(now == 2 * slot + 1);
+                self.filters.write(place as usize, *filter);
+                place + 1
             }
             None => 0,
         };
-        for &slot in slots {
-            self.functions.set_filter(slot as usize, number);
-        }
+        self.functions.set_filter(slot as usize, number);
     }
 
     /// Starts or stops counting a function's hits; its sites stay until they are detached.
@@ -277,7 +278,7 @@ fn loader(spec: &EngineSpec, layout: Layout) -> EbpfLoader<'static> {
         ("TARGETS", TARGETS_MAX),
         ("FUNCTIONS", spec.capacity),
         ("DETAILS", spec.details_len()),
-        ("FILTERS", FILTERS),
+        ("FILTERS", spec.filters_len()),
         ("COUNTERS", layout.function_elements() as u32),
         ("HITS", layout.stripes as u32),
         ("HISTOGRAMS", layout.histogram_elements() as u32),

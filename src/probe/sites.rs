@@ -66,7 +66,10 @@ impl FunctionSites {
             };
             let may_refire = plan.entry_may_refire && kind == HitKind::Entry;
             let stack_adjust = i16::try_from(site.stack_adjust).ok()?;
-            let cookie = Cookie::new(slot, kind, goroutine, may_refire, stack_adjust);
+            let mut cookie = Cookie::new(slot, kind, goroutine, may_refire, stack_adjust);
+            if site.kind == SiteKind::TailCall {
+                cookie = cookie.tail_call();
+            }
             Some(Point {
                 file_offset: file_offset(site.address)?,
                 cookie: match site.cost {

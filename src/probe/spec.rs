@@ -17,9 +17,6 @@ const VALUES_MAX: u32 = 16_384;
 const FUTURES_MAX: u32 = 65_536;
 /// Processes of one session.
 pub(super) const TARGETS_MAX: u32 = 256;
-/// Filters that a session may have had: one that is in use is never written, so a changed filter
-/// takes the place that was given up longest ago.
-pub(super) const FILTERS: u32 = 64;
 /// Counters are spread over at most so many stripes; more would cost memory and win nothing.
 const STRIPES_MAX: usize = 16;
 /// What the stripes may take together; a large session has fewer of them.
@@ -90,6 +87,11 @@ impl EngineSpec {
         if self.details { self.capacity } else { 1 }
     }
 
+    /// Two for each slot, because one that is in use is never written.
+    pub(super) fn filters_len(&self) -> u32 {
+        if self.details { 2 * self.capacity } else { 1 }
+    }
+
     pub(super) fn values_len(&self) -> u32 {
         if self.details { VALUES_MAX } else { 1 }
     }
@@ -133,7 +135,7 @@ impl EngineSpec {
             + self.nodes() as usize * size_of::<Node>()
             + self.node_histograms() as usize * histogram_bytes
             + self.details_len() as usize * size_of::<FunctionDetail>()
-            + FILTERS as usize * size_of::<Filter>();
+            + self.filters_len() as usize * size_of::<Filter>();
         let hashes = hash_bytes::<FrameKey, Stack>(STACKS_MAX)
             + hash_bytes::<PlaceKey, Frame>(OVERFLOW_MAX)
             + hash_bytes::<u64, u32>(self.nodes())

@@ -93,18 +93,7 @@ fn read_compile_unit(
     kinds: &mut KindCache,
     strings: &Strings<'_>,
 ) -> Option<(u64, CompileUnit)> {
-    let mut bytes = info.read(place.offset, place.len.min(ROOT_BYTES_MAX))?;
-    // Only the first entry is wanted: the unit is cut off behind it, and its length says so.
-    match u32_at(&bytes, 0)? {
-        u32::MAX => {
-            let len = bytes.len().checked_sub(12)? as u64;
-            bytes.get_mut(4..12)?.copy_from_slice(&len.to_le_bytes());
-        }
-        _ => {
-            let len = u32::try_from(bytes.len().checked_sub(4)?).ok()?;
-            bytes.get_mut(..4)?.copy_from_slice(&len.to_le_bytes());
-        }
-    }
+    let bytes = root_bytes(info, place)?;
     let header = DebugInfo::new(&bytes, LittleEndian).units().next().ok()??;
     let kinds = kinds.get(abbreviations, header.debug_abbrev_offset().0 as u64)?;
     let mut entries = header.entries(kinds);
@@ -134,6 +123,22 @@ fn read_compile_unit(
     ))
 }
 
+/// The beginning of a unit with its first entry, as if nothing followed it.
+pub(super) fn root_bytes(info: &SectionData<'_>, place: UnitPlace) -> Option<Vec<u8>> {
+    let mut bytes = info.read(place.offset, place.len.min(ROOT_BYTES_MAX))?;
+    match u32_at(&bytes, 0)? {
+        u32::MAX => {
+            let len = bytes.len().checked_sub(12)? as u64;
+            bytes.get_mut(4..12)?.copy_from_slice(&len.to_le_bytes());
+        }
+        _ => {
+            let len = u32::try_from(bytes.len().checked_sub(4)?).ok()?;
+            bytes.get_mut(..4)?.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+    Some(bytes)
+}
+
 fn language_of(language: gimli::DwLang) -> Option<Language> {
     use gimli::constants as dw;
     Some(match language {
@@ -155,12 +160,13 @@ fn language_of(language: gimli::DwLang) -> Option<Language> {
 
 /// The kinds of entries of the last unit: units that follow each other often share them.
 #[derive(Default)]
-struct KindCache {
+pub(super) struct KindCache {
     last: Option<(u64, Abbreviations)>,
 }
 
 impl KindCache {
-    fn get(&mut self, section: &SectionData<'_>, offset: u64) -> Option<&Abbreviations> {
+    /// The kinds of entries at an offset of `.debug_abbrev`.
+    pub(super) fn get(&mut self, section: &SectionData<'_>, offset: u64) -> Option<&Abbreviations> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != offset) {
             let bytes = section.read(offset, ABBREVIATIONS_BYTES_MAX)?;
             let table = DebugAbbrev::new(&bytes, LittleEndian);
@@ -168,6 +174,11 @@ impl KindCache {
             self.last = Some((offset, kinds));
         }
         self.last.as_ref().map(|(_, kinds)| kinds)
+    }
+
+    /// What was asked for last.
+    pub(super) fn into_last(self) -> Option<Abbreviations> {
+        self.last.map(|(_, kinds)| kinds)
     }
 }
 

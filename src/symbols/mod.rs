@@ -33,6 +33,7 @@ mod process;
 mod process_error;
 mod processes;
 mod procfs;
+pub mod signature;
 mod table;
 
 pub use call_graph::SymbolGraph;

@@ -126,6 +126,12 @@ impl Symbols {
         Some(&loaded.image)
     }
 
+    /// Where the debug information of a module of the table is.
+    pub(super) fn debug_image(&self, module: u16) -> Option<&Arc<Image>> {
+        let loaded = self.images.get(usize::from(module))?;
+        Some(loaded.debug.as_ref().unwrap_or(&loaded.image))
+    }
+
     /// How many functions and line programs were damaged, too large, or not reached in time.
     pub fn skipped(&self) -> u32 {
         self.skipped

@@ -40,6 +40,17 @@ pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
     build("rustc", &[&always, flags].concat(), &sources)
 }
 
+/// The program of that language whose functions have arguments and results of all kinds.
+pub(crate) fn values(compiler: &str, source: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("values").join(source)];
+    build(compiler, &[&["-g"], flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn values_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("values/go", go, flags)
+}
+
 /// A C program from texts, a file each.
 pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
     let directory = cache().join(format!("text-{:016x}", hash_of(texts)));
@@ -65,6 +76,7 @@ pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("http", go, flags)
 }
 
+/// The Go program in that folder of the targets.
 fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     let module = targets().join(name);
     let mut sources = files_below(&module);
@@ -80,7 +92,7 @@ fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
         command
             .envs(GO_ENVIRONMENT)
             .env("GOCACHE", cache().join("go-build"));
-        command.current_dir(&module);
+        command.current_dir(module);
         command
     })
 }

@@ -183,8 +183,10 @@ pub struct FutureSpec {
     pub enabled: u8,
     /// The size of the number: 1, 2, 4.
     pub size: u8,
+    /// The register that points to the future at the entry, by its DWARF number: 5 or 4.
+    pub register: u8,
     /// Unused.
-    pub padding: [u8; 2],
+    pub padding: u8,
     /// Where the number lies in the future.
     pub offset: u32,
 }

@@ -19,6 +19,7 @@ pub enum HitKind {
 /// | 25 | 1 if frames are named by goroutine, 0 if by thread |
 /// | 26 | 1 if the entry site may fire again within one call |
 /// | 27 | 1 if the kernel executes the instruction out of line, which costs more |
+/// | 28 | 1 where the exit is a jump to another function: there are no results yet |
 /// | 32..48 | stack pointer at entry minus stack pointer at the site, in bytes, signed |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie(pub u64);
@@ -27,6 +28,7 @@ const EXIT: u64 = 1 << 24;
 const GOROUTINE: u64 = 1 << 25;
 const MAY_REFIRE: u64 = 1 << 26;
 const STEPPED: u64 = 1 << 27;
+const TAIL_CALL: u64 = 1 << 28;
 
 impl Cookie {
     /// The largest slot that a cookie can hold.
@@ -58,6 +60,18 @@ impl Cookie {
     #[inline(always)]
     pub const fn stepped(self) -> Self {
         Self(self.0 | STEPPED)
+    }
+
+    /// The same site, which jumps to another function.
+    #[inline(always)]
+    pub const fn tail_call(self) -> Self {
+        Self(self.0 | TAIL_CALL)
+    }
+
+    /// Whether the site jumps to another function.
+    #[inline(always)]
+    pub const fn is_tail_call(self) -> bool {
+        self.0 & TAIL_CALL != 0
     }
 
     /// Whether the kernel executes the instruction out of line.

@@ -68,7 +68,7 @@ pub struct FunctionConfig {
     pub enabled: u32,
     /// The `FUNCTION_` constants.
     pub flags: u32,
-    /// Which of the filters its calls pass; 0 holds none.
+    /// Which of the filters its calls pass, plus 1; 0 for none.
     pub filter: u32,
     /// The slot that its polls are joined into calls under, where it polls futures.
     pub call_slot: u32,
