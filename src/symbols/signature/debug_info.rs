@@ -27,6 +27,9 @@ const RANGES_MAX: usize = 2 << 20;
 /// An entry has no more entries directly below it than this, or those behind are not seen.
 const CHILDREN_MAX: usize = 4096;
 
+/// The rest of a longer name is cut off.
+const NAME_BYTES_MAX: usize = 1024;
+
 /// An entry, as far as signatures need it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -298,16 +301,20 @@ fn list_functions(unit: &Unit, strings: &Strings<'_>, lists: &Lists<'_>) -> Hash
         {
             continue;
         }
-        let entry = copy(entry, unit.start, &unit.bases, strings, lists);
-        let start = match entry.number(gimli::DW_AT_low_pc) {
-            Some(address) => Some(address),
-            None => {
+        let start = match entry.attr_value(gimli::DW_AT_low_pc) {
+            Some(AttributeValue::Addr(address)) => Some(address),
+            Some(AttributeValue::DebugAddrIndex(index)) => {
+                lists.address(index.0 as u64, &unit.bases)
+            }
+            _ => {
+                let entry = copy(entry, unit.start, &unit.bases, strings, lists);
                 let code = lists.code_of(&entry, &unit.bases);
                 code.first().map(|range| range.start)
             }
         };
         if let Some(start) = start {
-            functions.entry(start).or_insert(entry.offset);
+            let offset = unit.start.saturating_add(entry.offset().0 as u64);
+            functions.entry(start).or_insert(offset);
         }
     }
     functions
@@ -346,7 +353,9 @@ fn copy(
             AttributeValue::CallingConvention(convention) => Value::Number(u64::from(convention.0)),
             AttributeValue::Language(language) => Value::Number(u64::from(language.0)),
             value if is_name(attribute.name()) => {
-                Value::Text(strings.text(value, bases.str_offsets)?)
+                let mut name = strings.text(value, bases.str_offsets)?;
+                name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+                Value::Text(name)
             }
             AttributeValue::Sdata(number) => Value::Number(number as u64),
             value => Value::Number(value.udata_value()?),

@@ -200,14 +200,16 @@ fn layout_of_struct(whole: &Type, data: &Struct) -> Layout {
         [] => Layout::Aggregate,
         [only] if only.value.size == whole.size => layout(&only.value),
         [first, second] => {
-            let (Layout::One(mut a), Layout::One(mut b)) =
-                (layout(&first.value), layout(&second.value))
-            else {
-                return unless_unknown([&first.value, &second.value]);
-            };
-            a.offset = first.offset;
-            b.offset = second.offset;
-            pair(whole, a, b)
+            // Each is looked at once: they may be nested deeply.
+            match (layout(&first.value), layout(&second.value)) {
+                (Layout::One(mut a), Layout::One(mut b)) => {
+                    a.offset = first.offset;
+                    b.offset = second.offset;
+                    pair(whole, a, b)
+                }
+                (Layout::Unknown, _) | (_, Layout::Unknown) => Layout::Unknown,
+                _ => Layout::Aggregate,
+            }
         }
         _ => unless_unknown(fields.iter().map(|field| &field.value)),
     }

@@ -4,7 +4,7 @@ use super::debug_info::{DebugInfo, Entry, Value};
 use super::{Interface, Shape};
 
 /// References, members and elements are followed so deep.
-const DEPTH_MAX: u32 = 12;
+const DEPTH_MAX: u32 = 32;
 /// So many entries are read for the types of one function.
 const ENTRIES_MAX: u32 = 4096;
 /// An enumeration's further names are left out.
@@ -309,8 +309,6 @@ impl<'d, 'i> TypeReader<'d, 'i> {
                 let element = self.read_within(element, depth)?;
                 return Some(Kind::GoSlice(Box::new(element)));
             }
-            // A typedef of these stands before them everywhere but in damaged files.
-            _ if self.language == Language::Go => data.by_reference = false,
             _ => {}
         }
         match entry

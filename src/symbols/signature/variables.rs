@@ -211,9 +211,13 @@ impl Description<'_, '_, '_> {
         let is_wrapper = |field: &Field| field.value.size == whole.size;
         for field in &data.fields {
             let at = at.saturating_add(field.offset);
-            let part = field.name.strip_prefix("__").unwrap_or(&field.name);
+            let is_rust = self.types.is_rust();
+            let part = match field.name.strip_prefix("__") {
+                Some(number) if is_rust => number,
+                _ => &field.name,
+            };
             // Rust's wrappers and C++'s bases are what is in them.
-            let is_same = part.is_empty() || (self.types.is_rust() && is_wrapper(field));
+            let is_same = part.is_empty() || (is_rust && is_wrapper(field));
             if is_same {
                 self.value(name, &field.value, at);
             } else {

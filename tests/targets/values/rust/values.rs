@@ -182,6 +182,11 @@ async fn waits(count: u64) -> u64 {
     black_box(kept) + 1
 }
 
+async fn names(count: u64) -> Result<String, u8> {
+    Yield(false).await;
+    Ok(black_box("x").repeat(black_box(count as usize)))
+}
+
 /// Calls a function with `fail` and prints what it returns in RAX and RDX, and in memory if that
 /// is where its result goes.
 fn observe(name: &str, in_memory: bool, fail: bool) {
@@ -262,7 +267,9 @@ fn main() {
     }
     let _ = black_box(stock_never(3));
     foreign(1, Point { x: 1, y: 2 }, std::ptr::null());
+    let mut named = pin!(names(5));
     let mut future = pin!(waits(5));
     let mut context = Context::from_waker(Waker::noop());
     while future.as_mut().poll(&mut context).is_pending() {}
+    while named.as_mut().poll(&mut context).is_pending() {}
 }
