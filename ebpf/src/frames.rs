@@ -84,8 +84,7 @@ pub(crate) fn leave(hit: &Hit, now_ns: u64) {
         frames.note_left(hit);
     }
     let duration_ns = now_ns.saturating_sub(frame.entry_ns);
-    let has_results =
-        hit.function.flags & FUNCTION_HAS_DETAIL != 0 && !hit.cookie.is_tail_call();
+    let has_results = hit.function.flags & FUNCTION_HAS_DETAIL != 0 && !hit.cookie.is_tail_call();
     let failed = has_results && outcome::failed(hit);
     hit.stripe.count_return(&frame, duration_ns, failed);
     frames.add_to_top(duration_ns, frame.probes_ns + hit.cost_ns());

@@ -4,7 +4,8 @@ use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user_str};
 use coral_ebpf_common::{
     BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey, REGISTERS,
-    STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
+    STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX, ValueKind,
+    ValueSpec,
 };
 
 use crate::registers::{lowest, lowest_signed, read_user, word_at, write_all};
@@ -116,11 +117,12 @@ unsafe fn read(context: &ReadContext, spec: &ValueSpec, value: *mut Captured) ->
             (*value).word = lowest_signed(address, spec.len);
             Some(STATUS_OK)
         } else if kind == ValueKind::Memory as u8 {
-            read_bytes(value, address, u64::from(spec.len), spec.len)
+            read_bytes(value, address, u64::from(spec.len), 1, spec.len)
         } else if kind == ValueKind::String as u8 {
-            read_bytes(value, address, second, spec.len)
+            read_bytes(value, address, second, element_bytes(spec), spec.len)
         } else if kind == ValueKind::StringAt as u8 {
-            read_bytes(value, word_at(address)?, word_at(address + 8)?, spec.len)
+            let (from, len) = (word_at(address)?, word_at(address + 8)?);
+            read_bytes(value, from, len, element_bytes(spec), spec.len)
         } else if kind == ValueKind::CString as u8 {
             read_c_string(value, address, spec.len)
         } else if kind == ValueKind::Interface as u8 {
@@ -167,9 +169,25 @@ fn plus(address: u64, offset: i32) -> u64 {
     address.wrapping_add(i64::from(offset) as u64)
 }
 
+/// The size of what a string's length counts.
 #[inline(always)]
-unsafe fn read_bytes(value: *mut Captured, address: u64, len: u64, len_max: u32) -> Option<u8> {
-    let kept = len.min(u64::from(len_max)).min(VALUE_BYTES as u64) as u32;
+fn element_bytes(spec: &ValueSpec) -> u64 {
+    match spec.offsets[STEPS_MAX] {
+        0 => 1,
+        bytes => u64::from(bytes as u16),
+    }
+}
+
+#[inline(always)]
+unsafe fn read_bytes(
+    value: *mut Captured,
+    address: u64,
+    len: u64,
+    element_bytes: u64,
+    len_max: u32,
+) -> Option<u8> {
+    let bytes = len.min(u64::from(u32::MAX)) * element_bytes;
+    let kept = bytes.min(u64::from(len_max)).min(VALUE_BYTES as u64) as u32;
     // SAFETY: as in `read`.
     unsafe {
         (*value).word = len;
@@ -178,7 +196,7 @@ unsafe fn read_bytes(value: *mut Captured, address: u64, len: u64, len_max: u32)
         }
         (*value).len = kept as u16;
     }
-    Some(if u64::from(kept) < len {
+    Some(if u64::from(kept) < bytes {
         STATUS_TRUNCATED
     } else {
         STATUS_OK

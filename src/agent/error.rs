@@ -40,6 +40,8 @@ pub enum AgentError {
          target's seccomp filter does not know it"
     )]
     FastReturns,
+    #[error("the filter does not fit: {reason}")]
+    Filter { reason: String },
     #[error("no function was asked for")]
     NoFunction,
     #[error("the session is over")]
@@ -60,6 +62,7 @@ impl Diagnostic for AgentError {
             | Self::Memory { .. }
             | Self::Room { .. } => "over-limit",
             Self::NothingToProbe { .. } | Self::FastReturns => "not-probeable",
+            Self::Filter { .. } => "bad-filter",
             Self::NoFunction => "no-function",
             Self::Ended => "session-ended",
             Self::Thread(_) => "out-of-resources",
@@ -87,6 +90,9 @@ impl Diagnostic for AgentError {
                 "`coral functions` shows for every function how it can be probed".into()
             }
             Self::FastReturns => "leave --fast-returns out, or boot Linux 6.14 or newer".into(),
+            Self::Filter { .. } => {
+                "`--capture-args` shows the names and types of a function's arguments".into()
+            }
             Self::NoFunction => "name at least one function".into(),
             Self::Ended => "attach again".into(),
             Self::Thread(_) => "free some memory or threads, and try again".into(),
@@ -102,6 +108,7 @@ impl Diagnostic for AgentError {
             | Self::Duration { .. }
             | Self::NothingToProbe { .. }
             | Self::FastReturns
+            | Self::Filter { .. }
             | Self::NoFunction => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }

@@ -23,7 +23,9 @@ mod watched;
 mod worker;
 
 pub use error::AgentError;
-pub use request::{AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule};
-pub use session::{Agent, Session};
+pub use request::{
+    AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule,
+};
+pub use session::{Agent, Session, TracesHandle};
 pub use traces::Traces;
 pub use watched::Watched;

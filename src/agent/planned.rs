@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use coral_ebpf_common::FunctionDetail;
 use coral_model::{ExitProbe, FunctionId, Probeability};
 
 use super::own_sites::{OwnSite, OwnSites};
@@ -106,7 +107,12 @@ impl Planned {
     }
 
     /// What the session's numbers are kept under.
-    pub(super) fn tracked(&self, watched: &Watched, fast_returns: bool) -> NewTracked {
+    pub(super) fn tracked(
+        &self,
+        watched: &Watched,
+        fast_returns: bool,
+        detail: &FunctionDetail,
+    ) -> NewTracked {
         let function = watched.table().get(self.id);
         let exit_probe = match self.plan.summary.probe {
             Probeability::Full if fast_returns && self.plan.key == FrameKey::Thread => {
@@ -125,8 +131,8 @@ impl Planned {
             exit_probe,
             reason: self.reason(),
             costs: SiteCosts::of(&self.plan, exit_probe),
-            tells_errors: false,
-            polls_future: false,
+            tells_errors: exit_probe != ExitProbe::None && detail.error.kind != 0,
+            polls_future: exit_probe != ExitProbe::None && detail.future.enabled != 0,
         }
     }
 

@@ -5,15 +5,18 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_ROOT};
 use coral_model::FunctionId;
 
 use super::error::AgentError;
 use super::own_sites::{OwnSite, OwnSites};
 use super::planned::Planned;
-use super::request::Attached;
-use super::tally::Tally;
+use super::request::{AttachRequest, Attached, TraceRule};
+use super::tally::{NewTracked, Tally};
+use super::values::{Values, is_root};
 use super::watched::Watched;
 use crate::probe::{Attachment, Engine, FunctionSites, Links};
+use crate::symbols::signature::SignatureReader;
 use crate::symbols::{Image, MappedCode, Process};
 
 /// What of a session is in the kernel.
@@ -21,6 +24,8 @@ pub(super) struct Probes {
     pub(super) engine: Engine,
     live: Vec<Live>,
     own_sites: OwnSites,
+    pub(super) values: Values,
+    trace: Option<TraceRule>,
     fast_returns: bool,
     /// How many functions the engine has slots for.
     room: usize,
@@ -57,14 +62,17 @@ impl Probes {
     pub(super) fn new(
         engine: Engine,
         own_sites: OwnSites,
-        fast_returns: bool,
+        values: Values,
+        request: &AttachRequest,
         room: usize,
     ) -> Self {
         Self {
             engine,
             live: Vec::new(),
             own_sites,
-            fast_returns,
+            values,
+            trace: request.trace.clone(),
+            fast_returns: request.fast_returns,
             room,
         }
     }
@@ -275,7 +283,7 @@ impl Probes {
                     .is_ok()
             });
         }
-        self.give_slots(watched, tally, &planned)?;
+        self.give_slots(watched, tally, &mut planned, attached)?;
         let planned: Vec<&Planned> = planned.iter().collect();
         for (process, image) in processes.iter().zip(&images) {
             let Some(image) = image else { continue };
@@ -293,26 +301,56 @@ impl Probes {
         Ok(())
     }
 
-    /// Gives planned functions that have none their slots.
+    /// Gives planned functions that have none their slots; those that the session's filter does
+    /// not fit are left out.
     fn give_slots(
         &mut self,
         watched: &Watched,
         tally: &mut Tally,
-        planned: &[Planned],
+        planned: &mut Vec<Planned>,
+        attached: &mut Attached,
     ) -> Result<(), AgentError> {
-        let is_new = |function: &&Planned| tally.slot(function.id).is_none();
-        let asked = tally.len() + planned.iter().filter(is_new).count();
-        if asked > self.room {
+        let mut reader = SignatureReader::new(&watched.symbols);
+        let mut readings = Vec::new();
+        planned.retain(|function| {
+            if tally.slot(function.id).is_some() {
+                return true;
+            }
+            match self.values.reading(&mut reader, function) {
+                Ok(reading) => {
+                    let tracked = function.tracked(watched, self.fast_returns, &reading.detail);
+                    readings.push((tracked, reading));
+                    true
+                }
+                Err(reason) => {
+                    attached.refuse(function.id, reason);
+                    false
+                }
+            }
+        });
+        let slots = |(tracked, _): &(NewTracked, _)| 1 + usize::from(tracked.polls_future);
+        let asked = tally.len() + readings.iter().map(slots).sum::<usize>();
+        if asked > self.engine.capacity() {
             return Err(AgentError::Room {
                 room: self.room,
                 asked,
             });
         }
-        for function in planned {
-            if tally.slot(function.id).is_none() {
-                let slot = tally.track(function.tracked(watched, self.fast_returns));
-                self.engine.set_function(slot, 0, 0);
+        for (tracked, reading) in readings {
+            let is_root = is_root(self.trace.as_ref(), tracked.id);
+            let slot = tally.track(tracked);
+            let mut flags = 0;
+            if reading.is_needed() {
+                flags |= FUNCTION_HAS_DETAIL;
             }
+            if is_root {
+                flags |= FUNCTION_IS_ROOT;
+            }
+            // The slot behind the function's own is that of its joined calls, where it has any.
+            self.engine.set_function(slot, flags, slot + 1);
+            self.engine.set_detail(slot, reading.detail);
+            self.engine.set_filter(slot, reading.filter.as_ref());
+            self.values.keep(slot, reading);
         }
         Ok(())
     }

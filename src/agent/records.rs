@@ -4,6 +4,7 @@ use coral_ebpf_common::RECORD_FAILED;
 use coral_model::{CallRecord, FunctionId};
 use jiff::Timestamp;
 
+use super::values::Values;
 use crate::probe::KernelRecord;
 
 /// The time of day against the kernel's monotonic clock, as it was when the session began.
@@ -28,14 +29,25 @@ impl Clock {
 }
 
 /// The call of a record.
-pub(super) fn call(record: &KernelRecord, function: FunctionId, clock: Clock) -> CallRecord {
+pub(super) fn call(
+    record: &KernelRecord,
+    function: FunctionId,
+    clock: Clock,
+    values: &Values,
+) -> CallRecord {
     let call = &record.call;
+    let (arguments, results) = match &record.detail {
+        Some(detail) => values.of_call(call.slot, detail),
+        None => (Vec::new(), Vec::new()),
+    };
     CallRecord {
         pid: call.tgid,
         tid: call.tid,
         // A thread's other stacks are named by their ends.
         goroutine: (call.g != 0).then_some(call.g),
         failed: call.flags & RECORD_FAILED != 0,
+        arguments,
+        results,
         ..CallRecord::new(function, clock.time_of_day(call.entry_ns), call.duration_ns)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use coral_model::filter::Expression;
 use coral_model::{FunctionId, Limits, SessionId, Snapshot};
 use tokio::sync::watch;
 use ulid::Ulid;
@@ -11,9 +12,13 @@ use ulid::Ulid;
 use super::error::AgentError;
 use super::own_sites::OwnSites;
 use super::request::{AttachRequest, Attached};
+use super::traces::Traces;
 use super::watched::Watched;
 use super::worker::{Command, Worker};
 use crate::probe::{self, Calibration, EngineSpec};
+
+/// How many functions of a session may poll futures.
+const FUTURES_ROOM: usize = 64;
 
 /// Starts sessions within limits.
 #[derive(Debug)]
@@ -77,14 +82,15 @@ impl Agent {
         let room = request.room.max(request.functions.len());
         let spec = EngineSpec {
             targets: watched.pids(),
-            capacity: room as u32,
+            // Functions that poll futures take two.
+            capacity: (room + room.min(FUTURES_ROOM)) as u32,
             sample_rate: request.records.sample_rate,
             record_range_ns: request.records.range_ns(),
             slow_ns: request.records.slow_ns(),
             tree: request.tree,
             fold_recursion: request.fold_recursion,
             details: true,
-            trace: false,
+            trace: request.trace.is_some(),
         };
         let share = self.take_share(spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));
@@ -100,6 +106,7 @@ impl Agent {
         let attached = worker.begin(&request.functions)?;
         let (commands, received) = mpsc::channel();
         let snapshots = worker.publish();
+        let traces = worker.traces();
         std::thread::Builder::new()
             .name("coral-session".into())
             .spawn(move || worker.run(&received))
@@ -108,6 +115,7 @@ impl Agent {
             id,
             commands,
             snapshots,
+            traces,
         };
         Ok((session, attached))
     }
@@ -165,12 +173,27 @@ fn check_returns(watched: &Watched, request: &AttachRequest) -> Result<(), Agent
     Ok(())
 }
 
+/// Where a session's traces are.
+#[derive(Clone, Debug)]
+pub struct TracesHandle(Arc<Mutex<Traces>>);
+
+impl TracesHandle {
+    /// The traces as they are now.
+    pub fn get(&self) -> Traces {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// A session that was started. Dropping it detaches everything.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
     commands: Sender<Command>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    traces: Arc<Mutex<Traces>>,
 }
 
 impl Session {
@@ -182,6 +205,21 @@ impl Session {
     /// Its snapshots, several a second; the last one is final, and says so.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// What it has traced so far, where traces were asked for. Complete once the session is over.
+    pub fn traces(&self) -> TracesHandle {
+        TracesHandle(Arc::clone(&self.traces))
+    }
+
+    /// Lets only calls with such arguments make single-call records from now on.
+    ///
+    /// # Errors
+    /// If the filter does not fit a function, or the session is over; then the old one stays.
+    pub fn set_filter(&self, filter: Option<Expression>) -> Result<(), AgentError> {
+        let (reply, answer) = mpsc::channel();
+        self.send(Command::Filter { filter, reply })?;
+        answer.recv().map_err(|_| AgentError::Ended)?
     }
 
     /// Attaches more functions. Blocks until their probes are live.

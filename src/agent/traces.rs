@@ -93,4 +93,3 @@ pub(super) fn path_filter(path: &str) -> Result<Filter, String> {
     filter.table[0] = 1 << 1;
     Ok(filter)
 }
-

@@ -16,7 +16,7 @@ use super::request::{AttachRequest, Capture, TraceRule};
 use super::traces::path_filter;
 use super::watched::Watched;
 use crate::probe::{FilterArgument, ValueClass, compile_filter};
-use crate::symbols::{
+use crate::symbols::signature::{
     GoTypeNames, Interface, Shape, Signature, SignatureReader, TypeNames, Variable, go_http_path,
 };
 
@@ -145,7 +145,11 @@ impl Values {
     }
 
     /// What a call received and returned, redacted.
-    pub(super) fn of_call(&self, slot: u32, detail: &DetailRecord) -> (Vec<CallValue>, Vec<CallValue>) {
+    pub(super) fn of_call(
+        &self,
+        slot: u32,
+        detail: &DetailRecord,
+    ) -> (Vec<CallValue>, Vec<CallValue>) {
         let Some(signature) = self.signatures.get(&slot) else {
             return (Vec::new(), Vec::new());
         };
@@ -157,7 +161,11 @@ impl Values {
             }
         };
         (
-            of(self.capture.arguments, &signature.arguments, &detail.arguments),
+            of(
+                self.capture.arguments,
+                &signature.arguments,
+                &detail.arguments,
+            ),
             of(self.capture.results, &signature.results, &detail.results),
         )
     }

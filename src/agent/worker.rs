@@ -1,9 +1,11 @@
 //! The thread of a session: owns its probes, its lease and its numbers.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use coral_ebpf_common::RECORD_IS_TRACED;
+use coral_model::filter::Expression;
 use coral_model::{
     EndReason, FunctionId, InFlightCall, Limits, SessionId, SessionInfo, SessionNotice,
     SessionState, Snapshot,
@@ -20,7 +22,9 @@ use super::records::{self, Clock};
 use super::request::{AttachRequest, Attached};
 use super::session::Share;
 use super::tally::Tally;
+use super::traces::{Tracer, Traces};
 use super::tree::Tree;
+use super::values::Values;
 use super::watched::Watched;
 use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
 
@@ -47,6 +51,10 @@ pub(super) enum Command {
         functions: Vec<FunctionId>,
         reply: Sender<()>,
     },
+    Filter {
+        filter: Option<Expression>,
+        reply: Sender<Result<(), AgentError>>,
+    },
     Extend {
         by: Duration,
         reply: Sender<Duration>,
@@ -66,6 +74,7 @@ pub(super) struct Worker {
     notices: Vec<SessionNotice>,
     budget: Option<Budget>,
     clock: Clock,
+    tracer: Tracer,
     watched: Arc<Watched>,
     info: SessionInfo,
     started: Instant,
@@ -99,7 +108,7 @@ impl Worker {
             state: SessionState::Active,
             probes: 0,
         };
-        let room = spec.capacity as usize;
+        let room = request.room.max(request.functions.len());
         let engine = Engine::load(spec)?;
         if let Some(calibration) = Calibration::get() {
             engine.set_costs_ns(
@@ -108,13 +117,20 @@ impl Worker {
             );
         }
         Ok(Self {
-            probes: Probes::new(engine, own_sites, request.fast_returns, room),
+            probes: Probes::new(
+                engine,
+                own_sites,
+                Values::new(request, &watched),
+                request,
+                room,
+            ),
             tally: Tally::default(),
             tree: Tree::default(),
             in_flight: Vec::new(),
             notices: Vec::new(),
             budget: request.budget_percent.map(Budget::new),
             clock: Clock::new(),
+            tracer: Tracer::default(),
             watched,
             info,
             started: Instant::now(),
@@ -145,6 +161,11 @@ impl Worker {
         receiver
     }
 
+    /// Where the session's traces will be.
+    pub(super) fn traces(&self) -> Arc<Mutex<Traces>> {
+        self.tracer.shared()
+    }
+
     /// Works until the session is over, then takes everything out and publishes the final numbers.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut next_tick = Instant::now() + TICK;
@@ -164,6 +185,10 @@ impl Worker {
                 Ok(Command::Remove { functions, reply }) => {
                     self.detach(&functions);
                     let _ = reply.send(());
+                    continue;
+                }
+                Ok(Command::Filter { filter, reply }) => {
+                    let _ = reply.send(self.set_filter(filter));
                     continue;
                 }
                 Ok(Command::Extend { by, reply }) => {
@@ -212,6 +237,7 @@ impl Worker {
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
+        self.tracer.finish();
         self.sweep_threads();
         // A short session may be over before the calibration that began with it.
         Calibration::measure_once();
@@ -304,6 +330,18 @@ impl Worker {
         }
     }
 
+    fn set_filter(&mut self, filter: Option<Expression>) -> Result<(), AgentError> {
+        let filters = self
+            .probes
+            .values
+            .change_filter(filter)
+            .map_err(|reason| AgentError::Filter { reason })?;
+        for (slot, filter) in filters {
+            self.probes.engine.set_filter(slot, filter.as_ref());
+        }
+        Ok(())
+    }
+
     fn detach(&mut self, functions: &[FunctionId]) {
         self.probes.detach(&mut self.tally, functions);
         self.info.probes = self.probes.count();
@@ -311,13 +349,19 @@ impl Worker {
 
     fn drain(&mut self) {
         let tally = &mut self.tally;
+        let tracer = &mut self.tracer;
+        let values = &self.probes.values;
         let clock = self.clock;
         self.probes.engine.drain_records(|record| {
             let slot = record.call.slot;
-            if tally.is_slow(slot, record.call.duration_ns)
-                && let Some(function) = tally.id(slot)
-            {
-                tally.record(slot, records::call(&record, function, clock));
+            let Some(function) = tally.id(slot) else {
+                return;
+            };
+            if record.call.flags & RECORD_IS_TRACED != 0 {
+                tracer.record(&record.call, function);
+            }
+            if tally.is_slow(slot, record.call.duration_ns) {
+                tally.record(slot, records::call(&record, function, clock, values));
             }
         });
     }

@@ -143,6 +143,11 @@ impl Engine {
         );
     }
 
+    /// How many slots there are.
+    pub fn capacity(&self) -> usize {
+        self.layout.capacity
+    }
+
     /// Watches another process from now on.
     ///
     /// # Errors

@@ -1,14 +1,9 @@
 //! Whether a call is wanted: the kernel program and the tests run the same code.
-//!
-//! The verifier walks every path. So each step leaves a number that it knows nothing about but
-//! its range, whichever way it was come by, and all ways join again; with branches that leave a 0
-//! or a 1, eight predicates would be 256 ways through the rest of the program.
 
 use core::hint::black_box;
 
 use crate::{
-    Captured, Filter, PREDICATE_BYTES, PREDICATES_MAX, Predicate, STATUS_FAULT, STATUS_OK, Test,
-    ValueKind,
+    Captured, Filter, PREDICATE_BYTES, Predicate, STATUS_FAULT, STATUS_OK, Test, ValueKind,
 };
 
 const SIGN: u64 = 1 << 63;
@@ -17,32 +12,33 @@ const SIGN: u64 = 1 << 63;
 ///
 /// It is not, whatever the filter, if a value that a predicate looks at is not among them or could
 /// not be read far enough.
-#[inline(always)]
 pub fn filter_matches(filter: &Filter, arguments: &[Captured]) -> bool {
-    if filter.len == 0 {
-        return true;
-    }
     let mut outcomes = 0;
-    let mut place = 0;
-    while place < PREDICATES_MAX && place < filter.len as usize {
-        let Some(predicate) = filter.predicates.get(place) else {
-            return false;
-        };
-        let Some(value) = arguments.get(predicate.value as usize) else {
-            return false;
-        };
-        if !is_readable(predicate, value) {
-            return false;
+    let predicates = filter.predicates.iter().take(filter.len as usize);
+    for (place, predicate) in predicates.enumerate() {
+        let value = arguments.get(predicate.value as usize);
+        match value.and_then(|value| predicate_outcome(predicate, value)) {
+            Some(outcome) => outcomes |= outcome << place,
+            None => return false,
         }
-        outcomes |= outcome(predicate, value) << place;
-        // The compiler may not know: unrolled, this outgrows the kernel's stack.
-        place = black_box(place + 1);
     }
+    filter.len == 0 || filter_decides(filter, outcomes)
+}
+
+/// What a filter says when its predicates have these outcomes, the first in the lowest bit.
+#[inline(always)]
+pub fn filter_decides(filter: &Filter, outcomes: u64) -> bool {
     let [word, bit] = [outcomes >> 6 & 3, outcomes & 63];
     match filter.table.get(word as usize) {
         Some(word) => word >> bit & 1 != 0,
         None => false,
     }
+}
+
+/// 1 if the predicate holds for the value, 0 if not; `None` if not enough of it could be read.
+#[inline(always)]
+pub fn predicate_outcome(predicate: &Predicate, value: &Captured) -> Option<u64> {
+    is_readable(predicate, value).then(|| outcome(predicate, value))
 }
 
 /// Whether enough of the value is there to be compared.
@@ -90,11 +86,14 @@ fn outcome(predicate: &Predicate, value: &Captured) -> u64 {
 #[inline(always)]
 fn bytes_difference(predicate: &Predicate, value: &Captured) -> u64 {
     let mut difference = 0;
-    for place in 0..PREDICATE_BYTES / WORD_BYTES {
+    let mut place = 0;
+    while place < PREDICATE_BYTES / WORD_BYTES {
         let compared = u64::from(predicate.len).saturating_sub((place * WORD_BYTES) as u64);
         difference |= (word_at(predicate.bytes.as_flattened(), place)
             ^ word_at(&value.bytes, place))
             & low_bytes(compared);
+        // The compiler may not know: unrolled, this outgrows the kernel's stack.
+        place = black_box(place + 1);
     }
     difference
 }

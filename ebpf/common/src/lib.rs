@@ -18,7 +18,7 @@ pub use capture::{
     STATUS_TRUNCATED, STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};
-pub use filter::filter_matches;
+pub use filter::{filter_decides, filter_matches, predicate_outcome};
 pub use frames::{Entered, FrameStack, drop_one, enter, leave};
 pub use histogram::{BUCKETS, bucket_of};
 pub use records::*;
