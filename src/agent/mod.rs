@@ -6,6 +6,7 @@
 
 mod budget;
 mod error;
+mod estimate;
 mod in_flight;
 mod own_sites;
 mod planned;
@@ -23,6 +24,7 @@ mod watched;
 mod worker;
 
 pub use error::AgentError;
+pub use estimate::Expected;
 pub use request::{
     AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule,
 };

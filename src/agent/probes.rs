@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_ROOT};
+use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FUNCTION_IS_ROOT};
 use coral_model::FunctionId;
 
 use super::error::AgentError;
@@ -13,7 +13,7 @@ use super::own_sites::{OwnSite, OwnSites};
 use super::planned::Planned;
 use super::request::{AttachRequest, Attached, TraceRule};
 use super::tally::{NewTracked, Tally};
-use super::values::{Values, is_root};
+use super::values::{Reading, Values, is_root};
 use super::watched::Watched;
 use crate::probe::{Attachment, Engine, FunctionSites, Links};
 use crate::symbols::signature::SignatureReader;
@@ -29,6 +29,8 @@ pub(super) struct Probes {
     fast_returns: bool,
     /// How many functions the engine has slots for.
     room: usize,
+    /// Whether entries are counted, and nothing else.
+    only_counts: bool,
 }
 
 /// Probes in one file of one process, attached together.
@@ -74,6 +76,22 @@ impl Probes {
             trace: request.trace.clone(),
             fast_returns: request.fast_returns,
             room,
+            only_counts: false,
+        }
+    }
+
+    /// Probes that count entries and do nothing else.
+    pub(super) fn counting(
+        engine: Engine,
+        own_sites: OwnSites,
+        request: &AttachRequest,
+        watched: &Watched,
+    ) -> Self {
+        let values = Values::new(request, watched);
+        let room = request.functions.len();
+        Self {
+            only_counts: true,
+            ..Self::new(engine, own_sites, values, request, room)
         }
     }
 
@@ -316,7 +334,12 @@ impl Probes {
             if tally.slot(function.id).is_some() {
                 return true;
             }
-            match self.values.reading(&mut reader, function) {
+            let reading = if self.only_counts {
+                Ok(Reading::default())
+            } else {
+                self.values.reading(&mut reader, function)
+            };
+            match reading {
                 Ok(reading) => {
                     let tracked = function.tracked(watched, self.fast_returns, &reading.detail);
                     readings.push((tracked, reading));
@@ -339,7 +362,11 @@ impl Probes {
         for (tracked, reading) in readings {
             let is_root = is_root(self.trace.as_ref(), tracked.id);
             let slot = tally.track(tracked);
-            let mut flags = 0;
+            let mut flags = if self.only_counts {
+                FUNCTION_IS_COUNTED
+            } else {
+                0
+            };
             if reading.is_needed() {
                 flags |= FUNCTION_HAS_DETAIL;
             }
@@ -381,9 +408,14 @@ impl Probes {
             .iter()
             .filter_map(|function| {
                 let slot = tally.slot(function.id)?;
+                let sites = function.sites(slot, image, self.fast_returns)?;
                 Some(LiveFunction {
                     id: function.id,
-                    sites: function.sites(slot, image, self.fast_returns)?,
+                    sites: if self.only_counts {
+                        sites.entry_only()
+                    } else {
+                        sites
+                    },
                     own_sites: function.own_sites(pid, image),
                 })
             })

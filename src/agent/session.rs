@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use super::error::AgentError;
+use super::estimate::{self, Expected};
 use super::own_sites::OwnSites;
 use super::request::{AttachRequest, Attached};
 use super::traces::Traces;
@@ -118,6 +119,22 @@ impl Agent {
             traces,
         };
         Ok((session, attached))
+    }
+
+    /// What the probes of a request would cost, from a short count of the calls. Blocks for about
+    /// a fifth of a second.
+    ///
+    /// # Errors
+    /// As for [`Agent::attach`].
+    pub fn expected(
+        &self,
+        watched: &Arc<Watched>,
+        request: &AttachRequest,
+    ) -> Result<Expected, AgentError> {
+        self.check(request)?;
+        probe::can_probe()?;
+        Calibration::measure_once();
+        estimate::expected(watched, request, self.own_sites.clone())
     }
 
     fn check(&self, request: &AttachRequest) -> Result<(), AgentError> {

@@ -42,6 +42,14 @@ pub(super) struct NewTracked {
     pub(super) polls_future: bool,
 }
 
+/// The entries of a function.
+pub(super) struct CountedCalls {
+    pub(super) function: FunctionId,
+    pub(super) calls: u64,
+    pub(super) costs: SiteCosts,
+    pub(super) has_exits: bool,
+}
+
 struct Tracked {
     costs: SiteCosts,
     rate: Rate,
@@ -174,6 +182,19 @@ impl Tally {
             engine.refill_records(slot, tracked.granted, TOP_TOKENS);
             engine.set_top_ns(slot, self.slow_calls.top_ns(slot as usize));
         }
+    }
+
+    /// How often each function was entered.
+    pub(super) fn calls(&self, engine: &Engine) -> Vec<CountedCalls> {
+        let slots = (0u32..).zip(&self.slots);
+        slots
+            .map(|(slot, tracked)| CountedCalls {
+                function: tracked.stats.id,
+                calls: engine.function(slot).calls,
+                costs: tracked.costs,
+                has_exits: tracked.stats.exit_probe != ExitProbe::None,
+            })
+            .collect()
     }
 
     pub(super) fn functions(&self) -> Vec<Arc<FunctionStats>> {

@@ -100,6 +100,7 @@ impl Worker {
         let info = SessionInfo {
             id,
             target: watched.target.clone(),
+            other_pids: watched.others.iter().map(|process| process.pid()).collect(),
             started_at: Timestamp::now(),
             ended_at: None,
             requested_by: request.requested_by.clone(),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coral_model::{DurationError, parse_duration};
 
+use crate::source::local::{self, OpenError};
+
 /// Live latency of the functions of a running process, by eBPF probes that end by themselves.
 #[derive(Debug, Parser)]
 #[command(name = "coral", version, propagate_version = true)]
@@ -29,6 +31,8 @@ pub(super) enum Command {
 pub(super) enum DebugCommand {
     /// Attach probes to functions and report calls, latency and losses when the session ends
     Attach(AttachArguments),
+    /// Trace whole requests: which function of each took the time
+    Trace(TraceArguments),
 }
 
 /// How results are written.
@@ -58,17 +62,70 @@ pub(super) struct FunctionsArguments {
     pub(super) format: Format,
 }
 
+/// The processes of a session.
 #[derive(Debug, Args)]
-pub(super) struct AttachArguments {
-    /// The process
+pub(super) struct TargetArguments {
+    /// All processes of a program of that name
+    #[arg(required_unless_present = "pid", conflicts_with = "pid")]
+    pub(super) service: Option<String>,
+    /// The process; several of one program are measured together
     #[arg(long)]
-    pub(super) pid: u32,
-    /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
-    #[arg(long = "function", value_name = "PATTERN", required = true)]
-    pub(super) functions: Vec<String>,
+    pub(super) pid: Vec<u32>,
     /// Also look in mapped libraries whose path contains this; `*` means all
     #[arg(long, value_name = "PART")]
     pub(super) library: Vec<String>,
+}
+
+impl TargetArguments {
+    /// The ids of the processes.
+    pub(super) fn pids(&self) -> Result<Vec<u32>, OpenError> {
+        match &self.service {
+            Some(service) => local::processes_of(service),
+            None => Ok(self.pid.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArguments {
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
+    /// Trace requests of this HTTP path (Go's net/http); `/api/*` means all that begin so
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "root",
+        conflicts_with = "root"
+    )]
+    pub(super) path: Option<String>,
+    /// Trace the calls of this function
+    #[arg(long, value_name = "FUNCTION")]
+    pub(super) root: Option<String>,
+    /// How long the probes stay, at most 600s
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(super) duration: Duration,
+    /// How many functions on the path are probed at most
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub(super) max_functions: usize,
+    /// What the probes may cost, in percent of a core, before the dearest are detached; `none`
+    /// for no limit
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = budget)]
+    pub(super) budget: Budget,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// Write the result into this directory instead of stdout; never overwrites a file
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArguments {
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
+    /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
+    #[arg(long = "function", value_name = "PATTERN", required = true)]
+    pub(super) functions: Vec<String>,
     /// How long the probes stay, at most 600s
     #[arg(long, default_value = "60s", value_parser = duration)]
     pub(super) duration: Duration,
@@ -81,6 +138,15 @@ pub(super) struct AttachArguments {
     /// Record only single calls that took at most this long
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) max_duration: Option<Duration>,
+    /// Record only calls with such arguments: amount > 100 and user == "u_1"
+    #[arg(long, value_name = "EXPR")]
+    pub(super) filter: Option<String>,
+    /// Read the arguments of recorded calls (secrets are hidden by rule)
+    #[arg(long)]
+    pub(super) capture_args: bool,
+    /// Read what recorded calls return
+    #[arg(long)]
+    pub(super) capture_return: bool,
     /// Record every call that took at least this long, sampled or not
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) slow: Option<Duration>,

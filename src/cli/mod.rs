@@ -5,6 +5,9 @@ mod attach;
 mod doctor;
 mod functions;
 mod output;
+mod recording;
+mod session;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,7 @@ pub fn run() -> ExitCode {
     let result = match &arguments.command {
         Command::Functions(arguments) => functions::list(arguments),
         Command::Debug(DebugCommand::Attach(arguments)) => attach::attach(arguments),
+        Command::Debug(DebugCommand::Trace(arguments)) => trace::trace(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),
     };
     match result {

@@ -147,6 +147,7 @@ fn session() -> SessionInfo {
     SessionInfo {
         id: SessionId("dbg-01J".into()),
         target: target(),
+        other_pids: Vec::new(),
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         ended_at: Some("2026-01-02T03:04:10Z".parse().unwrap()),
         requested_by: "root".into(),

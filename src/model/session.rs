@@ -122,6 +122,9 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// The process it watches.
     pub target: Target,
+    /// Other processes of the same executable that it watches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_pids: Vec<u32>,
     /// When its first probe was live, by the time of day.
     pub started_at: Timestamp,
     /// When its last probe was gone.

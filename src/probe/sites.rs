@@ -99,6 +99,13 @@ impl FunctionSites {
         })
     }
 
+    /// The entry alone.
+    pub fn entry_only(mut self) -> Self {
+        self.points.truncate(1);
+        self.return_point = None;
+        self
+    }
+
     /// How many probes the function needs.
     pub fn probes(&self) -> usize {
         self.points.len() + usize::from(self.return_point.is_some())

@@ -67,6 +67,7 @@ fn snapshot(functions: Vec<Arc<FunctionStats>>, slow_calls: Vec<CallRecord>) -> 
         session: SessionInfo {
             id: SessionId("dbg-1".into()),
             target: target(),
+            other_pids: Vec::new(),
             started_at: Timestamp::UNIX_EPOCH,
             ended_at: Some(Timestamp::MAX),
             requested_by: "root".into(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use coral_model::{Diagnostic, ExitStatus};
+use coral_model::{Diagnostic, Escaped, ExitStatus, ProcessSummary};
 
 use crate::agent::Watched;
-use crate::symbols::{Process, ProcessError, SymbolError, Symbols};
+use crate::symbols::{Process, ProcessError, SymbolError, Symbols, list_processes};
 
 /// Why a process cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +16,27 @@ pub enum OpenError {
     /// Its functions cannot be read.
     #[error(transparent)]
     Symbols(#[from] SymbolError),
+    /// Processes of one session run the same executable.
+    #[error("process {pid} runs another build than process {first}: 2 builds are running")]
+    OtherBuild {
+        /// The process.
+        pid: u32,
+        /// The one that was opened first.
+        first: u32,
+    },
+    /// No process runs a program of that name.
+    #[error("no process runs a program that is called `{}`", Escaped(service))]
+    NoProcess {
+        /// The name.
+        service: String,
+    },
 }
 
 impl Diagnostic for OpenError {
     fn code(&self) -> &'static str {
         match self {
+            Self::OtherBuild { .. } => "other-build",
+            Self::NoProcess { .. } => "no-such-process",
             Self::Process(error) => error.code(),
             Self::Symbols(error) => error.code(),
         }
@@ -28,6 +44,10 @@ impl Diagnostic for OpenError {
 
     fn help(&self) -> String {
         match self {
+            Self::OtherBuild { .. } => "measure each build in a session of its own".into(),
+            Self::NoProcess { .. } => {
+                "start it, or name processes by --pid; `coral-tui --local` lists them".into()
+            }
             Self::Process(error) => error.help(),
             Self::Symbols(error) => error.help(),
         }
@@ -35,6 +55,7 @@ impl Diagnostic for OpenError {
 
     fn exit_status(&self) -> ExitStatus {
         match self {
+            Self::OtherBuild { .. } | Self::NoProcess { .. } => ExitStatus::Usage,
             Self::Process(error) => error.exit_status(),
             Self::Symbols(error) => error.exit_status(),
         }
@@ -65,6 +86,56 @@ pub fn open(pid: u32, libraries: &[String]) -> Result<Watched, OpenError> {
         others: Vec::new(),
         symbols,
     })
+}
+
+/// Opens processes of one executable, to be measured together.
+///
+/// # Errors
+/// As for [`open`], or if they run different builds.
+pub fn open_all(pids: &[u32], libraries: &[String]) -> Result<Watched, OpenError> {
+    let Some((&first, others)) = pids.split_first() else {
+        return Err(OpenError::NoProcess {
+            service: String::new(),
+        });
+    };
+    let mut watched = open(first, libraries)?;
+    let executable = Arc::clone(watched.process.executable());
+    for &pid in others {
+        let process = Process::open(pid)?;
+        let other = process.executable();
+        let is_same = other.identity() == executable.identity()
+            || (other.build_id().is_some() && other.build_id() == executable.build_id());
+        if !is_same {
+            return Err(OpenError::OtherBuild { pid, first });
+        }
+        watched.others.push(Arc::new(process));
+    }
+    Ok(watched)
+}
+
+/// The processes whose program has that name, which is the last part of its path.
+///
+/// # Errors
+/// If there is none.
+pub fn processes_of(service: &str) -> Result<Vec<u32>, OpenError> {
+    let of_service = |process: &ProcessSummary| {
+        let program = process.command.split(' ').next().unwrap_or_default();
+        let file_name = program.rsplit('/').next().unwrap_or_default();
+        // The kernel's own name is cut to 15 bytes.
+        let is_named = file_name == service || process.name == service;
+        is_named && process.pid != std::process::id() && process.refusal.is_none()
+    };
+    let pids: Vec<u32> = list_processes()
+        .iter()
+        .filter(|process| of_service(process))
+        .map(|process| process.pid)
+        .collect();
+    if pids.is_empty() {
+        return Err(OpenError::NoProcess {
+            service: service.to_owned(),
+        });
+    }
+    Ok(pids)
 }
 
 /// Who is asking: the user that became root by sudo, or the one that runs the program.

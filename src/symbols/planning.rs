@@ -10,9 +10,7 @@ use coral_model::{
 
 use super::code_reader::CodeReader;
 use super::image::{FUNCTION_BYTES_MAX, Image};
-use super::planner::{
-    ColdPart, Convention, FunctionCode, Plan, Planner, ReadOnlyData, References,
-};
+use super::planner::{ColdPart, Convention, FunctionCode, Plan, Planner, ReadOnlyData, References};
 
 /// A thread takes so many functions at a time.
 const BATCH_LEN: usize = 1024;

@@ -229,6 +229,7 @@ pub(crate) fn snapshot() -> Snapshot {
         session: SessionInfo {
             id: SessionId("dbg-01JD2Q".into()),
             target: target(),
+            other_pids: Vec::new(),
             started_at: "2026-03-01T03:12:09Z".parse().unwrap(),
             ended_at: None,
             requested_by: "kim".into(),

@@ -1,0 +1,80 @@
+//! What probes would cost, from a short count of the calls.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coral_model::FunctionId;
+
+use super::error::AgentError;
+use super::own_sites::OwnSites;
+use super::probes::Probes;
+use super::request::AttachRequest;
+use super::tally::Tally;
+use super::watched::Watched;
+use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
+
+/// How long calls are counted.
+const COUNT_DURATION: Duration = Duration::from_millis(100);
+
+/// What probes on functions would cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Hits a second, of all functions.
+    pub hits_per_s: f64,
+    /// Share of a core that they cost, in percent; `None` where a hit could not be calibrated.
+    pub cpu_percent: Option<f64>,
+    /// The function that costs most, and its share.
+    pub dearest: Option<(FunctionId, f64)>,
+    /// How long calls were counted.
+    pub counted: Duration,
+}
+
+/// Counts calls at their entries, with a program that does nothing else, and takes the probes out
+/// again.
+pub(super) fn expected(
+    watched: &Arc<Watched>,
+    request: &AttachRequest,
+    own_sites: OwnSites,
+) -> Result<Expected, AgentError> {
+    let spec = EngineSpec {
+        targets: watched.pids(),
+        ..EngineSpec::counting(watched.target.pid, request.functions.len() as u32)
+    };
+    let mut tally = Tally::default();
+    let engine = Engine::load(&spec)?;
+    let mut probes = Probes::counting(engine, own_sites, request, watched);
+    probes.attach(watched, &mut tally, &request.functions)?;
+    let begin = Instant::now();
+    probes
+        .engine
+        .set_deadline_ns(monotonic_ns() + 2 * COUNT_DURATION.as_nanos() as u64);
+    std::thread::sleep(COUNT_DURATION);
+    let calls = tally.calls(&probes.engine);
+    let counted = begin.elapsed();
+    probes.engine.set_deadline_ns(0);
+    probes.detach_all(&mut tally);
+    let per_s = |amount: f64| amount / counted.as_secs_f64();
+    let costs = Calibration::get().map(|calibration| {
+        let costs = calls.iter().map(|call| {
+            let exits = if call.has_exits { call.calls } else { 0 };
+            let cost_ns = calibration.cost_ns(call.costs, call.calls, exits);
+            (call.function, per_s(cost_ns) / 1e7)
+        });
+        costs.collect::<Vec<_>>()
+    });
+    let hits: u64 = calls
+        .iter()
+        .map(|call| call.calls * if call.has_exits { 2 } else { 1 })
+        .sum();
+    Ok(Expected {
+        hits_per_s: per_s(hits as f64),
+        cpu_percent: costs
+            .as_ref()
+            .map(|costs| costs.iter().map(|(_, percent)| percent).sum()),
+        dearest: costs
+            .into_iter()
+            .flatten()
+            .max_by(|(_, a), (_, b)| a.total_cmp(b)),
+        counted,
+    })
+}
