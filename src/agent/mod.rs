@@ -7,6 +7,7 @@
 mod budget;
 mod error;
 mod estimate;
+mod growth;
 mod in_flight;
 mod own_sites;
 mod planned;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use error::AgentError;
 pub use estimate::Expected;
+pub use growth::{GrowthRule, is_same as is_same_program};
 pub use request::{
     AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule,
 };

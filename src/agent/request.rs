@@ -5,6 +5,8 @@ use std::time::Duration;
 use coral_model::filter::Expression;
 use coral_model::{FunctionId, Limits, Redaction};
 
+use super::growth::GrowthRule;
+
 /// What to attach, for how long, and on whose behalf.
 #[derive(Clone, Debug)]
 pub struct AttachRequest {
@@ -36,6 +38,8 @@ pub struct AttachRequest {
     pub redaction: Redaction,
     /// Whether traces of single requests are wanted, and which.
     pub trace: Option<TraceRule>,
+    /// What of the target's later life is measured too.
+    pub growth: GrowthRule,
 }
 
 /// Which values of single calls are read. None, if nothing else is asked for: they may be secret.
@@ -77,6 +81,7 @@ impl AttachRequest {
             filter: None,
             redaction: Redaction::default(),
             trace: None,
+            growth: GrowthRule::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::budget::{self, Action, Budget};
 use super::error::AgentError;
+use super::growth::{Growth, is_same};
 use super::in_flight;
 use super::own_sites::OwnSites;
 use super::probes::Probes;
@@ -27,6 +28,7 @@ use super::tree::Tree;
 use super::values::Values;
 use super::watched::Watched;
 use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
+use crate::symbols::{Process, Symbols};
 
 /// How often records are taken from the ring and the target is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -75,6 +77,7 @@ pub(super) struct Worker {
     budget: Option<Budget>,
     clock: Clock,
     tracer: Tracer,
+    growth: Growth,
     watched: Arc<Watched>,
     info: SessionInfo,
     started: Instant,
@@ -132,6 +135,7 @@ impl Worker {
             budget: request.budget_percent.map(Budget::new),
             clock: Clock::new(),
             tracer: Tracer::default(),
+            growth: Growth::new(request.growth.clone()),
             watched,
             info,
             started: Instant::now(),
@@ -259,12 +263,9 @@ impl Worker {
         Ok(attached)
     }
 
-    fn reason_to_end(&self) -> Option<EndReason> {
-        let process = &self.watched.process;
-        if process.has_exited() {
-            Some(EndReason::TargetExited)
-        } else if process.has_execed() {
-            Some(EndReason::TargetExeced)
+    fn reason_to_end(&mut self) -> Option<EndReason> {
+        if let Some(reason) = self.look_at_processes() {
+            Some(reason)
         } else if self.remaining().is_zero() {
             Some(EndReason::Expired)
         } else if self.is_over_budget {
@@ -272,6 +273,134 @@ impl Worker {
         } else {
             None
         }
+    }
+
+    /// Leaves processes that are gone, and takes in what the target has become; why the session
+    /// ends, if none is left.
+    fn look_at_processes(&mut self) -> Option<EndReason> {
+        let mut last = None;
+        let mut left = Vec::new();
+        let processes: Vec<Arc<Process>> = self.watched.processes().cloned().collect();
+        let several = processes.len() > 1;
+        for process in processes {
+            if process.has_exited() {
+                last = Some(EndReason::TargetExited);
+                if several {
+                    self.probes.forget_process(process.pid());
+                    self.notify(format!("process {} has ended", process.pid()));
+                }
+            } else if process.has_execed() {
+                match self.follow_exec(&process) {
+                    Some(process) => left.push(process),
+                    None => {
+                        last = Some(EndReason::TargetExeced);
+                        self.probes.forget_process(process.pid());
+                    }
+                }
+            } else {
+                left.push(process);
+            }
+        }
+        if left.is_empty() {
+            return last;
+        }
+        if last.is_some() {
+            self.set_processes(left);
+        }
+        self.take_in_children();
+        self.take_in_libraries();
+        None
+    }
+
+    /// The process as it is after an exec, with its probes; `None` if that is not to be measured.
+    fn follow_exec(&mut self, process: &Process) -> Option<Arc<Process>> {
+        if !self.growth.follows_execs() {
+            return None;
+        }
+        let pid = process.pid();
+        let new = Arc::new(Process::open(pid).ok()?);
+        let image = Arc::clone(new.executable());
+        self.probes.forget_process(pid);
+        let mut others: Vec<_> = self.watched.processes().cloned().collect();
+        others
+            .iter_mut()
+            .filter(|other| other.pid() == pid)
+            .for_each(|other| {
+                *other = Arc::clone(&new);
+            });
+        self.set_processes(others);
+        let added = if is_same(&image, process.executable()) {
+            let watched = Arc::clone(&self.watched);
+            self.probes
+                .add_process(&watched, &mut self.tally, &new)
+                .is_ok()
+        } else {
+            let symbols = self.watched.symbols.with_library(image).ok()?;
+            self.take_in(symbols)
+        };
+        self.info.probes = self.probes.count();
+        self.notify(format!(
+            "process {pid} runs {} now",
+            new.executable().path()
+        ));
+        added.then_some(new)
+    }
+
+    fn take_in_children(&mut self) {
+        for child in self.growth.new_children(&self.watched) {
+            let pid = child.pid();
+            let watched = Arc::clone(&self.watched);
+            let added = self.probes.add_process(&watched, &mut self.tally, &child);
+            if added.is_ok() {
+                self.notify(format!("process {pid}, a child, is measured from now on"));
+            }
+            // Also if it cannot be: it is not tried again and again.
+            let others = self.watched.processes().cloned().chain([child]).collect();
+            self.set_processes(others);
+            self.info.probes = self.probes.count();
+        }
+    }
+
+    fn take_in_libraries(&mut self) {
+        if let Some(symbols) = self.growth.new_libraries(&self.watched) {
+            self.take_in(symbols);
+        }
+    }
+
+    /// Attaches in modules that the target has gained; whether anything was.
+    fn take_in(&mut self, symbols: Symbols) -> bool {
+        let first = self.watched.table().modules().len();
+        let functions = self.growth.functions_in(&symbols, first);
+        Arc::make_mut(&mut self.watched).symbols = symbols;
+        if functions.is_empty() {
+            return false;
+        }
+        match self.attach(&functions) {
+            Ok(attached) => {
+                let modules = self.watched.table().modules();
+                let path = modules.last().map_or("", |module| &module.path);
+                let text = format!(
+                    "{} functions of {path} were attached",
+                    attached.functions.len()
+                );
+                self.notify(text);
+                true
+            }
+            Err(error) => {
+                self.notify(format!("new functions cannot be attached: {error}"));
+                false
+            }
+        }
+    }
+
+    fn set_processes(&mut self, mut processes: Vec<Arc<Process>>) {
+        if processes.is_empty() {
+            return;
+        }
+        let watched = Arc::make_mut(&mut self.watched);
+        watched.process = processes.remove(0);
+        watched.others = processes;
+        self.info.other_pids = watched.others.iter().map(|process| process.pid()).collect();
     }
 
     fn remaining(&self) -> Duration {
@@ -368,12 +497,12 @@ impl Worker {
     }
 
     fn sweep_threads(&mut self) {
-        let process = &self.watched.process;
-        for (slot, frames) in self
-            .probes
-            .engine
-            .sweep_threads(|_, tid| process.has_thread(tid))
-        {
+        let watched = &self.watched;
+        let is_alive = |pid, tid| {
+            let mut processes = watched.processes();
+            processes.any(|process| process.pid() == pid && process.has_thread(tid))
+        };
+        for (slot, frames) in self.probes.engine.sweep_threads(is_alive) {
             self.tally.add_thread_ends(slot, frames);
         }
     }

@@ -157,6 +157,12 @@ pub(super) struct AttachArguments {
     /// Show every level of a function that calls itself, instead of one
     #[arg(long)]
     pub(super) show_recursion: bool,
+    /// Measure children that the process forks too, while they run the same program
+    #[arg(long)]
+    pub(super) follow_forks: bool,
+    /// Go on when the process replaces its program (exec)
+    #[arg(long)]
+    pub(super) follow_exec: bool,
     /// Catch returns by the kernel's return probes: cheaper, but a C++ exception or a Rust panic
     /// through a probed frame ENDS THE TARGET; never used on Go
     #[arg(long)]

@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use coral_model::ExitStatus;
 use coral_model::filter::Expression;
+use coral_model::{ExitStatus, Pattern};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, session};
-use crate::agent::{AttachRequest, Capture, RecordRule, Watched};
+use crate::agent::{AttachRequest, Capture, GrowthRule, RecordRule, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
-use crate::source::{local, select};
+use crate::source::{SelectError, local, select};
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
@@ -37,6 +37,20 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     session::status(snapshot)
 }
 
+/// How many functions a session may gain by libraries and programs that come later.
+const ROOM_TO_GROW: usize = 500;
+
+fn may_grow(arguments: &AttachArguments) -> bool {
+    arguments.follow_exec || !arguments.target.library.is_empty()
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
+    let patterns = texts.iter().map(|text| Pattern::parse(text));
+    patterns
+        .collect::<Result<_, _>>()
+        .map_err(|error| SelectError::from(error).into())
+}
+
 fn request(
     arguments: &AttachArguments,
     watched: &Watched,
@@ -56,6 +70,13 @@ fn request(
             results: arguments.capture_return,
         },
         filter,
+        growth: GrowthRule {
+            forks: arguments.follow_forks,
+            execs: arguments.follow_exec,
+            libraries: arguments.target.library.clone(),
+            patterns: patterns(&arguments.functions)?,
+        },
+        room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
         budget_percent: arguments.budget.0,
         fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
