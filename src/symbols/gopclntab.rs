@@ -4,6 +4,9 @@
 //! on, and of Go 1.16 and 1.17. Since Go 1.26 the header does not say where the code starts;
 //! [`super::moduledata`] finds that out.
 
+pub(super) mod frames;
+mod pc_values;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -11,7 +14,7 @@ use object::elf;
 
 use super::bytes::{c_string_at, slice_at, u16_at, u32_at, u64_at};
 use super::image::Image;
-use super::moduledata::find_text_start;
+use super::moduledata;
 
 const NAME_LEN_MAX: usize = 64 << 10;
 const PATH_LEN_MAX: usize = 4096;
@@ -25,6 +28,7 @@ const MAGIC_GO_1_20: u32 = 0xffff_fff1;
 
 /// A Go program's table of functions.
 pub(super) struct Pclntab {
+    address: u64,
     bytes: Vec<u8>,
     version: Version,
     /// The address that entries are relative to.
@@ -96,6 +100,7 @@ impl Pclntab {
         let word = |index: u64| u64_at(&bytes, 8 + 8 * index);
         let first = if version == Version::Go116 { 2 } else { 3 };
         let mut table = Self {
+            address,
             version,
             text_start: if version == Version::Go116 {
                 0
@@ -118,9 +123,18 @@ impl Pclntab {
         )?;
         if version != Version::Go116 && !image.is_code_at(table.text_start) {
             let first_entry = table.entry_offset(0)?;
-            table.text_start = find_text_start(image, address, first_entry)?;
+            table.text_start = moduledata::find(image, address, first_entry)?.text;
         }
         Some(table)
+    }
+
+    /// The address of the `runtime.moduledata` that refers to the table; not before Go 1.18.
+    pub(super) fn moduledata(&self, image: &Image) -> Option<u64> {
+        if self.version == Version::Go116 {
+            return None;
+        }
+        let found = moduledata::find(image, self.address, self.entry_offset(0)?)?;
+        Some(found.address)
     }
 
     /// The table's length in bytes.

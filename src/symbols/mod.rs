@@ -4,6 +4,7 @@
 //! Everything is read from files and memory that belong to others, so nothing in them is trusted:
 //! sizes and offsets are checked, time and memory are bounded, and what is damaged is left out.
 
+mod address_map;
 mod bytes;
 mod code_reader;
 mod constants;
@@ -20,6 +21,8 @@ mod error;
 mod functions;
 mod gopclntab;
 mod image;
+mod location;
+mod lookup;
 mod mapped_code;
 mod moduledata;
 pub mod planner;
@@ -28,12 +31,18 @@ mod process;
 mod process_error;
 mod processes;
 mod procfs;
+mod stack;
 mod table;
+mod unwind;
+mod unwind_table;
 
+pub use address_map::AddressMap;
 pub use error::SymbolError;
 pub use image::{FileIdentity, Image};
+pub use location::Location;
 pub use mapped_code::{CodeDifference, MappedCode};
 pub use process::{Library, Process, ProcessState};
 pub use process_error::ProcessError;
 pub use processes::list_processes;
+pub use stack::{Stack, StackEnd, StackReader};
 pub use table::Symbols;

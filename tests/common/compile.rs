@@ -40,6 +40,17 @@ pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
     build("rustc", &[&always, flags].concat(), &sources)
 }
 
+/// The program of that language whose functions have arguments and results of all kinds.
+pub(crate) fn values(compiler: &str, source: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("values").join(source)];
+    build(compiler, &[&["-g"], flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn values_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("values/go", go, flags)
+}
+
 /// A C program from texts, a file each.
 pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
     let directory = cache().join(format!("text-{:016x}", hash_of(texts)));
@@ -57,11 +68,29 @@ pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String>
 
 /// The Go target, by that Go.
 pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
-    let module = targets().join("go");
-    let mut sources: Vec<PathBuf> = fs::read_dir(&module)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    go_module("go", go, flags)
+}
+
+/// The HTTP service, by that Go.
+pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("http", go, flags)
+}
+
+/// The program of that language whose threads wait.
+pub(crate) fn waiting(compiler: &str, source: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("waiting").join(source)];
+    build(compiler, &[&["-g"], flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn waiting_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("waiting/go", go, flags)
+}
+
+/// The Go program in that folder of the targets.
+fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    let module = targets().join(name);
+    let mut sources = files_below(&module);
     sources.sort();
     let version = output(Command::new(go).arg("version"))?;
     build_once(&(version, flags), &sources, |binary| {
@@ -74,7 +103,7 @@ pub(crate) fn go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
         command
             .envs(GO_ENVIRONMENT)
             .env("GOCACHE", cache().join("go-build"));
-        command.current_dir(&module);
+        command.current_dir(module);
         command
     })
 }
@@ -127,6 +156,19 @@ fn build_once(
     );
     fs::rename(built, &binary).unwrap();
     Ok(binary)
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
 
 fn output(command: &mut Command) -> Result<Vec<u8>, String> {
