@@ -11,7 +11,7 @@ use super::dwarf_units::Reader;
 use super::image::Image;
 
 /// All DWARF sections together may be this long; of more, nothing is read.
-const DWARF_BYTES_MAX: u64 = 128 << 20;
+pub(super) const DWARF_BYTES_MAX: u64 = 128 << 20;
 /// An attribute may be behind so many references.
 const REFERENCES_MAX: u32 = 4;
 
