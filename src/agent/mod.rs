@@ -17,6 +17,7 @@ mod records;
 mod request;
 mod session;
 mod slow_calls;
+mod stacks;
 mod tally;
 mod traces;
 mod tree;

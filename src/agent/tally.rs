@@ -10,6 +10,8 @@ use coral_model::{
 
 use super::rate::{RATE_WINDOW, Rate};
 use super::slow_calls::SlowCalls;
+use super::stacks;
+use super::watched::Watched;
 use crate::probe::{Calibration, Engine, FunctionNumbers, SiteCosts};
 
 /// How many points a sparkline has, one a second.
@@ -149,8 +151,8 @@ impl Tally {
     }
 
     /// Takes the record of a call.
-    pub(super) fn record(&mut self, slot: u32, record: CallRecord) {
-        self.slow_calls.offer(slot as usize, record);
+    pub(super) fn record(&mut self, slot: u32, record: CallRecord, addresses: &[u64]) {
+        self.slow_calls.offer(slot as usize, record, addresses);
     }
 
     /// Counts calls whose thread ended before they did.
@@ -202,8 +204,15 @@ impl Tally {
         own.map(|tracked| Arc::clone(&tracked.stats)).collect()
     }
 
-    pub(super) fn slowest_calls(&self) -> Vec<CallRecord> {
-        self.slow_calls.slowest()
+    /// The slowest calls, with the stacks of at most so many that had none yet.
+    pub(super) fn slowest_calls(
+        &mut self,
+        watched: &Watched,
+        stacks_max: usize,
+    ) -> Vec<CallRecord> {
+        self.slow_calls.slowest(stacks_max, |pid, addresses| {
+            stacks::of_addresses(watched, pid, addresses)
+        })
     }
 
     /// What each attached slot has cost within the last second, in nanoseconds.

@@ -22,6 +22,7 @@ use super::probes::Probes;
 use super::records::{self, Clock};
 use super::request::{AttachRequest, Attached};
 use super::session::Share;
+use super::stacks;
 use super::tally::Tally;
 use super::traces::{Tracer, Traces};
 use super::tree::Tree;
@@ -39,6 +40,8 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the calls that go on are looked at.
 const IN_FLIGHT_INTERVAL: Duration = Duration::from_secs(1);
+/// Slow calls whose stacks are looked up for one snapshot.
+const STACKS_PER_SNAPSHOT: usize = 5;
 /// How many notices a session keeps.
 const NOTICES_MAX: usize = 100;
 
@@ -224,7 +227,7 @@ impl Worker {
             }
             if Instant::now() >= next_in_flight {
                 next_in_flight = Instant::now() + IN_FLIGHT_INTERVAL;
-                self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+                self.look_at_calls();
             }
             if Instant::now() >= next_snapshot {
                 next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
@@ -238,7 +241,7 @@ impl Worker {
     fn end(&mut self, reason: EndReason) {
         let elapsed = self.started.elapsed();
         // Before the probes go: what hangs at the end is what one asks for.
-        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+        self.look_at_calls();
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
@@ -248,7 +251,7 @@ impl Worker {
         Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
         self.info.state = SessionState::Ended(reason);
-        let mut snapshot = self.snapshot_at(elapsed);
+        let mut snapshot = self.snapshot_at(elapsed, usize::MAX);
         self.tally.close(elapsed, &mut snapshot.overhead);
         snapshot.functions = self.tally.functions();
         snapshot.session.remaining = Duration::ZERO;
@@ -491,9 +494,17 @@ impl Worker {
                 tracer.record(&record.call, function);
             }
             if tally.is_slow(slot, record.call.duration_ns) {
-                tally.record(slot, records::call(&record, function, clock, values));
+                let call = records::call(&record, function, clock, values);
+                let addresses = record.detail.as_deref().map(stacks::addresses);
+                tally.record(slot, call, addresses.unwrap_or_default());
             }
         });
+    }
+
+    /// Looks at the calls that go on, and where the oldest of them hang.
+    fn look_at_calls(&mut self) {
+        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+        stacks::of_hanging(&self.watched, &mut self.in_flight);
     }
 
     fn sweep_threads(&mut self) {
@@ -508,10 +519,10 @@ impl Worker {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        self.snapshot_at(self.started.elapsed())
+        self.snapshot_at(self.started.elapsed(), STACKS_PER_SNAPSHOT)
     }
 
-    fn snapshot_at(&mut self, elapsed: Duration) -> Snapshot {
+    fn snapshot_at(&mut self, elapsed: Duration, stacks_max: usize) -> Snapshot {
         let (accounting, overhead) = self.tally.read(&self.probes.engine, elapsed);
         self.info.elapsed = elapsed;
         self.info.remaining = self.remaining();
@@ -519,7 +530,7 @@ impl Worker {
             session: self.info.clone(),
             functions: self.tally.functions(),
             call_tree: self.tree.read(&self.probes.engine, &self.tally),
-            slow_calls: self.tally.slowest_calls(),
+            slow_calls: self.tally.slowest_calls(&self.watched, stacks_max),
             in_flight: self.in_flight.clone(),
             notices: self.notices.clone(),
             accounting,

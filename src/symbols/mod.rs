@@ -42,10 +42,10 @@ mod table;
 mod unwind;
 mod unwind_table;
 
+pub use address_map::AddressMap;
 pub use call_graph::SymbolGraph;
 pub use callees::{CallReader, Callees};
 pub use discovery::{CallGraph, Found, Role, Start, TracePlan, Why, discover};
-pub use address_map::AddressMap;
 pub use error::SymbolError;
 pub use image::{FileIdentity, Image};
 pub use location::Location;
