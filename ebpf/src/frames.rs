@@ -10,7 +10,7 @@ use coral_ebpf_common::{
 };
 
 use crate::count::Stripe;
-use crate::{Hit, future, maps, outcome, record, tree, values};
+use crate::{Hit, future, maps, outcome, record, stacks, tree, values};
 
 const DROPS_MAX: u32 = 1 << 17;
 const BPF_NOEXIST: u64 = 1;
@@ -19,7 +19,7 @@ const BPF_NOEXIST: u64 = 1;
 #[inline(always)]
 pub(crate) fn enter(hit: &Hit) {
     let slot = hit.cookie.slot();
-    let Some(stack) = stack_of(&hit.key) else {
+    let Some(stack) = stack_of(hit) else {
         hit.stripe.count_map_full(slot);
         return;
     };
@@ -120,14 +120,16 @@ fn is_root(hit: &Hit, flags: u32) -> bool {
 
 /// The stack of that key, made if it is new.
 #[inline(always)]
-fn stack_of(key: &FrameKey) -> Option<*mut Stack> {
-    if let Some(stack) = maps::STACKS.get_ptr_mut(key) {
+fn stack_of(hit: &Hit) -> Option<*mut Stack> {
+    if let Some(stack) = maps::STACKS.get_ptr_mut(&hit.key) {
         return Some(stack);
     }
     let empty = maps::EMPTY_STACK.get(0)?;
     // A failure shows in the look-up that follows.
-    let _ = maps::STACKS.insert(key, empty, BPF_NOEXIST);
-    maps::STACKS.get_ptr_mut(key)
+    let _ = maps::STACKS.insert(&hit.key, empty, BPF_NOEXIST);
+    let stack = maps::STACKS.get_ptr_mut(&hit.key)?;
+    stacks::note_bounds(&hit.key, stack, hit.entry_sp);
+    Some(stack)
 }
 
 /// The frames of one stack, in the maps.

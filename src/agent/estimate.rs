@@ -38,6 +38,7 @@ pub(super) fn expected(
 ) -> Result<Expected, AgentError> {
     let spec = EngineSpec {
         targets: watched.pids(),
+        only_counts: true,
         ..EngineSpec::counting(watched.target.pid, request.functions.len() as u32)
     };
     let mut tally = Tally::default();

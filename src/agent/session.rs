@@ -91,6 +91,7 @@ impl Agent {
             tree: request.tree,
             fold_recursion: request.fold_recursion,
             details: true,
+            only_counts: false,
             trace: request.trace.is_some(),
         };
         let share = self.take_share(spec.memory_bytes())?;

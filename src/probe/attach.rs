@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use aya::programs::ProgramError;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId};
 
 use super::engine::{Engine, Program, uprobe};
@@ -24,7 +23,8 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
-        self.attach_programs(&[Program::Site, Program::Return], pid, path, functions)
+        let programs = [self.entry_program(), Program::Return];
+        self.attach_programs(&programs, pid, path, functions)
     }
 
     /// Attaches a program that does nothing to the same sites: what a hit costs without coral. For
@@ -38,10 +38,6 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
-        match uprobe(&mut self.ebpf, Program::Empty)?.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-            Err(error) => return Err(ProbeError::Program(error)),
-        }
         self.attach_programs(&[Program::Empty], pid, path, functions)
     }
 
@@ -54,6 +50,11 @@ impl Engine {
     ) -> Result<Attachment, ProbeError> {
         let asked: usize = functions.iter().map(FunctionSites::probes).sum();
         Links::of_this_kernel().check(self.probes + asked)?;
+        for &program in programs {
+            if !points_of(functions, program).is_empty() {
+                self.load_program(program)?;
+            }
+        }
         let mut accepted = functions.to_vec();
         let mut refused = Vec::new();
         let links = loop {
@@ -231,7 +232,7 @@ fn points_of(functions: &[FunctionSites], program: Program) -> Vec<(u32, Point)>
         .iter()
         .flat_map(|function| {
             let points = match program {
-                Program::Site | Program::Empty => function.points.as_slice(),
+                Program::Site | Program::Count | Program::Empty => function.points.as_slice(),
                 Program::Return => function.return_point.as_slice(),
             };
             points.iter().map(|point| (function.slot, *point))
