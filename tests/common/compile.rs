@@ -14,8 +14,14 @@ const GO_ENVIRONMENT: [(&str, &str); 3] = [
 
 /// The C target.
 pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = [targets().join("c/target.c")];
-    build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
+    let sources = ["target.c", "stacks.c", "truth.c"].map(|name| targets().join("c").join(name));
+    let headers = [targets().join("c/truth.h")];
+    build_with(
+        "cc",
+        &[&["-g", "-pthread"], flags].concat(),
+        &sources,
+        &headers,
+    )
 }
 
 /// The C++ target.
@@ -30,14 +36,16 @@ pub(crate) fn cpp(flags: &[&str]) -> Result<PathBuf, String> {
 
 /// The Rust target.
 pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = [targets().join("rust/target.rs")];
+    let root = [targets().join("rust/target.rs")];
+    let modules = ["results.rs", "truth.rs", "waiting.rs"];
+    let modules = modules.map(|name| targets().join("rust").join(name));
     let always = [
         "-g",
         "--edition=2024",
         "--crate-name=target",
         "-Csymbol-mangling-version=v0",
     ];
-    build("rustc", &[&always, flags].concat(), &sources)
+    build_with("rustc", &[&always, flags].concat(), &root, &modules)
 }
 
 /// The program of that language whose functions have arguments and results of all kinds.
@@ -122,8 +130,18 @@ pub(crate) fn gos() -> Result<Vec<PathBuf>, String> {
 }
 
 fn build(compiler: &str, flags: &[&str], sources: &[PathBuf]) -> Result<PathBuf, String> {
+    build_with(compiler, flags, sources, &[])
+}
+
+/// Builds those sources, which include other files.
+fn build_with(
+    compiler: &str,
+    flags: &[&str],
+    sources: &[PathBuf],
+    included: &[PathBuf],
+) -> Result<PathBuf, String> {
     let version = output(Command::new(compiler).arg("--version"))?;
-    build_once(&(version, flags), sources, |binary| {
+    build_once(&(version, flags), &[sources, included].concat(), |binary| {
         let mut command = Command::new(compiler);
         command.args(flags).args(sources).arg("-o").arg(binary);
         command

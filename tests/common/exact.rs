@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::code;
 use super::coral::{Coral, Report};
 use super::target::{Calls, Target, Truth};
+use super::tree;
 
 /// What makes hits: all other counts of the accounting add up to them.
 const HIT_CAUSES: [&str; 8] = [
@@ -116,6 +117,7 @@ pub(crate) fn differences(truth: &Truth, report: &Report) -> Vec<String> {
     }
     wrong.check_durations(truth, &document);
     wrong.check_accounting(&document["accounting"]);
+    wrong.0.extend(tree::differences(truth, &document));
     for (what, &count) in &truth.provoked {
         if count == 0 {
             wrong.0.push(format!("the scenario met no {what}"));

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use super::lines::Lines;
+use super::tree;
 
 /// What a scenario's functions know about their calls. `tests/targets/README.md` has the details.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct Truth {
     pub(crate) provoked: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) durations_ns: BTreeMap<String, Durations>,
+    /// The paths of its calls, where it can know them.
+    pub(crate) tree: Option<Vec<tree::Path>>,
 }
 
 /// The truth about one function.
