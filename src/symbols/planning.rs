@@ -160,7 +160,8 @@ fn known_refusal(function: &Function<'_>) -> Option<ProbeReason> {
     })
 }
 
-fn convention(function: &Function<'_>) -> Convention {
+/// How a function receives its arguments.
+pub(super) fn convention(function: &Function<'_>) -> Convention {
     match (function.source, function.language) {
         (SymbolSource::Gopclntab, Language::Assembly) => Convention::GoAssembly,
         (SymbolSource::Gopclntab, _) => Convention::GoRegisters,

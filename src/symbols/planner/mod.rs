@@ -8,8 +8,10 @@
 //! Nothing here does I/O: bytes come in, sites go out.
 
 mod code;
+mod components;
 mod entry;
 mod flow;
+mod flow_graph;
 mod jump_table;
 mod uprobe;
 
@@ -21,6 +23,7 @@ use iced_x86::InstructionInfoFactory;
 
 use code::Code;
 use flow::Flow;
+pub use flow_graph::{FlowGraph, InlinedEntry};
 
 /// More exits than this are not probed; the largest Go function seen has 3,174.
 pub const MAX_EXITS: usize = 4096;
