@@ -37,7 +37,10 @@ fn goroutines_that_wait_tell_their_stacks() {
             vec!["-buildmode=pie"],
             vec!["-buildmode=pie", "-ldflags=-s -w"],
         ] {
-            let waiting = Waiting::spawn(&need!(compile::waiting_go(&go, &flags)), stacks.len());
+            let waiting = Waiting::spawn(
+                &need!(compile::go_module("waiting/go", &go, &flags)),
+                stacks.len(),
+            );
             for (name, expected) in stacks {
                 let g = waiting.numbers[name];
                 let (stack, locations) = waiting.stack(|reader| reader.goroutine(g, 2000));
@@ -54,7 +57,7 @@ fn goroutines_that_wait_tell_their_stacks() {
 #[test]
 fn a_stack_has_no_more_frames_than_asked_for() {
     let gos = need!(compile::gos());
-    let waiting = Waiting::spawn(&need!(compile::waiting_go(&gos[0], &[])), 5);
+    let waiting = Waiting::spawn(&need!(compile::go_module("waiting/go", &gos[0], &[])), 5);
     let g = waiting.numbers["deep"];
     let (whole, _) = waiting.stack(|reader| reader.goroutine(g, usize::MAX));
     for max in [1, 10] {
@@ -96,7 +99,7 @@ fn threads_that_wait_in_the_kernel_tell_their_stacks() {
     ] {
         // A recursion that is made a loop has no frames.
         let flags = [&flags[..], &["-pthread", "-fno-optimize-sibling-calls"]].concat();
-        let binary = need!(compile::waiting("cc", "c/waiting.c", &flags));
+        let binary = need!(compile::source("cc", "waiting/c/waiting.c", &flags));
         check_thread(&binary, "waiting/c/waiting.c", "main", &main);
         check_thread(&binary, "waiting/c/waiting.c", "mutex", &mutex);
     }
@@ -114,7 +117,7 @@ fn threads_of_rust_tell_their_stacks() {
     ];
     for level in ["-Copt-level=0", "-Copt-level=2"] {
         let flags = ["--edition=2024", "-Csymbol-mangling-version=v0", level];
-        let binary = need!(compile::waiting("rustc", "rust/waiting.rs", &flags));
+        let binary = need!(compile::source("rustc", "waiting/rust/waiting.rs", &flags));
         check_thread(&binary, "waiting/rust/waiting.rs", "main", &main);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use addr2line::Context;
 use coral_model::FunctionId;
@@ -16,6 +16,8 @@ use super::table::Symbols;
 
 /// No more calls than this are inlined into each other.
 const INLINED_MAX: usize = 256;
+/// The rest of more changes of the line within one range of code is not looked at.
+const POSITIONS_MAX: usize = 1 << 16;
 
 type Reader = EndianArcSlice<LittleEndian>;
 
@@ -57,15 +59,10 @@ impl Lookup {
     /// Where an address is according to DWARF, innermost first and with names as they are there;
     /// `image` holds the debug information.
     pub(super) fn dwarf(&self, image: &Image, address: u64) -> Vec<Location> {
-        let context = self.dwarf.get_or_init(|| read_dwarf(image).map(Mutex::new));
-        let Some(context) = context else {
-            return Vec::new();
-        };
-        // A panic of another thread left nothing half-done: the context only adds what it read.
-        let context = context
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut locations = Vec::new();
+        let Some(context) = self.context(image) else {
+            return locations;
+        };
         let Ok(mut frames) = context.find_frames(address).skip_all_loads() else {
             return locations;
         };
@@ -89,6 +86,43 @@ impl Lookup {
             }
         }
         locations
+    }
+
+    /// How often code at these addresses turns to the source position, the column included, that
+    /// one of them has: more than once if that was copied, or mixed with the code of others. 0 if
+    /// its position is not known.
+    pub(super) fn turns_to(&self, image: &Image, code: &[Range<u64>], address: u64) -> usize {
+        let Some(context) = self.context(image) else {
+            return 0;
+        };
+        let mut positions = Vec::new();
+        for range in code {
+            let Ok(found) = context.find_location_range(range.start, range.end) else {
+                return 0;
+            };
+            positions.extend(found.take(POSITIONS_MAX).map(|(start, len, location)| {
+                let position = (location.file, location.line, location.column);
+                (start, start.saturating_add(len), position)
+            }));
+        }
+        positions.sort_unstable_by_key(|&(start, ..)| start);
+        let mut all = positions.iter();
+        let wanted = all.find(|(start, end, _)| (*start..*end).contains(&address));
+        let Some((_, _, wanted)) = wanted.filter(|(_, _, (_, line, _))| line.is_some()) else {
+            return 0;
+        };
+        let runs =
+            positions.chunk_by(|(_, end, one), (start, _, other)| end == start && one == other);
+        runs.filter(|run| run[0].2 == *wanted).count()
+    }
+
+    fn context(&self, image: &Image) -> Option<MutexGuard<'_, Context<Reader>>> {
+        let context = self
+            .dwarf
+            .get_or_init(|| read_dwarf(image).map(Mutex::new))
+            .as_ref()?;
+        // A panic of another thread left nothing half-done: the context only adds what it read.
+        Some(context.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -84,19 +84,17 @@ pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("http", go, flags)
 }
 
-/// The program of that language whose threads wait.
-pub(crate) fn waiting(compiler: &str, source: &str, flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = [targets().join("waiting").join(source)];
-    build(compiler, &[&["-g"], flags].concat(), &sources)
-}
-
-/// The same in Go.
-pub(crate) fn waiting_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
-    go_module("waiting/go", go, flags)
+/// A program of one source file of the targets.
+pub(crate) fn source(compiler: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    build(
+        compiler,
+        &[&["-g"], flags].concat(),
+        &[targets().join(name)],
+    )
 }
 
 /// The Go program in that folder of the targets.
-fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     let module = targets().join(name);
     let mut sources = files_below(&module);
     sources.sort();

@@ -9,8 +9,10 @@
 
 mod aarch64;
 mod code;
+mod components;
 mod entry;
 mod flow;
+mod flow_graph;
 mod jump_table;
 mod references;
 mod uprobe;
@@ -24,6 +26,7 @@ use iced_x86::InstructionInfoFactory;
 use code::Code;
 use entry::Entry;
 use flow::Flow;
+pub use flow_graph::{FlowGraph, InlinedEntry};
 
 pub use references::References;
 
