@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use coral_model::{FunctionId, Pattern, ProbeReason, ProbeSummary, Probeability};
 
 use super::planner::{
-    Architecture, ColdPart, FlowGraph, FrameKey, FunctionCode, InlinedEntry, Plan, Planner, Site,
+    ColdPart, FlowGraph, FrameKey, FunctionCode, InlinedEntry, Plan, Planner, Site,
 };
 use super::planning::convention;
 use super::table::Symbols;
@@ -192,11 +192,7 @@ impl List<'_> {
             code: &code,
             cold: &cold,
             convention: convention(&function),
-            architecture: if image.is_x86_64() {
-                Architecture::X86_64
-            } else {
-                Architecture::Other
-            },
+            architecture: image.architecture(),
         };
         self.planner.flow_graph(&function, image.constants())
     }

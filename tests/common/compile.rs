@@ -93,6 +93,20 @@ pub(crate) fn source(compiler: &str, name: &str, flags: &[&str]) -> Result<PathB
     )
 }
 
+/// The program that pays, by that Go.
+pub(crate) fn go_pay(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("e2e", go, flags)
+}
+
+/// The program with a function that is called all the time.
+pub(crate) fn c_hot() -> Result<PathBuf, String> {
+    build(
+        "cc",
+        &["-O1", "-g", "-pthread"],
+        &[targets().join("e2e/hot.c")],
+    )
+}
+
 /// The Go program in that folder of the targets.
 pub(crate) fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     let module = targets().join(name);

@@ -96,6 +96,21 @@ impl Target {
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
+    /// Says a line and returns the answer, which is a number.
+    pub(crate) fn ask(&mut self, line: &str) -> u64 {
+        self.say(line);
+        let answer = self.answer();
+        answer
+            .parse()
+            .unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// Says a line and waits for that answer.
+    pub(crate) fn expect(&mut self, line: &str, answer: &str) {
+        self.say(line);
+        assert_eq!(self.answer(), answer);
+    }
+
     /// Replaces its program by a fresh copy (C only).
     pub(crate) fn exec(&mut self) {
         self.say("exec");
