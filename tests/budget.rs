@@ -1,4 +1,5 @@
 //! The budget: what costs too much is detached alone, and the rest goes on.
+#![allow(clippy::unwrap_used)] // all of this is tests
 
 mod common;
 

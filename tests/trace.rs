@@ -1,4 +1,5 @@
 //! Traces of single requests of a Go HTTP service, against what the service knows.
+#![allow(clippy::unwrap_used)] // all of this is tests
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What calls receive and return, as filters, documents and error rates see it.
+#![allow(clippy::unwrap_used)] // all of this is tests
 
 mod common;
 

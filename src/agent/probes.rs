@@ -15,7 +15,7 @@ use super::request::{AttachRequest, Attached, TraceRule};
 use super::tally::{NewTracked, Tally};
 use super::values::{Reading, Values, is_root};
 use super::watched::Watched;
-use crate::probe::{Attachment, Engine, FunctionSites, Links};
+use crate::probe::{Attachment, Engine, FunctionSites, Links, Replaced};
 use crate::symbols::signature::SignatureReader;
 use crate::symbols::{Image, MappedCode, Process};
 
@@ -214,14 +214,14 @@ impl Probes {
             .engine
             .replace(live.pid, &path, live.attachment, &sites);
         let (attachment, functions) = match replaced {
-            Ok(attachment) => {
+            Replaced::New(attachment) => {
                 for function in &going {
                     self.own_sites.remove(&function.own_sites);
                 }
                 (attachment, staying)
             }
             // The old link stays whole; what goes is no longer counted.
-            Err((attachment, _)) => (attachment, staying.into_iter().chain(going).collect()),
+            Replaced::Old(attachment) => (attachment, staying.into_iter().chain(going).collect()),
         };
         self.live.push(Live {
             pid: live.pid,

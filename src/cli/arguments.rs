@@ -30,9 +30,9 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum DebugCommand {
     /// Attach probes to functions and report calls, latency and losses when the session ends
-    Attach(AttachArguments),
+    Attach(Box<AttachArguments>),
     /// Trace whole requests: which function of each took the time
-    Trace(TraceArguments),
+    Trace(Box<TraceArguments>),
 }
 
 /// How results are written.

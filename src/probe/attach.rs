@@ -9,6 +9,14 @@ use super::error::ProbeError;
 use super::links::Links;
 use super::sites::{Attachment, FunctionSites, Point, RefusedSite};
 
+/// What is attached after an attachment was to be replaced.
+pub enum Replaced {
+    /// The new one.
+    New(Attachment),
+    /// The kernel refused the new one, and the old one stays.
+    Old(Attachment),
+}
+
 impl Engine {
     /// Attaches functions of the file at `path` in one process, all at once or not at all, except for functions
     /// of which the kernel refuses a site: those are named and left out whole.
@@ -85,28 +93,25 @@ impl Engine {
     }
 
     /// Puts other probes in the place of an attachment's, of the same functions or fewer, without
-    /// losing or doubling a hit: while both stand, every hit comes twice and counts once.
-    ///
-    /// # Errors
-    /// As for [`Engine::attach`]; then the old ones stay.
+    /// losing or doubling a hit: while both stand, every hit comes twice and counts once. Returns
+    /// what is attached now, which is the old one where the kernel refuses the new one.
     pub fn replace(
         &mut self,
         pid: u32,
         path: &Path,
         old: Attachment,
         functions: &[FunctionSites],
-    ) -> Result<Attachment, (Attachment, ProbeError)> {
+    ) -> Replaced {
         self.set_handover(true);
-        let result = self.attach(pid, path, functions);
-        let result = match result {
+        let replaced = match self.attach(pid, path, functions) {
             Ok(new) => {
                 self.unlink_attachment(old);
-                Ok(new)
+                Replaced::New(new)
             }
-            Err(error) => Err((old, error)),
+            Err(_) => Replaced::Old(old),
         };
         self.set_handover(false);
-        result
+        replaced
     }
 
     /// Takes an attachment's probes out; its functions count on where others hold them.

@@ -20,6 +20,7 @@ mod sites;
 mod spec;
 mod tree;
 
+pub use attach::Replaced;
 pub use calibrate::{Calibration, SiteCosts};
 pub use engine::Engine;
 pub use error::ProbeError;
