@@ -9,6 +9,7 @@ mod error;
 mod estimate;
 mod growth;
 mod in_flight;
+mod inlined;
 mod own_sites;
 mod planned;
 mod probes;

@@ -22,8 +22,8 @@ use crate::symbols::{Image, MappedCode, Process};
 /// What of a session is in the kernel.
 pub(super) struct Probes {
     pub(super) engine: Engine,
-    live: Vec<Live>,
-    own_sites: OwnSites,
+    pub(super) live: Vec<Live>,
+    pub(super) own_sites: OwnSites,
     pub(super) values: Values,
     trace: Option<TraceRule>,
     fast_returns: bool,
@@ -34,20 +34,20 @@ pub(super) struct Probes {
 }
 
 /// Probes in one file of one process, attached together.
-struct Live {
-    pid: u32,
-    module: u16,
+pub(super) struct Live {
+    pub(super) pid: u32,
+    pub(super) module: u16,
     /// Kept open: its links are made through it, so that no other file can take its place.
-    image: Arc<Image>,
-    attachment: Attachment,
-    functions: Vec<LiveFunction>,
+    pub(super) image: Arc<Image>,
+    pub(super) attachment: Attachment,
+    pub(super) functions: Vec<LiveFunction>,
 }
 
 /// A function in one process.
-struct LiveFunction {
-    id: FunctionId,
-    sites: FunctionSites,
-    own_sites: Vec<OwnSite>,
+pub(super) struct LiveFunction {
+    pub(super) id: FunctionId,
+    pub(super) sites: FunctionSites,
+    pub(super) own_sites: Vec<OwnSite>,
 }
 
 impl Live {
@@ -56,7 +56,7 @@ impl Live {
     }
 }
 
-fn path_of(image: &Image) -> PathBuf {
+pub(super) fn path_of(image: &Image) -> PathBuf {
     format!("/proc/self/fd/{}", image.file().as_raw_fd()).into()
 }
 

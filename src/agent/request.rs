@@ -6,12 +6,15 @@ use coral_model::filter::Expression;
 use coral_model::{FunctionId, Limits, Redaction};
 
 use super::growth::GrowthRule;
+use crate::symbols::InlinedFunction;
 
 /// What to attach, for how long, and on whose behalf.
 #[derive(Clone, Debug)]
 pub struct AttachRequest {
     /// The functions of the target's table.
     pub functions: Vec<FunctionId>,
+    /// Functions whose calls are counted where they were inlined.
+    pub inlined: Vec<InlinedFunction>,
     /// The lease.
     pub duration: Duration,
     /// Who asks.
@@ -70,6 +73,7 @@ impl AttachRequest {
         Self {
             room: functions.len(),
             functions,
+            inlined: Vec::new(),
             duration: Limits::DEFAULT_DURATION,
             requested_by,
             records: RecordRule::default(),

@@ -42,6 +42,8 @@ pub(super) struct NewTracked {
     pub(super) tells_errors: bool,
     /// Whether its calls are polls of a future.
     pub(super) polls_future: bool,
+    /// Whether its calls are counted where it was inlined, and have no end that is seen.
+    pub(super) is_counted: bool,
 }
 
 /// The entries of a function.
@@ -65,6 +67,7 @@ struct Tracked {
     tells_errors: bool,
     /// The slot behind this one holds the calls that its polls are joined into.
     polls_future: bool,
+    is_counted: bool,
     /// Whether it is such a slot, and no function of its own.
     is_joined: bool,
     stats: Arc<FunctionStats>,
@@ -319,6 +322,7 @@ impl Tracked {
             is_throttled: false,
             tells_errors: new.tells_errors,
             polls_future: new.polls_future,
+            is_counted: new.is_counted,
             is_joined,
             stats: Arc::new(FunctionStats {
                 file: new.file,
@@ -343,6 +347,7 @@ impl Tracked {
             costs: polled.costs,
             tells_errors: false,
             polls_future: false,
+            is_counted: false,
         };
         Self::new(new, true)
     }
@@ -371,7 +376,11 @@ impl Tracked {
         self.rate.add(elapsed, numbers.calls as f64);
         let calls_per_s = self.rate.per_s();
         let point_is_due = elapsed >= self.last_point + RATE_WINDOW;
-        let unwound = numbers.unwound + self.thread_ends;
+        let unwound = if self.is_counted {
+            numbers.calls
+        } else {
+            numbers.unwound + self.thread_ends
+        };
         let old = &self.stats;
         let same = old.calls == numbers.calls
             && old.returns == numbers.returns

@@ -151,8 +151,15 @@ impl Worker {
     }
 
     /// Attaches the first functions and lets the lease begin.
-    pub(super) fn begin(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
-        let attached = self.attach(functions)?;
+    pub(super) fn begin(&mut self, request: &AttachRequest) -> Result<Attached, AgentError> {
+        let mut attached = Attached::default();
+        if !request.functions.is_empty() {
+            attached = self.attach(&request.functions)?;
+        }
+        let watched = Arc::clone(&self.watched);
+        self.probes
+            .attach_inlined(&watched, &mut self.tally, &request.inlined, &mut attached)?;
+        self.info.probes = self.probes.count();
         self.started = Instant::now();
         self.info.started_at = Timestamp::now();
         self.refill();

@@ -157,6 +157,9 @@ pub(super) struct AttachArguments {
     /// Show every level of a function that calls itself, instead of one
     #[arg(long)]
     pub(super) show_recursion: bool,
+    /// Count calls of such functions where they were inlined, too
+    #[arg(long)]
+    pub(super) inlined: bool,
     /// Measure children that the process forks too, while they run the same program
     #[arg(long)]
     pub(super) follow_forks: bool,

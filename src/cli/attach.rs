@@ -12,6 +12,7 @@ use crate::agent::{AttachRequest, Capture, GrowthRule, RecordRule, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, select};
+use crate::symbols::InlinedFunction;
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
@@ -37,6 +38,8 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     session::status(snapshot)
 }
 
+/// How many places are counted where functions were inlined.
+const INSTANCES_MAX: usize = 1_000;
 /// How many functions a session may gain by libraries and programs that come later.
 const ROOM_TO_GROW: usize = 500;
 
@@ -56,7 +59,16 @@ fn request(
     watched: &Watched,
     filter: Option<Expression>,
 ) -> Result<AttachRequest, Failure> {
-    let functions = select(watched.table(), &arguments.functions)?;
+    let patterns = patterns(&arguments.functions)?;
+    let inlined = if arguments.inlined {
+        inlined(watched, &patterns)
+    } else {
+        Vec::new()
+    };
+    let functions = match select(watched.table(), &arguments.functions) {
+        Err(SelectError::None { .. }) if !inlined.is_empty() => Vec::new(),
+        selected => selected?,
+    };
     Ok(AttachRequest {
         duration: arguments.duration,
         records: RecordRule {
@@ -74,14 +86,25 @@ fn request(
             forks: arguments.follow_forks,
             execs: arguments.follow_exec,
             libraries: arguments.target.library.clone(),
-            patterns: patterns(&arguments.functions)?,
+            patterns,
         },
         room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
+        inlined,
         budget_percent: arguments.budget.0,
         fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     })
+}
+
+/// The functions that were inlined somewhere, where that can be counted.
+fn inlined(watched: &Watched, patterns: &[Pattern]) -> Vec<InlinedFunction> {
+    let found = patterns
+        .iter()
+        .flat_map(|pattern| watched.symbols.inlined(pattern, INSTANCES_MAX));
+    found
+        .filter(|function| !function.instances.is_empty())
+        .collect()
 }
 
 fn parsed(text: &str) -> Result<Expression, Failure> {
