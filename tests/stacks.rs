@@ -112,7 +112,7 @@ fn threads_of_rust_tell_their_stacks() {
         ("waiting::wait_for_input", "bottom", false),
         ("waiting::wait_for_input", "recurse", false),
         ("waiting::wait_for_input", "recurse", false),
-        ("waiting::main::{closure#0}", "closure", false),
+        ("waiting::serve", "serve", false),
         ("waiting::main", "main", false),
     ];
     for level in ["-Copt-level=0", "-Copt-level=2"] {

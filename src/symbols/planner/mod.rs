@@ -13,6 +13,7 @@ mod entry;
 mod flow;
 mod flow_graph;
 mod jump_table;
+mod stack_depth;
 mod uprobe;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use iced_x86::InstructionInfoFactory;
 use code::Code;
 use flow::Flow;
 pub use flow_graph::{FlowGraph, InlinedEntry};
+pub use stack_depth::stack_depth;
 
 /// More exits than this are not probed; the largest Go function seen has 3,174.
 pub const MAX_EXITS: usize = 4096;
