@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::lines::{Lines, eventually};
 use common::{compile, need};
-use coral_tui::symbols::{Location, Process, Stack, StackEnd, StackReader, Symbols};
+use coral_tui::symbols::{AddressMap, Location, Process, Stack, StackEnd, StackReader, Symbols};
 
 #[test]
 fn goroutines_that_wait_tell_their_stacks() {
@@ -120,6 +120,39 @@ fn threads_of_rust_tell_their_stacks() {
         let binary = need!(compile::source("rustc", "waiting/rust/waiting.rs", &flags));
         check_thread(&binary, "waiting/rust/waiting.rs", "main", &main);
     }
+}
+
+#[test]
+fn what_is_in_no_module_is_named_by_its_mapping() {
+    let binary = need!(compile::source(
+        "cc",
+        "waiting/c/waiting.c",
+        &["-O2", "-pthread"]
+    ));
+    let waiting = Waiting::spawn(&binary, 2);
+    let map = AddressMap::read(&waiting.process, &waiting.symbols).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", waiting.child.id())).unwrap();
+    let start_of = |name: &str| {
+        let line = maps.lines().find(|line| line.ends_with(name)).unwrap();
+        u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap()
+    };
+    let vdso = start_of("[vdso]");
+    for (address, expected) in [(vdso + 0x10, "[vdso]+0x10"), (0x123, "0x123")] {
+        assert_eq!(map.module_address(address), None);
+        let location = Location {
+            function: expected.into(),
+            file: None,
+            line: None,
+            inlined: false,
+        };
+        assert_eq!(map.locate(&waiting.symbols, address), [location]);
+    }
+    let bias = waiting.process.load_bias(waiting.process.executable());
+    let bias = bias.unwrap().unwrap();
+    let mut functions = waiting.symbols.table().iter();
+    let serve = functions.find(|found| found.name == "serve").unwrap();
+    let known = map.module_address(serve.address.wrapping_add(bias));
+    assert_eq!(known, Some((0, serve.address)));
 }
 
 fn check_thread(binary: &Path, source: &str, name: &str, expected: &[Expected<'_>]) {

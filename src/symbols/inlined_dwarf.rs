@@ -61,7 +61,7 @@ fn entry(call: &Subprogram<'_, '_>, start: u64) -> Option<u64> {
         AttributeValue::Addr(address) => Some(address),
         value => call
             .dwarf
-            .attr_address(call.unit, value.clone())
+            .attr_address(call.unit, value)
             .ok()
             .flatten()
             .or_else(|| start.checked_add(value.udata_value()?)),
