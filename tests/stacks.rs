@@ -55,6 +55,32 @@ fn goroutines_that_wait_tell_their_stacks() {
 }
 
 #[test]
+fn goroutines_in_system_calls_are_found_by_their_threads() {
+    let source = Source::read("waiting/go/main.go");
+    for go in need!(compile::gos()) {
+        let binary = need!(compile::go_module("waiting/go", &go, &["-ldflags=-s -w"]));
+        let waiting = Waiting::spawn(&binary, 5);
+        let expected = source.expected(&[("main.main", "system call", false)]);
+        let waits = eventually(|| {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", waiting.child.id())).unwrap();
+            let mut tids =
+                tasks.filter_map(|task| task.unwrap().file_name().to_str()?.parse().ok());
+            let mut reader = waiting.reader();
+            tids.any(|tid| {
+                let stack = reader.thread(tid, 100);
+                stack.is_some_and(|stack| {
+                    let locations = reader.locate(&stack);
+                    let last = locations.last().map(|last| last.function.as_str());
+                    source.own(&locations, "main.") == expected
+                        && (last, stack.end) == (Some("runtime.goexit"), StackEnd::Complete)
+                })
+            })
+        });
+        assert!(waits, "{go:?}");
+    }
+}
+
+#[test]
 fn a_stack_has_no_more_frames_than_asked_for() {
     let gos = need!(compile::gos());
     let waiting = Waiting::spawn(&need!(compile::go_module("waiting/go", &gos[0], &[])), 5);
