@@ -19,7 +19,6 @@ mod uprobe;
 #[cfg(test)]
 mod tests;
 
-pub use flow_graph::{FlowGraph, InlinedEntry};
 pub use stack_depth::stack_depth;
 
 use coral_model::{ProbeReason, ProbeSummary, Probeability};
@@ -27,6 +26,7 @@ use iced_x86::InstructionInfoFactory;
 
 use code::Code;
 use flow::Flow;
+pub use flow_graph::{FlowGraph, InlinedEntry};
 
 /// More exits than this are not probed; the largest Go function seen has 3,174.
 pub const MAX_EXITS: usize = 4096;
