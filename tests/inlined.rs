@@ -13,6 +13,7 @@ use std::sync::Arc;
 use common::{compile, need, rights};
 use coral_model::{Pattern, Probeability};
 use coral_tui::symbols::{Image, InlinedInstance, Symbols};
+use proptest::prelude::*;
 
 /// What the programs are told.
 const NUMBER: u64 = 100;
@@ -110,6 +111,45 @@ fn no_more_instances_are_listed_than_asked_for() {
     }
     let nothing = Pattern::parse("main.straight").unwrap();
     assert_eq!(symbols.inlined(&nothing, 100), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever is damaged, looking ends: with fewer answers.
+    #[test]
+    fn damage_is_survived(
+        is_go: bool,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4000),
+    ) {
+        let binary = if is_go {
+            compile::gos().and_then(|gos| compile::go_module("inlined/go", &gos[0], &[]))
+        } else {
+            compile::source("cc", "inlined/c/inlined.c", &["-O2"])
+        };
+        let Ok(binary) = binary else { return Ok(()) };
+        let mut bytes = fs::read(binary).unwrap();
+        for (index, value) in changes {
+            // The headers stay: what they lead to is what is looked at here.
+            let at = index.index(bytes.len());
+            if at >= 4096 && at < bytes.len() - 4096 {
+                bytes[at] = value;
+            }
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let Ok(symbols) = Symbols::read(Arc::new(Image::open(file, "a file").unwrap())) else {
+            return Ok(());
+        };
+        for function in symbols.table().iter().step_by(97) {
+            let locations = symbols.locate(0, function.address + function.size / 2);
+            prop_assert!(locations.len() <= 256);
+        }
+        let all = Pattern::parse("*").unwrap();
+        let functions = symbols.inlined(&all, 300);
+        let count: usize = functions.iter().map(|found| found.instances.len()).sum();
+        prop_assert!(count <= 300);
+    }
 }
 
 /// The instances are those expected, each where its source says; and those that are exact are

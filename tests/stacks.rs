@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::lines::{Lines, eventually};
 use common::{compile, need};
-use coral_tui::symbols::{Location, Process, Stack, StackEnd, StackReader, Symbols};
+use coral_tui::symbols::{AddressMap, Location, Process, Stack, StackEnd, StackReader, Symbols};
 
 #[test]
 fn goroutines_that_wait_tell_their_stacks() {
@@ -51,6 +51,32 @@ fn goroutines_that_wait_tell_their_stacks() {
                 assert_eq!(locations.last().unwrap().function, "runtime.goexit");
             }
         }
+    }
+}
+
+#[test]
+fn goroutines_in_system_calls_are_found_by_their_threads() {
+    let source = Source::read("waiting/go/main.go");
+    for go in need!(compile::gos()) {
+        let binary = need!(compile::go_module("waiting/go", &go, &["-ldflags=-s -w"]));
+        let waiting = Waiting::spawn(&binary, 5);
+        let expected = source.expected(&[("main.main", "system call", false)]);
+        let waits = eventually(|| {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", waiting.child.id())).unwrap();
+            let mut tids =
+                tasks.filter_map(|task| task.unwrap().file_name().to_str()?.parse().ok());
+            let mut reader = waiting.reader();
+            tids.any(|tid| {
+                let stack = reader.thread(tid, 100);
+                stack.is_some_and(|stack| {
+                    let locations = reader.locate(&stack);
+                    let last = locations.last().map(|last| last.function.as_str());
+                    source.own(&locations, "main.") == expected
+                        && (last, stack.end) == (Some("runtime.goexit"), StackEnd::Complete)
+                })
+            })
+        });
+        assert!(waits, "{go:?}");
     }
 }
 
@@ -112,7 +138,7 @@ fn threads_of_rust_tell_their_stacks() {
         ("waiting::wait_for_input", "bottom", false),
         ("waiting::wait_for_input", "recurse", false),
         ("waiting::wait_for_input", "recurse", false),
-        ("waiting::main::{closure#0}", "closure", false),
+        ("waiting::serve", "serve", false),
         ("waiting::main", "main", false),
     ];
     for level in ["-Copt-level=0", "-Copt-level=2"] {
@@ -120,6 +146,39 @@ fn threads_of_rust_tell_their_stacks() {
         let binary = need!(compile::source("rustc", "waiting/rust/waiting.rs", &flags));
         check_thread(&binary, "waiting/rust/waiting.rs", "main", &main);
     }
+}
+
+#[test]
+fn what_is_in_no_module_is_named_by_its_mapping() {
+    let binary = need!(compile::source(
+        "cc",
+        "waiting/c/waiting.c",
+        &["-O2", "-pthread"]
+    ));
+    let waiting = Waiting::spawn(&binary, 2);
+    let map = AddressMap::read(&waiting.process, &waiting.symbols).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", waiting.child.id())).unwrap();
+    let start_of = |name: &str| {
+        let line = maps.lines().find(|line| line.ends_with(name)).unwrap();
+        u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap()
+    };
+    let vdso = start_of("[vdso]");
+    for (address, expected) in [(vdso + 0x10, "[vdso]+0x10"), (0x123, "0x123")] {
+        assert_eq!(map.module_address(address), None);
+        let location = Location {
+            function: expected.into(),
+            file: None,
+            line: None,
+            inlined: false,
+        };
+        assert_eq!(map.locate(&waiting.symbols, address), [location]);
+    }
+    let bias = waiting.process.load_bias(waiting.process.executable());
+    let bias = bias.unwrap().unwrap();
+    let mut functions = waiting.symbols.table().iter();
+    let serve = functions.find(|found| found.name == "serve").unwrap();
+    let known = map.module_address(serve.address.wrapping_add(bias));
+    assert_eq!(known, Some((0, serve.address)));
 }
 
 fn check_thread(binary: &Path, source: &str, name: &str, expected: &[Expected<'_>]) {

@@ -15,6 +15,8 @@ use super::{inlined_dwarf, inlined_go};
 
 /// So long the inlined calls of one image are looked for.
 const TIME_MAX: Duration = Duration::from_secs(2);
+/// So long the control flow around them is looked at; the calls left are not countable.
+const FLOW_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A function that was inlined somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct InlinedFunction {
     /// Where it was inlined, by module and address.
     pub instances: Vec<InlinedInstance>,
     /// How often else it was inlined, where nothing may be probed: the code is not reached by its
-    /// function's control flow, or that is not known, or nothing of the call is left.
+    /// function's control flow, or that is not known or took too long to find out.
     pub uncountable: u32,
 }
 
@@ -96,6 +98,7 @@ impl Symbols {
             planner: Planner::new(),
             graphs: HashMap::new(),
             functions: HashMap::new(),
+            flow_time: Duration::ZERO,
         };
         let mut left = max;
         for (module, image) in (0..).zip(self.images()) {
@@ -122,11 +125,16 @@ struct List<'a> {
     /// The control flow of hosts.
     graphs: HashMap<FunctionId, Option<FlowGraph>>,
     functions: HashMap<(String, Option<String>, Option<u32>), InlinedFunction>,
+    /// How long the control flow was looked at.
+    flow_time: Duration,
 }
 
 impl List<'_> {
     fn add(&mut self, module: u16, inlined: InlinedCode) {
-        let entry = self.entry(module, &inlined);
+        let began = Instant::now();
+        let is_in_time = self.flow_time < FLOW_TIME_MAX;
+        let entry = is_in_time.then(|| self.entry(module, &inlined)).flatten();
+        self.flow_time += began.elapsed();
         let key = (inlined.name.clone(), inlined.file.clone(), inlined.line);
         let function = self.functions.entry(key).or_insert(InlinedFunction {
             name: inlined.name,

@@ -7,6 +7,7 @@ use super::address_map::{AddressMap, bias};
 use super::bytes::u64_at;
 use super::gopclntab::frames::GoCode;
 use super::image::{FileIdentity, Image};
+use super::planner::stack_depth;
 use super::process::Process;
 use super::table::Symbols;
 use super::unwind_table::{Base, CallerRules, UnwindTable};
@@ -103,22 +104,19 @@ impl<'a> Unwind<'a> {
         let Some(rules) = table.as_ref()?.rules_at(address)? else {
             return Some(Step::Outermost);
         };
-        let CallerRules {
-            base,
-            offset,
-            return_address,
-            rbp,
-        } = rules;
-        let base = match base {
-            Base::StackPointer => frame.sp,
-            Base::FramePointer => frame.rbp?,
+        let top = match (rules.base, frame.rbp) {
+            (Base::StackPointer, _) => frame.sp.wrapping_add_signed(rules.offset),
+            (Base::FramePointer, Some(rbp)) => rbp.wrapping_add_signed(rules.offset),
+            (Base::FramePointer, None) => {
+                let depth = depth_in(&image, &rules, frame.pc.wrapping_sub(bias))?;
+                frame.sp.checked_add(depth)?.checked_add(8)?
+            }
         };
-        let top = base.wrapping_add_signed(offset);
         let at = |offset| self.word(top.wrapping_add_signed(offset));
         Some(Step::Caller(Frame {
-            pc: at(return_address)?,
+            pc: at(rules.return_address)?,
             sp: top,
-            rbp: rbp.map_or(frame.rbp, at),
+            rbp: rules.rbp.map_or(frame.rbp, at),
             is_caller: true,
         }))
     }
@@ -147,4 +145,13 @@ impl<'a> Unwind<'a> {
         self.process.read_memory(address, &mut bytes)?;
         u64_at(&bytes, 0)
     }
+}
+
+/// How deep the stack of a function is that keeps its frame in a register whose value nobody has
+/// saved: its code may tell.
+fn depth_in(image: &Image, rules: &CallerRules, address: u64) -> Option<u64> {
+    let code = image.code(rules.function.clone())?;
+    rules
+        .has_usual_frame()
+        .then(|| stack_depth(rules.function.start, &code, address))?
 }

@@ -1,5 +1,7 @@
 //! What called a function, from the tables for unwinding (`.eh_frame`).
 
+use std::ops::Range;
+
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, LittleEndian, Pointer, RegisterRule,
     UnwindContext, UnwindSection, X86_64,
@@ -16,8 +18,10 @@ pub(super) struct UnwindTable {
 }
 
 /// How the caller's registers are found at one instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallerRules {
+    /// The addresses that the entry is for, mostly a function's.
+    pub(super) function: Range<u64>,
     pub(super) base: Base,
     /// What to add to the base to get the stack pointer that the function returns with.
     pub(super) offset: i64,
@@ -32,6 +36,13 @@ pub(super) struct CallerRules {
 pub(super) enum Base {
     StackPointer,
     FramePointer,
+}
+
+impl CallerRules {
+    /// Whether the frame pointer is 8 below the stack pointer at the function's entry.
+    pub(super) fn has_usual_frame(&self) -> bool {
+        self.base == Base::FramePointer && self.offset == 16
+    }
 }
 
 impl UnwindTable {
@@ -88,7 +99,9 @@ impl UnwindTable {
             X86_64::RBP => Base::FramePointer,
             _ => return None,
         };
+        let start = entry.initial_address();
         Some(Some(CallerRules {
+            function: start..start.checked_add(entry.len())?,
             base,
             offset,
             return_address,

@@ -15,10 +15,13 @@ mod flow;
 mod flow_graph;
 mod jump_table;
 mod references;
+mod stack_depth;
 mod uprobe;
 
 #[cfg(test)]
 mod tests;
+
+pub use stack_depth::stack_depth;
 
 use coral_model::{ProbeReason, ProbeSummary, Probeability};
 use iced_x86::InstructionInfoFactory;

@@ -94,6 +94,6 @@ func main() {
 	go sleep()
 	reader, writer, _ := os.Pipe()
 	go readPipe(reader)
-	os.Stdin.Read(make([]byte, 1))
+	os.Stdin.Read(make([]byte, 1)) // system call
 	fmt.Fprintln(writer)
 }

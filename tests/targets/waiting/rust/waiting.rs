@@ -17,7 +17,11 @@ fn wait_for_input(depth: u32) -> usize {
     black_box(wait_for_input(depth - 1)) + 3 // recurse
 }
 
+#[inline(never)]
+fn serve(depth: u32) -> usize {
+    black_box(wait_for_input(depth)) + 4 // serve
+}
+
 fn main() {
-    let serve = |depth| black_box(wait_for_input(depth)) + 4; // closure
-    println!("{}", black_box(serve)(black_box(2))); // main
+    println!("{}", serve(black_box(2))); // main
 }
