@@ -65,10 +65,16 @@ fn request(
     } else {
         Vec::new()
     };
-    let functions = match select(watched.table(), &arguments.functions) {
-        Err(SelectError::None { .. }) if !inlined.is_empty() => Vec::new(),
-        selected => selected?,
-    };
+    let mut functions = Vec::new();
+    for pattern in &arguments.functions {
+        match select(watched.table(), std::slice::from_ref(pattern)) {
+            // It may be inlined everywhere.
+            Err(SelectError::None { .. }) if !inlined.is_empty() => {}
+            selected => functions.extend(selected?),
+        }
+    }
+    functions.sort_unstable();
+    functions.dedup();
     Ok(AttachRequest {
         duration: arguments.duration,
         records: RecordRule {

@@ -13,7 +13,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { STACK_BYTES = 1 << 17 };
+// Between two stacks lies a page that nobody may touch, as between all stacks.
+enum { STACK_BYTES = 1 << 17, GUARD_BYTES = 1 << 12, PAIR_BYTES = 2 * STACK_BYTES + GUARD_BYTES };
+enum { SECOND_STACK = STACK_BYTES + GUARD_BYTES };
 
 // signal: a handler on a stack of its own, in the middle of a call.
 static atomic_ulong handled_sum;
@@ -21,10 +23,14 @@ static atomic_long handled;
 
 COUNTED(in_handler);
 PROBED void in_handler(int number) {
+    // A path on a stack of its own.
+    struct node *interrupted = here;
+    here = NULL;
     ENTER(in_handler);
     atomic_fetch_add(&handled_sum, plain_step(number));
     handled++;
     LEAVE(in_handler);
+    here = interrupted;
 }
 
 COUNTED(raise_inside);
@@ -54,9 +60,9 @@ static unsigned long run_signal(long n) {
 
 // signal_above: the handler's stack lies above the one that it interrupts.
 static unsigned char *stack_pair(void) {
-    void *pair = mmap(NULL, 2 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
-    if (pair == MAP_FAILED) abort();
+    unsigned char *pair = mmap(NULL, PAIR_BYTES, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pair == MAP_FAILED || mprotect(pair + STACK_BYTES, GUARD_BYTES, PROT_NONE)) abort();
     return pair;
 }
 
@@ -64,7 +70,7 @@ static unsigned char *pair;
 
 static void *handled_above(void *n) {
     unsigned long sum = 0;
-    handle(SIGUSR1, pair + STACK_BYTES);
+    handle(SIGUSR1, pair + SECOND_STACK);
     for (long i = 0; i < (long)n; i++) sum = mix(sum, raise_inside(i));
     return (void *)mix(sum, handled_sum);
 }
@@ -79,7 +85,7 @@ static unsigned long run_signal_above(long n) {
     if (pthread_create(&thread, &attributes, handled_above, (void *)n)) abort();
     pthread_join(thread, &sum);
     pthread_attr_destroy(&attributes);
-    munmap(pair, 2 * STACK_BYTES);
+    munmap(pair, PAIR_BYTES);
     return (unsigned long)sum;
 }
 
@@ -141,7 +147,7 @@ static unsigned long run_coroutine(long n) {
         struct coroutine *coroutine = &coroutines[i];
         *coroutine = (struct coroutine){.calls = n + i};
         getcontext(&coroutine->context);
-        coroutine->context.uc_stack.ss_sp = stacks + i * STACK_BYTES;
+        coroutine->context.uc_stack.ss_sp = stacks + i * SECOND_STACK;
         coroutine->context.uc_stack.ss_size = STACK_BYTES;
         coroutine->context.uc_link = &scheduler;
         makecontext(&coroutine->context, coroutine_main, 0);
@@ -152,7 +158,7 @@ static unsigned long run_coroutine(long n) {
         if (!running->ended) swapcontext(&scheduler, &running->context);
     }
     here = NULL;
-    munmap(stacks, 2 * STACK_BYTES);
+    munmap(stacks, PAIR_BYTES);
     return mix(coroutines[0].sum, coroutines[1].sum);
 }
 
