@@ -14,7 +14,8 @@ const GO_ENVIRONMENT: [(&str, &str); 3] = [
 
 /// The C target.
 pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = ["target.c", "stacks.c", "truth.c"].map(|name| targets().join("c").join(name));
+    let sources = ["target.c", "stacks.c", "confined.c", "truth.c"]
+        .map(|name| targets().join("c").join(name));
     let headers = [targets().join("c/truth.h")];
     build_with(
         "cc",
@@ -22,6 +23,12 @@ pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
         &sources,
         &headers,
     )
+}
+
+/// The C program that makes a storm of calls.
+pub(crate) fn storm() -> Result<PathBuf, String> {
+    let flags = ["-g", "-O2", "-pthread"];
+    build("cc", &flags, &[targets().join("c/storm.c")])
 }
 
 /// The C++ target.

@@ -100,7 +100,8 @@ fn contradictions(nodes: &[Value]) -> Vec<String> {
     }
     let mut wrong = Vec::new();
     for node in nodes {
-        let inside = inside.remove(&number(node, "id")).unwrap_or_default();
+        let mut inside = inside.remove(&number(node, "id")).unwrap_or_default();
+        inside.is_partial |= number(node, "depth") + 1 >= DEPTH_MAX as u64;
         let found = inside.total_ns + number(node, "self_ns");
         let total = number(node, "total_ns");
         let is_right = match (is_partial(node), inside.is_partial) {
