@@ -120,6 +120,13 @@ impl Target {
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
+    /// The answer to a line of another kind.
+    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&mut self, line: &str) -> T {
+        self.say(line);
+        let answer = self.answer();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
     /// Replaces its program by a fresh copy (C only).
     pub(crate) fn exec(&mut self) {
         self.say("exec");
