@@ -128,7 +128,8 @@ impl Cycles {
         let given = std::env::var("CORAL_TEST_CYCLES").ok();
         Self {
             agent: Agent::new(Limits {
-                sessions: functions,
+                // One that has ended may give its share back a moment after it says so.
+                sessions: 2 * functions,
                 memory_bytes: 4 << 30,
                 ..Limits::default()
             }),
