@@ -144,7 +144,9 @@ func (s *scenario) measure(n int) truth {
 		c.counted = false
 	}
 	for _, each := range nodes {
-		told.Tree = append(told.Tree, each.truth())
+		if !s.withoutTree {
+			told.Tree = append(told.Tree, each.truth())
+		}
 	}
 	return told
 }
