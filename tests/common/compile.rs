@@ -14,7 +14,8 @@ const GO_ENVIRONMENT: [(&str, &str); 3] = [
 
 /// The C target.
 pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = ["target.c", "stacks.c", "truth.c"].map(|name| targets().join("c").join(name));
+    let sources = ["target.c", "stacks.c", "confined.c", "truth.c"]
+        .map(|name| targets().join("c").join(name));
     let headers = [targets().join("c/truth.h")];
     build_with(
         "cc",
@@ -22,6 +23,39 @@ pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
         &sources,
         &headers,
     )
+}
+
+/// The C program that makes a storm of calls.
+pub(crate) fn storm() -> Result<PathBuf, String> {
+    let flags = ["-g", "-O2", "-pthread"];
+    build("cc", &flags, &[targets().join("c/storm.c")])
+}
+
+/// The C program whose functions are called with known values.
+pub(crate) fn args_c(flags: &[&str]) -> Result<PathBuf, String> {
+    build(
+        "cc",
+        &[&["-g"], flags].concat(),
+        &[targets().join("args/c/args.c")],
+    )
+}
+
+/// The same in Go.
+pub(crate) fn args_go(go: &Path) -> Result<PathBuf, String> {
+    let module = targets().join("args/go");
+    let sources = ["go.mod", "main.go"].map(|name| module.join(name));
+    let version = output(Command::new(go).arg("version"))?;
+    build_once(&version, &sources, |binary| {
+        let mut command = Command::new(go);
+        command
+            .args(["build", "-o"])
+            .arg(binary)
+            .arg(".")
+            .envs(GO_ENVIRONMENT)
+            .env("GOCACHE", cache().join("go-build"))
+            .current_dir(&module);
+        command
+    })
 }
 
 /// The C++ target.
@@ -124,6 +158,28 @@ pub(crate) fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf
             .envs(GO_ENVIRONMENT)
             .env("GOCACHE", cache().join("go-build"));
         command.current_dir(module);
+        command
+    })
+}
+
+/// The Go program that calls C, by that Go.
+pub(crate) fn cgo(go: &Path) -> Result<PathBuf, String> {
+    let module = targets().join("cgo");
+    let sources = ["calls.c", "go.mod", "main.go"].map(|name| module.join(name));
+    let versions = [
+        output(Command::new(go).arg("version"))?,
+        output(Command::new("cc").arg("--version"))?,
+    ];
+    build_once(&versions, &sources, |binary| {
+        let mut command = Command::new(go);
+        command
+            .args(["build", "-o"])
+            .arg(binary)
+            .arg(".")
+            .envs(GO_ENVIRONMENT)
+            .env("CGO_ENABLED", "1")
+            .env("GOCACHE", cache().join("go-build"))
+            .current_dir(&module);
         command
     })
 }

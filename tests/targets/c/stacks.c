@@ -235,14 +235,15 @@ static unsigned long run_spawn(long n) {
 const struct scenario stack_scenarios[] = {
     {"signal", run_signal, 300, {&count_raise_inside, &count_in_handler, &count_plain_step}},
     {"signal_above", run_signal_above, 300,
-     {&count_raise_inside, &count_in_handler, &count_plain_step}},
+     {&count_raise_inside, &count_in_handler, &count_plain_step}, .stacks_switch = true},
     // A handler may interrupt a call that has not counted itself yet.
     {"signal_timer", run_signal_timer, 300, {PLAIN, &count_in_handler}, .without_tree = true},
     {"coroutine", run_coroutine, 200,
-     {&count_coroutine_call, &count_coroutine_yield, &count_plain_step}},
+     {&count_coroutine_call, &count_coroutine_yield, &count_plain_step}, .stacks_switch = true},
     {"fork", run_fork, 1, {PLAIN}},
     {"fork_inside", run_fork_inside, 5, {&count_fork_inside, PLAIN}},
     {"vfork", run_vfork, 20, {PLAIN}},
     {"spawn", run_spawn, 5, {PLAIN}},
+    {"confined", run_confined, 2000, {PLAIN}},
     {0},
 };

@@ -96,6 +96,6 @@ void print_counts(const struct scenario *scenario) {
                threads_end ? left : 0);
         count->counted = false;
     }
-    printf("}");
+    printf("}%s", scenario->stacks_switch ? ",\"stacks_switch\":true" : "");
     if (!scenario->without_tree) print_tree();
 }

@@ -41,10 +41,16 @@ struct scenario {
     bool threads_end;
     // Whether a call in return position has a caller depends on the optimiser.
     bool without_tree;
+    // Threads go to another stack in the middle of calls, and the depth of one says nothing about
+    // that of the other.
+    bool stacks_switch;
 };
 
 // Those that begin and leave stacks in unusual ways, up to one without a name.
 extern const struct scenario stack_scenarios[];
+
+// Runs under a strict filter of system calls, from the first time on.
+unsigned long run_confined(long n);
 
 void print_counts(const struct scenario *scenario);
 void reset_counts(const struct scenario *scenario);
