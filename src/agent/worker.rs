@@ -332,13 +332,15 @@ impl Worker {
     }
 
     fn set_filter(&mut self, filter: Option<Expression>) -> Result<(), AgentError> {
-        let filters = self
+        let changes = self
             .probes
             .values
             .change_filter(filter)
             .map_err(|reason| AgentError::Filter { reason })?;
-        for (slot, filter) in filters {
-            self.probes.engine.set_filter(slot, filter.as_ref());
+        let engine = &self.probes.engine;
+        for change in changes {
+            engine.set_arguments_len(change.slot, change.arguments_len);
+            engine.set_filter(change.slot, change.filter.as_ref());
         }
         Ok(())
     }
@@ -368,12 +370,12 @@ impl Worker {
     }
 
     fn sweep_threads(&mut self) {
-        let process = &self.watched.process;
-        for (slot, frames) in self
-            .probes
-            .engine
-            .sweep_threads(|_, tid| process.has_thread(tid))
-        {
+        let watched = &self.watched;
+        let is_alive = |pid, tid| {
+            let mut processes = watched.processes();
+            processes.any(|process| process.pid() == pid && process.has_thread(tid))
+        };
+        for (slot, frames) in self.probes.engine.sweep_threads(is_alive) {
             self.tally.add_thread_ends(slot, frames);
         }
     }
