@@ -119,7 +119,9 @@ impl Probes {
                 function.is_some_and(|function| function.module == module)
             };
             let of_module = functions.iter().copied().filter(is_of_module).collect();
-            let result = self.attach_module(watched, tally, module, of_module, &mut attached);
+            let result = self
+                .attach_module(watched, tally, module, of_module, &mut attached)
+                .and_then(|()| self.check_root(&attached));
             if let Err(error) = result {
                 for live in self.live.split_off(before) {
                     self.take_out(tally, live);
@@ -135,6 +137,17 @@ impl Probes {
             return Err(AgentError::NothingToProbe { reason });
         }
         Ok(attached)
+    }
+
+    /// Without their root there are no traces, whatever else is attached.
+    fn check_root(&self, attached: &Attached) -> Result<(), AgentError> {
+        let is_root = |id| is_root(self.trace.as_ref(), id);
+        match attached.refused.iter().find(|it| is_root(it.function)) {
+            Some(root) if !self.only_counts => Err(AgentError::TraceRoot {
+                reason: root.reason.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Attaches in another process what is attached already. Functions that it does not have, or

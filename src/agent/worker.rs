@@ -471,13 +471,15 @@ impl Worker {
     }
 
     fn set_filter(&mut self, filter: Option<Expression>) -> Result<(), AgentError> {
-        let filters = self
+        let changes = self
             .probes
             .values
             .change_filter(filter)
             .map_err(|reason| AgentError::Filter { reason })?;
-        for (slot, filter) in filters {
-            self.probes.engine.set_filter(slot, filter.as_ref());
+        let engine = &self.probes.engine;
+        for change in changes {
+            engine.set_arguments_len(change.slot, change.arguments_len);
+            engine.set_filter(change.slot, change.filter.as_ref());
         }
         Ok(())
     }

@@ -227,6 +227,16 @@ impl Engine {
         }
     }
 
+    /// Sets how many arguments of a function's calls are read from now on, of those that
+    /// [`Engine::set_detail`] has said how to read. Without effect where the engine was made
+    /// without details.
+    pub fn set_arguments_len(&self, slot: u32, arguments_len: u32) {
+        if slot < self.details_len {
+            self.details.set_arguments_len(slot as usize, arguments_len);
+            self.functions.set_has_detail(slot as usize);
+        }
+    }
+
     /// Lets a function's calls pass that filter from now on; `None` lets all pass. Without effect
     /// where the engine was made without details.
     pub fn set_filter(&self, slot: u32, filter: Option<&Filter>) {
