@@ -1,4 +1,5 @@
 //! `coral debug trace` on the HTTP service, which knows its own calls.
+#![allow(clippy::unwrap_used)] // all of this is tests
 
 mod common;
 

@@ -1,6 +1,8 @@
 // Functions in assembly, which keep nothing where the compiler keeps it.
 package main
 
+import "runtime"
+
 // The callers count, because the assembly does not.
 var assemblyLeafCount = &count{name: "main.assemblyLeaf"}
 var assemblyCallerCount = &count{name: "main.assemblyCaller"}
@@ -22,6 +24,9 @@ func calledByAssembly(x uint64) uint64 {
 }
 
 func runAssembly(n int) uint64 {
+	// Assembly is paired by thread: where a goroutine moves while assembly calls Go, a pair is lost.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	return sumOf(n, func(i int) uint64 {
 		root.enter(assemblyLeafCount)
 		sum := assemblyLeaf(uint64(i), 12345)
