@@ -1,140 +1,277 @@
-//! What calls receive and return, as filters, documents and error rates see it.
+//! What calls receive and return: exactly what the programs pass, hidden where it is secret, and
+//! nothing at all where nobody asked.
 #![allow(clippy::unwrap_used)] // all of this is tests
 
 mod common;
 
-use common::coral::{Coral, Report};
-use common::target::Target;
-use common::{compile, need, rights};
-use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
-/// Calls with an amount over 190 of the user u_1, of 400 calls.
-const MATCHING: u64 = 6;
-const FILTER: &str = r#"amount > 190 and user == "u_1""#;
+use common::need;
+use common::session::{function, measure, number, slow_calls, values};
+use common::{compile, rights};
+use coral_ebpf_common::VALUE_BYTES;
 
-#[test]
-fn errors_are_counted_exactly_and_only_where_they_can_be_told() {
-    need!(rights::probes());
-    for go in need!(compile::gos()) {
-        let (report, failed) = measured(&need!(compile::go_pay(&go, &[])), &[]);
-        assert_eq!(function(&report)["calls"], 400);
-        assert_eq!(function(&report)["errors"], failed);
-        let (report, _) = measured(&need!(compile::go_pay(&go, &["-ldflags=-s -w"])), &[]);
-        assert_eq!(function(&report)["calls"], 400);
-        assert_eq!(function(&report)["errors"], Value::Null, "nothing tells it");
-    }
-}
+const CAPTURE: [&str; 2] = ["--capture-args", "--capture-return"];
 
 #[test]
-fn arguments_and_results_are_those_of_the_call() {
+fn of_go() {
     need!(rights::probes());
     for go in need!(compile::gos()) {
-        let binary = need!(compile::go_pay(&go, &[]));
-        let (report, _) = measured(&binary, &["--capture-args", "--capture-return"]);
-        let document = report.document();
-        let slowest = &document["slow_calls"][0];
-        let text = |values: &Value| -> Vec<(String, String)> {
-            let values = values.as_array().unwrap().iter();
-            let pair = |value: &Value| {
-                let of = |field: &str| value[field].as_str().unwrap().to_owned();
-                (of("name"), of("value"))
-            };
-            values.map(pair).collect()
-        };
-        let amount = ("amount".to_owned(), "199".to_owned());
-        let arguments = text(&slowest["args"]);
-        assert!(arguments.contains(&amount), "{arguments:?}");
-        let user = &arguments[0].1;
-        assert!(user == "\"u_1\"" || user == "\"u_0\"", "{user}");
-        let results = text(&slowest["returns"]);
-        assert_eq!(results[0].1, format!("\"ok {}\"", user.trim_matches('"')));
-        assert_eq!(results[1].1, "nil");
-        assert!(slowest["stack"][0]["function"] == "main.pay", "{slowest}");
-        assert!(slowest["stack"][1]["function"] == "main.round", "{slowest}");
-        assert!(
-            !report.stdout.contains("hunter2"),
-            "a password is in the document"
+        let binary = need!(compile::e2e_go(&go, &[]));
+        check(
+            &binary,
+            "main.scalars",
+            "values",
+            &[
+                "count int = 42",
+                "debt int32 = -7",
+                "paid bool = true",
+                "level uint8 = 200",
+                "missing *main.cart = nil",
+            ],
+            &["result int = 35", "result1 bool = false"],
         );
-        assert!(report.stdout.contains("<redacted>"));
+        check(
+            &binary,
+            "main.texts",
+            "values",
+            &[
+                "user string = \"u_1\"",
+                "codes []int = [3, 5, 8]",
+                "weight float64 = <in a float register>",
+                "request.ID uint64 = 9",
+                "request.User string = \"ann\"",
+                "request.Amount int = 120",
+            ],
+            &["result string = \"u_1ann\""],
+        );
     }
 }
 
 #[test]
-fn nothing_is_captured_that_was_not_asked_for() {
+fn of_c() {
+    for flags in ["-O0", "-O2"] {
+        let binary = need!(c(&[flags]));
+        check(
+            &binary,
+            "scalars",
+            "values",
+            &[
+                "debt int = -5",
+                "level unsigned char = 250",
+                "large long long int = 1099511627776",
+                "paid _Bool = true",
+            ],
+            &["result int = -6"],
+        );
+        check(
+            &binary,
+            "texts",
+            "values",
+            &[
+                "name const char* = \"ann\"",
+                "missing const char* = nil",
+                "unmapped const char* = <fault>",
+            ],
+            &["result const char* = \"ann\""],
+        );
+    }
+}
+
+#[test]
+fn of_rust() {
     need!(rights::probes());
-    let go = need!(compile::gos()).remove(0);
-    let (report, _) = measured(&need!(compile::go_pay(&go, &[])), &[]);
-    let document = report.document();
-    let calls = document["slow_calls"].as_array().unwrap();
-    assert!(!calls.is_empty());
-    for call in calls {
-        assert_eq!((&call["args"], &call["returns"]), (&json!([]), &json!([])));
+    for level in ["-Copt-level=0", "-Copt-level=2"] {
+        let binary = need!(compile::e2e_rust(&[level]));
+        check(
+            &binary,
+            "scalars",
+            "values",
+            &[
+                "debt i64 = -5",
+                "level u8 = 250",
+                "paid bool = true",
+                "letter char = 'x'",
+            ],
+            &["result i64 = -6"],
+        );
+        check(
+            &binary,
+            "texts",
+            "values",
+            &[
+                "name &str = \"ann\"",
+                "owned String = \"bob\"",
+                "codes &[u32] = [3, 5]",
+            ],
+            &["result String = \"bob\""],
+        );
     }
 }
 
 #[test]
-fn a_filter_lets_exactly_the_matching_calls_through() {
+fn errors_and_interfaces_of_go() {
     need!(rights::probes());
     for go in need!(compile::gos()) {
-        let binary = need!(compile::go_pay(&go, &[]));
-        let (report, _) = measured(&binary, &["--filter", FILTER]);
+        let binary = need!(compile::e2e_go(&go, &[]));
+        let (_, report) = measure(&binary, &["main.fails"], &CAPTURE, "errors");
         let document = report.document();
-        assert_eq!(document["accounting"]["events_stored"], MATCHING);
-        assert_eq!(document["accounting"]["filtered_out"], 400 - MATCHING);
-        assert_eq!(function(&report)["calls"], 400, "counters hold all calls");
-    }
-}
-
-#[test]
-fn a_filter_that_does_not_fit_is_refused() {
-    need!(rights::probes());
-    let go = need!(compile::gos()).remove(0);
-    let binary = need!(compile::go_pay(&go, &[]));
-    for (filter, says) in [
-        ("amount >", "amount >"),
-        ("price > 1", "no argument is called `price`"),
-        ("amount == \"x\"", "amount"),
-    ] {
-        let target = Target::spawn(&binary);
-        let coral = Coral::start_attach(target.pid(), &["main.pay"], &["--filter", filter]);
-        let report = coral.wait();
-        assert_eq!(report.status.code(), Some(2), "{report:#?}");
-        assert!(report.says(says), "{report:#?}");
-        report.error_code();
-    }
-}
-
-#[test]
-fn a_call_that_hangs_is_shown_with_its_age_and_place() {
-    need!(rights::probes());
-    for go in need!(compile::gos()) {
-        let mut target = Target::spawn(&need!(compile::go_pay(&go, &[])));
-        let (coral, _) = Coral::attach(target.pid(), &["main.hang"], &["--duration", "2s"]);
-        target.expect("hang", "hangs");
-        let document = coral.wait().document();
-        let hanging = &document["in_flight"][0];
-        assert_eq!(hanging["function"], "main.hang");
-        assert!(hanging["age_ns"].as_u64().unwrap() > 0);
-        let stack = hanging["stack"].as_array().unwrap();
-        let names: Vec<&str> = stack
+        let mut found: Vec<String> = slow_calls(&document, "main.fails")
             .iter()
-            .filter_map(|at| at["function"].as_str())
+            .map(|call| {
+                [values(&call["args"]), values(&call["returns"])]
+                    .concat()
+                    .join("; ")
+            })
             .collect();
-        assert!(names.contains(&"main.hang"), "{names:?}");
-        assert_eq!(target.quit().code(), Some(0));
+        found.sort();
+        let failed = |amount| {
+            let result = "result int = 0; result1 error = *main.outOfStock(\"sku-7\")";
+            format!("amount int = {amount}; cause error = nil; {result}")
+        };
+        let passed = |amount| {
+            let [cause, result] = match amount {
+                5 => ["*errors.errorString(\"declined\")"; 2],
+                _ => ["nil"; 2],
+            };
+            format!(
+                "amount int = {amount}; cause error = {cause}; result int = {amount}; result1 \
+                 error = {result}"
+            )
+        };
+        let call = |amount| {
+            if amount % 3 == 0 {
+                failed(amount)
+            } else {
+                passed(amount)
+            }
+        };
+        let mut expected: Vec<String> = (1..=10).map(call).collect();
+        expected.sort();
+        assert_eq!(found, expected);
     }
 }
 
-/// What a session says of 400 calls, and how many of them failed by the program's own count.
-fn measured(binary: &std::path::Path, more: &[&str]) -> (Report, u64) {
-    let mut target = Target::spawn(binary);
-    let (coral, _) = Coral::attach(target.pid(), &["main.pay"], more);
-    let failed = target.ask("round 400");
-    let report = coral.finish();
-    assert_eq!(target.quit().code(), Some(0));
-    (report, failed)
+#[test]
+fn long_texts_are_cut_and_marked() {
+    let go = need!(newest_go());
+    let kept: String = ('a'..='z').cycle().take(VALUE_BYTES).collect();
+    // C's string needs a byte for its end.
+    for (binary, name, kept) in [
+        (go, "main.texts", &kept[..]),
+        (need!(c(&["-O2"])), "texts", &kept[..VALUE_BYTES - 1]),
+    ] {
+        let (_, report) = measure(&binary, &[name], &CAPTURE, "long");
+        let document = report.document();
+        let text = &slow_calls(&document, name)[0]["args"][0]["value"];
+        assert_eq!(text, &format!("\"{kept}...\"<truncated>"));
+    }
 }
 
-fn function(report: &Report) -> Value {
-    report.document()["functions"][0].clone()
+#[test]
+fn nothing_is_read_that_nobody_asked_for() {
+    let binary = need!(newest_go());
+    for (options, arguments, results) in [
+        (&[][..], 0, 0),
+        (&CAPTURE[..1], 6, 0),
+        (&CAPTURE[1..], 0, 1),
+        // A filter reads arguments, and shows none.
+        (&["--filter", "user == \"u_1\""], 0, 0),
+    ] {
+        let (_, report) = measure(&binary, &["main.texts"], options, "values");
+        let document = report.document();
+        let calls = slow_calls(&document, "main.texts");
+        assert_eq!(calls.len(), 1);
+        let found = ["args", "returns"].map(|field| values(&calls[0][field]).len());
+        assert_eq!(found, [arguments, results], "{options:?}");
+        if arguments == 0 {
+            assert!(!report.stdout.contains("u_1\\"), "{}", report.stdout);
+        }
+    }
+}
+
+#[test]
+fn secrets_leave_the_agent_in_no_way() {
+    let binary = need!(newest_go());
+    for format in ["json", "text", "csv"] {
+        let directory = tempfile::tempdir().unwrap();
+        let recording = directory.path().join("session.coral");
+        let record = ["--format", format, "--record", recording.to_str().unwrap()];
+        let options = [&CAPTURE[..], &record].concat();
+        let (_, report) = measure(&binary, &["main.signIn"], &options, "secrets");
+        assert!(report.status.success(), "{report:#?}");
+        let recorded = std::fs::read(&recording).unwrap();
+        let all = [
+            report.stdout.as_bytes(),
+            report.stderr.join("").as_bytes(),
+            &recorded,
+        ]
+        .concat();
+        for secret in ["open-sesame", "eyJhbGci", "c2lnbmF0dXJl"] {
+            let is_there = all.windows(secret.len()).any(|it| it == secret.as_bytes());
+            assert!(!is_there, "{secret} in {format}");
+        }
+        if format == "json" {
+            let document = report.document();
+            let found = values(&slow_calls(&document, "main.signIn")[0]["args"]);
+            assert_eq!(
+                found,
+                [
+                    "user string = \"ann\"",
+                    "password string = <redacted>",
+                    "header string = \"<redacted>\""
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn errors_are_counted_exactly_or_not_at_all() {
+    need!(rights::probes());
+    let go = |flags: &[&str]| -> Vec<(PathBuf, &'static str, Option<u64>)> {
+        let gos = compile::gos().unwrap_or_default();
+        let is_stripped = flags.contains(&"-ldflags=-s -w");
+        gos.iter()
+            .map(|go| compile::e2e_go(go, flags).unwrap())
+            .map(|binary| (binary, "main.fails", (!is_stripped).then_some(4)))
+            .collect()
+    };
+    let mut cases = [go(&[]), go(&["-ldflags=-s -w"])].concat();
+    for level in ["-Copt-level=0", "-Copt-level=2"] {
+        let rust = need!(compile::e2e_rust(&[level]));
+        for (name, errors) in [("stock", 10), ("boxed", 4), ("named", 10)] {
+            cases.push((rust.clone(), name, Some(errors)));
+        }
+    }
+    for (binary, name, errors) in cases {
+        let (truth, report) = measure(&binary, &[name], &[], "errors");
+        let document = report.document();
+        let function = function(&document, name);
+        let found = (number(&function["returns"]), function["errors"].as_u64());
+        let expected = (truth.functions[name].calls, errors);
+        assert_eq!(found, expected, "{name} of {}", binary.display());
+    }
+}
+
+fn c(flags: &[&str]) -> Result<PathBuf, String> {
+    rights::probes()?;
+    compile::e2e_c(flags)
+}
+
+fn newest_go() -> Result<PathBuf, String> {
+    rights::probes()?;
+    let gos = compile::gos()?;
+    compile::e2e_go(gos.last().ok_or("no Go")?, &[])
+}
+
+fn check(binary: &Path, name: &str, scenario: &str, arguments: &[&str], results: &[&str]) {
+    let (_, report) = measure(binary, &[name], &CAPTURE, scenario);
+    let document = report.document();
+    let calls = slow_calls(&document, name);
+    let [call] = calls[..] else {
+        panic!("{} calls of {name}: {document:#}", calls.len());
+    };
+    assert_eq!(values(&call["args"]), arguments, "{}", binary.display());
+    assert_eq!(values(&call["returns"]), results, "{}", binary.display());
 }

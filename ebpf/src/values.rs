@@ -4,8 +4,8 @@ use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user_str};
 use coral_ebpf_common::{
     BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey, REGISTERS,
-    STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX, ValueKind,
-    ValueSpec,
+    STATUS_FAULT, STATUS_NULL, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX,
+    ValueKind, ValueSpec,
 };
 
 use crate::registers::{lowest, lowest_signed, read_user, word_at, write_all};
@@ -208,6 +208,10 @@ unsafe fn read_c_string(value: *mut Captured, address: u64, len_max: u32) -> Opt
     let room = len_max.min(VALUE_BYTES as u32);
     // SAFETY: as in `read`.
     unsafe {
+        if address == 0 {
+            (*value).word = 0;
+            return Some(STATUS_NULL);
+        }
         let to = (&raw mut (*value).bytes).cast::<c_void>();
         let len = bpf_probe_read_user_str(to, room, address as *const c_void);
         if len <= 0 {

@@ -172,7 +172,10 @@ impl Values {
             return (Vec::new(), Vec::new());
         };
         let of = |is_wanted: bool, variables: &[Variable], captured: &CapturedValues| {
-            if is_wanted && captured.len > 0 {
+            // Where nothing can be read, each of them says why; where something can and was not,
+            // there was no room for it.
+            let is_readable = variables.iter().any(|variable| variable.read.is_ok());
+            if is_wanted && (captured.len > 0 || !is_readable) {
                 self.texts(variables, captured)
             } else {
                 Vec::new()

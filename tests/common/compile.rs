@@ -93,6 +93,24 @@ pub(crate) fn values_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("values/go", go, flags)
 }
 
+/// The program in C that calls functions with known values and in known orders.
+pub(crate) fn e2e_c(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("e2e/c/e2e.c")];
+    build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
+}
+
+/// The same in Rust.
+pub(crate) fn e2e_rust(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("e2e/rust/e2e.rs")];
+    let always = ["-g", "--edition=2024"];
+    build("rustc", &[&always, flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn e2e_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("e2e/go", go, flags)
+}
+
 /// A C program from texts, a file each.
 pub(crate) fn c_texts(texts: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
     let directory = cache().join(format!("text-{:016x}", hash_of(texts)));
@@ -124,20 +142,6 @@ pub(crate) fn source(compiler: &str, name: &str, flags: &[&str]) -> Result<PathB
         compiler,
         &[&["-g"], flags].concat(),
         &[targets().join(name)],
-    )
-}
-
-/// The program that pays, by that Go.
-pub(crate) fn go_pay(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
-    go_module("e2e", go, flags)
-}
-
-/// The program with a function that is called all the time.
-pub(crate) fn c_hot() -> Result<PathBuf, String> {
-    build(
-        "cc",
-        &["-O1", "-g", "-pthread"],
-        &[targets().join("e2e/hot.c")],
     )
 }
 

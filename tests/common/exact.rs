@@ -214,6 +214,12 @@ impl Wrong {
                 self.0
                     .push(format!("{what} {name} are {found:?} and not {expected:?}"));
             }
+            let total_ns = number(&joined["latency"]["total_ns"]);
+            let is_possible = (1..=total_ns).contains(&number(&joined["busy_ns"]));
+            self.unless(
+                &format!("busy time of {name} within its calls"),
+                is_possible,
+            );
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod exact;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod rights;
+pub(crate) mod session;
 pub(crate) mod target;
 pub(crate) mod tree;
 

@@ -69,6 +69,8 @@ pub const STATUS_OK: u8 = 0;
 pub const STATUS_FAULT: u8 = 1;
 /// There is more than was kept.
 pub const STATUS_TRUNCATED: u8 = 2;
+/// There is no string: its pointer is null.
+pub const STATUS_NULL: u8 = 3;
 
 /// A value that was read.
 #[repr(C)]

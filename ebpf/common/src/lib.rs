@@ -14,7 +14,7 @@ mod records;
 
 pub use capture::{
     BASE_STACK, Captured, CapturedValues, ErrorTest, Filter, FunctionDetail, FutureSpec,
-    PREDICATE_BYTES, PREDICATES_MAX, Predicate, REGISTERS, STATUS_FAULT, STATUS_OK,
+    PREDICATE_BYTES, PREDICATES_MAX, Predicate, REGISTERS, STATUS_FAULT, STATUS_NULL, STATUS_OK,
     STATUS_TRUNCATED, STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};

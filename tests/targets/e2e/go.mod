@@ -1,3 +1,0 @@
-module example.com/pay
-
-go 1.21
