@@ -155,7 +155,8 @@ fn write_detail(hit: &Hit, frame: &Frame, place: &PlaceKey, call: &CallRecord) -
         if let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) {
             if detail.results_len > 0 && !hit.cookie.is_tail_call() {
                 let results = &raw mut (*record).results;
-                values::read_all(hit, detail.results.as_ptr(), detail.results_len, results);
+                let (specs, len) = (detail.results.as_ptr(), detail.results_len);
+                values::read_all(hit, specs, len, frame.address, results);
             }
         }
     }
