@@ -1,6 +1,7 @@
 // A program that calls functions with known values and in known orders. ../../README.md has the
 // protocol; the scenarios know their own counts.
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -147,6 +148,26 @@ static void begin_block(void) {
     pthread_create(&blocked_thread, NULL, blocked_main, NULL);
 }
 
+// escape: a thread leaves a call without returning from it, and waits outside of it.
+static jmp_buf outside;
+
+PROBED long escapes(long x) {
+    sink += x;
+    longjmp(outside, 1);
+}
+
+static void *escaped_main(void *unused) {
+    char byte;
+    if (setjmp(outside) == 0) escapes(1);
+    sink += read(gate[0], &byte, 1);
+    return unused;
+}
+
+static void begin_escape(void) {
+    if (pipe(gate) != 0) abort();
+    pthread_create(&blocked_thread, NULL, escaped_main, NULL);
+}
+
 static void end_block(void) {
     if (write(gate[1], "x", 1) != 1) abort();
     pthread_join(blocked_thread, NULL);
@@ -161,6 +182,7 @@ static const struct {
     {"values", run_values},          {"long", run_long},           {"pay", run_pay},
     {"tree", run_tree},              {"begin_storm", begin_storm}, {"end_storm", end_storm},
     {"begin_block", begin_block},    {"end_block", end_block},
+    {"begin_escape", begin_escape},
 };
 
 int main(void) {

@@ -84,6 +84,19 @@ func waiting(x int) int { return blocked(x) + 1 }
 //go:noinline
 func blocked(x int) int { return x + <-gate }
 
+//go:noinline
+func escapes(x int) int {
+	if x > 0 {
+		panic(x)
+	}
+	return x
+}
+
+func recovers() {
+	defer func() { recover() }()
+	escapes(1)
+}
+
 // A scenario returns what it has called.
 var scenarios = map[string]func() map[string]int{
 	"values": func() map[string]int {
@@ -135,6 +148,15 @@ var scenarios = map[string]func() map[string]int{
 	"begin_block": func() map[string]int {
 		gate = make(chan int)
 		go func() { gate <- waiting(1) }()
+		return nil
+	},
+	// A goroutine leaves a call without returning from it, and waits outside of it.
+	"begin_escape": func() map[string]int {
+		gate = make(chan int)
+		go func() {
+			recovers()
+			gate <- <-gate
+		}()
 		return nil
 	},
 	"end_block": func() map[string]int {
