@@ -110,7 +110,7 @@ fn of_stack(stack: &LiveStack, tally: &Tally, now_ns: u64) -> Vec<InFlightCall> 
             age_ns,
             pid: stack.key.tgid,
             tid: (stack.key.tid != 0).then_some(stack.key.tid),
-            goroutine: (stack.key.tid == 0).then_some(stack.key.g),
+            goroutine: (stack.key.tid == 0).then_some(stack.goroutine),
             callers: callers.map(function).collect(),
             is_innermost: !stack.frames[index + 1..].iter().any(has_exits),
             stack: Vec::new(),

@@ -16,6 +16,8 @@ const KEYS_MAX: usize = 20_000;
 pub struct LiveStack {
     /// Names the goroutine or thread.
     pub key: FrameKey,
+    /// The goroutine, as [`coral_ebpf_common::CallRecord::goroutine`] names it; 0 for a thread.
+    pub goroutine: u64,
     /// The bounds of a thread's stack; empty where they are not known.
     pub bounds: Range<u64>,
     /// Its calls, outermost first.
@@ -30,6 +32,11 @@ impl Engine {
             let Shared(stack) = self.stacks.get(&key, 0).ok()?;
             Some(LiveStack {
                 frames: self.frames_of(&key, &stack),
+                goroutine: match (key.0.tid, stack.goid) {
+                    (0, 0) => key.0.g,
+                    (0, goid) => goid,
+                    _ => 0,
+                },
                 bounds: stack.low..stack.high,
                 key: key.0,
             })
