@@ -39,13 +39,14 @@ impl Planned {
         })
     }
 
-    /// Holds its code in a process's memory against its file.
+    /// Holds its code in a process's memory against its file. `pids` are the process, and those
+    /// that it has the probes in its memory from.
     ///
     /// # Errors
     /// Why it must not be probed there, as a phrase.
     pub(super) fn check(
         &self,
-        pid: u32,
+        pids: &[u32],
         image: &Image,
         mapped: &MappedCode<'_>,
         own_sites: &OwnSites,
@@ -53,14 +54,17 @@ impl Planned {
         let differences = mapped
             .differences(self.range.clone())
             .map_err(|error| error.to_string())?;
-        let site = |address| OwnSite {
-            pid: Links::of_this_kernel().changed_process(pid),
-            file: image.identity(),
-            address,
+        let is_own = |address| {
+            let mut sites = pids.iter().map(|&pid| OwnSite {
+                pid: Links::of_this_kernel().changed_process(pid),
+                file: image.identity(),
+                address,
+            });
+            sites.any(|site| own_sites.holds(&site))
         };
         match differences
             .iter()
-            .find(|difference| !own_sites.holds(&site(difference.address)))
+            .find(|difference| !is_own(difference.address))
         {
             None => Ok(()),
             Some(difference) if difference.is_breakpoint => Err(format!(

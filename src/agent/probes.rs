@@ -152,8 +152,8 @@ impl Probes {
         }
     }
 
-    /// Attaches in another process what is attached already. Functions that it does not have, or
-    /// that must not be probed there, are left out.
+    /// Attaches functions in another process. Functions that it does not have, or
+    /// that must not be probed there, are left out. `parents` are those that it was forked from.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -162,27 +162,26 @@ impl Probes {
         watched: &Watched,
         tally: &mut Tally,
         process: &Process,
+        parents: &[u32],
+        functions: &[FunctionId],
     ) -> Result<(), AgentError> {
         self.engine.add_target(process.pid())?;
+        let pids = [&[process.pid()], parents].concat();
         let modules = watched.table().modules().len() as u16;
         for module in 0..modules {
-            let of_module = self.live.iter().filter(|live| live.module == module);
-            let mut ids: Vec<FunctionId> = of_module
-                .flat_map(|live| live.functions.iter().map(|function| function.id))
-                .collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let planned: Vec<Planned> = ids
-                .into_iter()
-                .filter_map(|id| Planned::new(watched, id).ok())
+            let of_module = functions.iter().filter(|id| {
+                let function = watched.table().get(**id);
+                function.is_some_and(|function| function.module == module)
+            });
+            let planned: Vec<Planned> = of_module
+                .filter_map(|&id| Planned::new(watched, id).ok())
                 .collect();
             let Some(image) = watched.image_in(process, module) else {
                 continue;
             };
             let mapped = MappedCode::of(process, &image)?;
             let fit = planned.iter().filter(|function| {
-                let pid = process.pid();
-                let checked = function.check(pid, &image, &mapped, &self.own_sites);
+                let checked = function.check(&pids, &image, &mapped, &self.own_sites);
                 checked.is_ok()
             });
             let fit: Vec<&Planned> = fit.collect();
@@ -254,6 +253,17 @@ impl Probes {
         }
     }
 
+    /// What is attached, in whatever process.
+    pub(super) fn functions(&self) -> Vec<FunctionId> {
+        let live = self.live.iter();
+        let mut ids: Vec<FunctionId> = live
+            .flat_map(|live| live.functions.iter().map(|function| function.id))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// Takes the probes of a process out that is gone.
     pub(super) fn forget_process(&mut self, pid: u32) {
         let (gone, live) = std::mem::take(&mut self.live)
@@ -310,7 +320,7 @@ impl Probes {
             }
             let mapped = MappedCode::of(process, image)?;
             planned.retain(|function| {
-                let checked = function.check(process.pid(), image, &mapped, &self.own_sites);
+                let checked = function.check(&[process.pid()], image, &mapped, &self.own_sites);
                 checked
                     .map_err(|reason| attached.refuse(function.id, reason))
                     .is_ok()

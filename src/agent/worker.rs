@@ -330,6 +330,7 @@ impl Worker {
         let pid = process.pid();
         let new = Arc::new(Process::open(pid).ok()?);
         let image = Arc::clone(new.executable());
+        let functions = self.probes.functions();
         self.probes.forget_process(pid);
         let mut others: Vec<_> = self.watched.processes().cloned().collect();
         others
@@ -342,7 +343,7 @@ impl Worker {
         let added = if is_same(&image, process.executable()) {
             let watched = Arc::clone(&self.watched);
             self.probes
-                .add_process(&watched, &mut self.tally, &new)
+                .add_process(&watched, &mut self.tally, &new, &[], &functions)
                 .is_ok()
         } else {
             let symbols = self.watched.symbols.with_library(image).ok()?;
@@ -360,7 +361,9 @@ impl Worker {
         for child in self.growth.new_children(&self.watched) {
             let pid = child.pid();
             let watched = Arc::clone(&self.watched);
-            let added = self.probes.add_process(&watched, &mut self.tally, &child);
+            let (parents, functions) = (watched.pids(), self.probes.functions());
+            let (probes, tally) = (&mut self.probes, &mut self.tally);
+            let added = probes.add_process(&watched, tally, &child, &parents, &functions);
             if added.is_ok() {
                 self.notify(format!("process {pid}, a child, is measured from now on"));
             }

@@ -111,12 +111,18 @@ impl Search<'_> {
         let mut rows = program.rows();
         let mut cursor = Cursor::new(self.wanted);
         let mut row_count = 0_u32;
+        let mut last_found = None;
         while let Some((header, row)) = rows.next_row().ok()? {
             row_count = row_count.wrapping_add(1);
             if row_count.is_multiple_of(ROWS_PER_CLOCK_LOOK) && Instant::now() >= self.deadline {
                 return None;
             }
             if row.end_sequence() {
+                // A row where the sequence ends is of no code; what begins there is another's.
+                if last_found == Some(row.address()) {
+                    self.result.found.pop();
+                }
+                last_found = None;
                 cursor.end_sequence();
                 continue;
             }
@@ -133,6 +139,7 @@ impl Search<'_> {
                     self.result.files.len() - 1
                 }
             };
+            last_found = Some(wanted.address);
             self.result.found.push(Location {
                 id: wanted.id,
                 file,

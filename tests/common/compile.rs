@@ -99,6 +99,12 @@ pub(crate) fn e2e_c(flags: &[&str]) -> Result<PathBuf, String> {
     build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
 }
 
+/// The library that it may load.
+pub(crate) fn e2e_library() -> Result<PathBuf, String> {
+    let sources = [targets().join("e2e/c/late.c")];
+    build("cc", &["-g", "-O2", "-shared", "-fPIC"], &sources)
+}
+
 /// The same in Rust.
 pub(crate) fn e2e_rust(flags: &[&str]) -> Result<PathBuf, String> {
     let sources = [targets().join("e2e/rust/e2e.rs")];

@@ -263,7 +263,7 @@ fn slow_call(rank: u32) -> CallRecord {
     CallRecord {
         pid: 4242,
         tid: 4250 + rank,
-        goroutine: Some(0xc0_0000_0000 + 0x400 * u64::from(rank)),
+        goroutine: Some(18 + u64::from(rank)),
         ..CallRecord::new(
             CHECKOUT,
             format!("2026-03-01T03:12:{:02}.{:03}Z", 12 + rank, 91 * rank)

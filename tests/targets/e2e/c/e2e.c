@@ -1,5 +1,6 @@
 // A program that calls functions with known values and in known orders. ../../README.md has the
 // protocol; the scenarios know their own counts.
+#include <dlfcn.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PROBED __attribute__((noinline, noipa))
@@ -43,9 +45,13 @@ static void run_long(void) {
     printf("\"texts\":{\"calls\":1,\"returns\":1,\"unwound\":0}");
 }
 
-static void run_pay(void) {
+static void pay_all(void) {
     const char *users[] = {"u_0", "u_1", "u_2"};
     for (int i = 0; i < 60; i++) pay(185 + i % 10, users[i % 3]);
+}
+
+static void run_pay(void) {
+    pay_all();
     printf("\"pay\":{\"calls\":60,\"returns\":60,\"unwound\":0}");
 }
 
@@ -166,6 +172,39 @@ static void run_inlined(void) {
            "\"mix\":{\"calls\":134,\"returns\":134,\"unwound\":0}");
 }
 
+// fork: a child waits until it is released, and then pays as its parent does in `pay`.
+static pid_t child;
+
+static void begin_fork(void) {
+    char byte;
+    if (pipe(gate) != 0) abort();
+    child = fork();
+    if (child != 0) return;
+    sink += read(gate[0], &byte, 1);
+    pay_all();
+    _exit(0);
+}
+
+static void end_fork(void) {
+    int status;
+    if (write(gate[1], "x", 1) != 1 || waitpid(child, &status, 0) != child || status != 0) abort();
+    printf("\"pay\":{\"calls\":60,\"returns\":60,\"unwound\":0}");
+}
+
+// load, late: a library that comes later, and calls of its function.
+static long (*late)(long);
+
+static void run_load(void) {
+    void *library = dlopen(getenv("LATE_LIBRARY"), RTLD_NOW);
+    if (library == NULL) abort();
+    late = (long (*)(long))dlsym(library, "late");
+}
+
+static void run_late(void) {
+    for (int i = 0; i < 25; i++) sink += late(i);
+    printf("\"late\":{\"calls\":25,\"returns\":25,\"unwound\":0}");
+}
+
 // escape: a thread leaves a call without returning from it, and waits outside of it.
 static jmp_buf outside;
 
@@ -201,6 +240,8 @@ static const struct {
     {"tree", run_tree},              {"begin_storm", begin_storm}, {"end_storm", end_storm},
     {"begin_block", begin_block},    {"end_block", end_block},
     {"begin_escape", begin_escape},  {"inlined", run_inlined},
+    {"begin_fork", begin_fork},      {"end_fork", end_fork},       {"load", run_load},
+    {"late", run_late},
 };
 
 int main(void) {
@@ -208,7 +249,9 @@ int main(void) {
     setvbuf(stdin, NULL, _IONBF, 0);
     printf("ready\n");
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin) && sscanf(line, "run %63s", name) == 1) {
+    while (fgets(line, sizeof line, stdin)) {
+        if (strcmp(line, "exec\n") == 0) execl("/proc/self/exe", "e2e", (char *)NULL);
+        if (sscanf(line, "run %63s", name) != 1) break;
         printf("{\"scenario\":\"%s\",\"functions\":{", name);
         for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
             if (strcmp(scenarios[i].name, name) == 0) scenarios[i].run();
