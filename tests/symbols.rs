@@ -460,7 +460,7 @@ fn agrees_with_binutils(binary: &Path) {
 }
 
 /// Whether a line of source is where a function of that demangled name begins: it holds the last
-/// part of the name, or opens a closure, or is a macro's, which names what it is given.
+/// part of the name, or opens a closure, or is what makes it up: a macro, a derivation.
 fn declares(line: &str, name: &str) -> bool {
     let mut depth = 0;
     let plain: String = name
@@ -477,7 +477,10 @@ fn declares(line: &str, name: &str) -> bool {
     let last = path.trim_end_matches(':').rsplit([':', ' ']).next();
     // An implicit destructor is declared by its type.
     let last = last.unwrap_or_default().trim_start_matches('~');
-    line.contains(last) || name.contains('{') || line.contains('|') || line.contains("fn $")
+    line.contains(last)
+        || name.contains('{')
+        || line.contains('|')
+        || ["fn $", "derive("].iter().any(|it| line.contains(it))
 }
 
 /// What a program answers to addresses on its standard input.
