@@ -71,6 +71,9 @@ fn built() -> Result<Built> {
     })
 }
 
+/// What the C target is made of.
+const C_SOURCES: [&str; 4] = ["target.c", "stacks.c", "confined.c", "truth.c"];
+
 /// Builds the programs under test, without anything that they would need in the machine.
 fn targets(directory: &Path) -> Result<[PathBuf; 2]> {
     let sources = shell::root().join("tests/targets");
@@ -81,7 +84,7 @@ fn targets(directory: &Path) -> Result<[PathBuf; 2]> {
         Command::new("cc")
             .args(["-g", "-O2", "-static", "-no-pie", "-pthread", "-o"])
             .arg(&c)
-            .arg(sources.join("c/target.c")),
+            .args(C_SOURCES.map(|name| sources.join("c").join(name))),
     )?;
     shell::run(
         Command::new(testing::newest_go()?)
