@@ -1,9 +1,7 @@
-//! Plays a recording on the same screens, at the pace it was made.
+//! Feeds a recording to the same screens.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use coral_model::{SessionState, Snapshot};
 use coral_ui::{Effect, SourceEvent};
 use tokio::sync::mpsc;
 
@@ -20,7 +18,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Begins to play.
+    /// Begins to feed.
     pub(super) fn start(recording: Recording) -> (Self, mpsc::Receiver<SourceEvent>) {
         let (reports, to_screens) = mpsc::channel(REPORTS_MAX);
         let handle = Self {
@@ -60,23 +58,8 @@ async fn play(recording: Recording, reports: mpsc::Sender<SourceEvent>) {
     if reports.send(functions).await.is_err() {
         return;
     }
-    let started = Instant::now();
-    let first = recording
-        .frames()
-        .first()
-        .map_or(Duration::ZERO, |(at, _)| *at);
-    for (at, snapshot) in recording.frames() {
-        tokio::time::sleep_until((started + at.saturating_sub(first)).into()).await;
-        if reports.send(report(snapshot)).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn report(snapshot: &Arc<Snapshot>) -> SourceEvent {
-    let snapshot = Arc::clone(snapshot);
-    match snapshot.session.state {
-        SessionState::Active => SourceEvent::Snapshot(snapshot),
-        SessionState::Ended(_) => SourceEvent::SessionEnded(snapshot),
-    }
+    // The screens play it: only they know where in time they are. If they are gone, nobody does.
+    let _ = reports
+        .send(SourceEvent::Recorded(recording.frames().to_vec()))
+        .await;
 }

@@ -75,6 +75,8 @@ pub enum SourceEvent {
     Snapshot(Arc<Snapshot>),
     /// The session is over; these numbers are final.
     SessionEnded(Arc<Snapshot>),
+    /// A whole recording: when each snapshot was taken, ascending, since its beginning.
+    Recorded(Vec<(Duration, Arc<Snapshot>)>),
     /// An export was written.
     Exported {
         /// Where it is.

@@ -37,6 +37,7 @@ mod state;
 mod table;
 mod text;
 mod theme;
+mod timeline;
 mod update;
 
 pub use color::Colors;

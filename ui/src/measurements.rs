@@ -63,6 +63,16 @@ impl Measurements {
         }
     }
 
+    /// Takes what was known at another time in the place of all sessions.
+    pub(crate) fn show(&mut self, known: Vec<Arc<Snapshot>>, now: Duration) {
+        let sessions = known.into_iter().map(|snapshot| Session {
+            snapshot,
+            received_at: now,
+        });
+        self.sessions = sessions.collect();
+        self.reindex();
+    }
+
     /// Takes a newer snapshot of a session, or the first one.
     pub(crate) fn apply(&mut self, snapshot: Arc<Snapshot>, now: Duration) {
         let session = Session {

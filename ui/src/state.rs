@@ -16,6 +16,7 @@ use crate::options::{Options, Start};
 use crate::processes::ProcessList;
 use crate::selection::Selection;
 use crate::theme::Theme;
+use crate::timeline::Timeline;
 
 /// What is shown between header and footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,9 @@ pub struct State {
     pub(crate) functions: FunctionList,
     /// Functions that are being attached to.
     pub(crate) attaching: HashSet<FunctionId>,
+    /// What is shown: the newest numbers, or those of the time that the timeline stands at.
     pub(crate) measurements: Measurements,
+    pub(crate) timeline: Timeline,
     pub(crate) calls: Selection<CallKey>,
     pub(crate) sessions: Selection<SessionId>,
     pub(crate) notices: Notices,
@@ -144,6 +147,7 @@ impl State {
             functions: FunctionList::default(),
             attaching: HashSet::new(),
             measurements: Measurements::default(),
+            timeline: Timeline::default(),
             calls: Selection::default(),
             sessions: Selection::default(),
             notices: Notices::default(),

@@ -4,6 +4,7 @@
 mod navigate;
 mod probes;
 mod source;
+mod time;
 
 use std::time::Duration;
 
@@ -58,7 +59,9 @@ fn take(state: &mut State, event: Event) -> Vec<Effect> {
 
 fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     let second_has_passed = state.now.as_secs() != now.as_secs();
+    let before = state.now;
     state.now = now;
+    time::tick(state, before);
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
     if state.screen != Screen::Processes || state.options.replay {
@@ -93,6 +96,10 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
 
 /// Does what a command says.
 fn run(state: &mut State, command: Command) -> Vec<Effect> {
+    if command.concerns_probes() {
+        // What is done now is done to what is now.
+        time::live(state);
+    }
     match command {
         Command::QuitNow => return vec![Effect::Quit],
         Command::Quit => return quit(state),
@@ -104,6 +111,13 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Confirm => return probes::confirm(state),
         Command::Extend => return probes::extend(state),
         Command::DetachAll => return probes::detach_all(state),
+        Command::Pause => time::pause(state),
+        Command::StepBack => time::step(state, -1),
+        Command::StepForward => time::step(state, 1),
+        Command::JumpBack => time::jump(state, false),
+        Command::JumpForward => time::jump(state, true),
+        Command::Live => time::live(state),
+        Command::Mark => time::mark(state),
         Command::Copy => return copy(state),
         Command::ExportView => return export_view(state),
         Command::ExportSession => return export_session(state),

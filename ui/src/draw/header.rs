@@ -10,6 +10,7 @@ use crate::commands::Command;
 use crate::state::{Phase, Screen, State};
 use crate::text::{Cut, fit, width};
 use crate::theme::Meaning;
+use crate::timeline;
 
 /// Below this width the numbers are written as short as can be.
 const NARROW: u16 = 60;
@@ -78,8 +79,8 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 /// The state as a word, never as a colour alone.
 fn state_word(state: &State) -> (String, Meaning) {
     let glyphs = &state.options.glyphs;
-    if state.options.replay {
-        return ("REPLAY".into(), Meaning::Replay);
+    if let Some(word) = time_word(state) {
+        return (word, Meaning::Replay);
     }
     match state.phase {
         Phase::NoTarget => return ("NO TARGET".into(), Meaning::Dim),
@@ -103,6 +104,23 @@ fn state_word(state: &State) -> (String, Meaning) {
         }
         (SessionState::Active, None) => (format!("{} LIVE", glyphs.probed), Meaning::Live),
     }
+}
+
+/// Where in time the screens are, unless that is now.
+fn time_word(state: &State) -> Option<String> {
+    let timeline = &state.timeline;
+    let at = timeline.at(state.now);
+    let is_paused = matches!(timeline.position(), timeline::Position::Paused { .. });
+    if state.options.replay {
+        let place = |at: Duration| clock(at.saturating_sub(timeline.start()));
+        let paused = if is_paused { "PAUSED " } else { "" };
+        return Some(format!(
+            "REPLAY {paused}{}/{}",
+            place(at),
+            place(timeline.end())
+        ));
+    }
+    is_paused.then(|| format!("PAUSED -{}", clock(timeline.end().saturating_sub(at))))
 }
 
 /// How long the lease that ends first still runs.

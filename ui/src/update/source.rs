@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
 
+use super::time;
 use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
@@ -48,6 +49,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         }
         SourceEvent::Snapshot(snapshot) => take(state, snapshot),
         SourceEvent::SessionEnded(snapshot) => session_ended(state, snapshot),
+        SourceEvent::Recorded(recorded) => time::take_recording(state, recorded),
         SourceEvent::Exported {
             path,
             command,
@@ -98,11 +100,22 @@ fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {
 }
 
 fn take(state: &mut State, snapshot: Arc<Snapshot>) {
-    let known = state.measurements.measured_count();
-    state.measurements.apply(snapshot, state.now);
+    let attached = snapshot.functions.iter().filter(|stats| stats.attached);
+    for stats in attached {
+        state.attaching.remove(&stats.id);
+    }
+    state.timeline.push(state.now, Arc::clone(&snapshot));
+    if state.timeline.is_live() {
+        let known = state.measurements.measured_count();
+        state.measurements.apply(snapshot, state.now);
+        numbers_changed(state, state.measurements.measured_count() != known);
+    }
+}
+
+/// The lists follow numbers that have changed, and functions that are measured now or no more.
+pub(super) fn numbers_changed(state: &mut State, measured_others: bool) {
     let measurements = &state.measurements;
-    state.attaching.retain(|&id| !measurements.is_attached(id));
-    if measurements.measured_count() != known {
+    if measured_others {
         state.functions.show_measured(measurements);
     }
     state.functions.follow_numbers(measurements, state.now);
