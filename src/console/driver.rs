@@ -12,7 +12,7 @@ use tokio::sync::mpsc as async_mpsc;
 use tokio::sync::watch;
 
 use super::event_loop::Backend;
-use super::exports;
+use super::{exports, source_files};
 use crate::agent::{Agent, AgentError, AttachRequest, Attached, Session, Watched};
 use crate::probe::Calibration;
 use crate::source::local;
@@ -75,7 +75,10 @@ impl Driver {
 
 impl Backend for Driver {
     fn perform(&mut self, effect: Effect) -> Option<Effect> {
-        if matches!(effect, Effect::Quit | Effect::Suspend | Effect::Copy(_)) {
+        if matches!(
+            effect,
+            Effect::Quit | Effect::Suspend | Effect::Copy(_) | Effect::Edit { .. }
+        ) {
             return Some(effect);
         }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
@@ -133,7 +136,8 @@ impl Worker {
             Effect::Extend { by } => self.extend(by),
             Effect::ExportView(view) => self.report(exports::view(&view)),
             Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)),
-            Effect::Copy(_) | Effect::Suspend | Effect::Quit => {}
+            Effect::ReadSource { file, line } => self.report(source_files::read(&file, line)),
+            Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}
         }
     }
 

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use coral_ui::{Effect, Event, Options, SourceEvent, State, draw, update};
+use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent, State, draw, update};
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyModifiers};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
-use super::input;
 use super::terminal::Terminal;
+use super::{input, source_files};
 use crate::signals::EndSignals;
 
 /// The shortest time from one frame to the next: 30 frames a second.
@@ -127,10 +127,34 @@ fn perform(
                 resize(state)?;
             }
             Some(Effect::Copy(text)) => terminal.copy(&text)?,
+            Some(Effect::Edit { file, line }) => {
+                edit(terminal, state, &file, line)?;
+                resize(state)?;
+            }
             _ => {}
         }
     }
     Ok(Flow::Go)
+}
+
+/// Leaves the terminal to the user's editor. What the source says meanwhile waits.
+fn edit(terminal: &mut Terminal, state: &mut State, file: &str, line: u32) -> io::Result<()> {
+    let failed = match source_files::editor(file, line) {
+        Ok(mut command) => match terminal.lend(&mut command) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "the editor ended with an error".to_owned(),
+            Err(error) => format!("the editor cannot be started: {error}"),
+        },
+        Err(error) => format!("the source cannot be opened: {error}"),
+    };
+    let notice = Notice {
+        level: Level::Error,
+        code: Some("no-editor".into()),
+        message: failed,
+        help: "set EDITOR to your editor, and run coral where the sources are".into(),
+    };
+    update(state, Event::Source(SourceEvent::Notice(notice)));
+    Ok(())
 }
 
 /// Failures on demand, so that tests can see what the user would see.

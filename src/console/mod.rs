@@ -12,6 +12,7 @@ mod exports;
 mod input;
 mod log;
 mod replay;
+mod source_files;
 mod terminal;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use coral_ui::{Effect, SourceEvent};
 use tokio::sync::mpsc;
 
 use super::event_loop::Backend;
-use super::exports;
+use super::{exports, source_files};
 use crate::recording::Recording;
 
 /// Reports that may wait for the screens.
@@ -41,7 +41,12 @@ impl Backend for Replay {
             Effect::ExportSession(snapshot) => {
                 export(Box::new(move || exports::session(&snapshot)));
             }
-            Effect::Quit | Effect::Suspend | Effect::Copy(_) => return Some(effect),
+            Effect::ReadSource { file, line } => {
+                export(Box::new(move || source_files::read(&file, line)));
+            }
+            Effect::Quit | Effect::Suspend | Effect::Copy(_) | Effect::Edit { .. } => {
+                return Some(effect);
+            }
             // The screens refuse everything else on a recording, and say so.
             _ => {}
         }

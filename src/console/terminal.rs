@@ -18,7 +18,7 @@ use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
-use super::log;
+use super::{input, log};
 
 /// Whether the terminal's modes are ours: whoever takes this from true to false restores them.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -54,6 +54,20 @@ impl Terminal {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         restore();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+        self.enter_again()
+    }
+
+    /// Leaves the terminal to another program until that ends; whether it ended well.
+    pub(super) fn lend(&mut self, command: &mut std::process::Command) -> io::Result<bool> {
+        let held = input::hold();
+        restore();
+        let status = command.status();
+        self.enter_again()?;
+        drop(held);
+        Ok(status?.success())
+    }
+
+    fn enter_again(&mut self) -> io::Result<()> {
         set_modes()?;
         // Everything is drawn again. Not by `clear`, which asks the terminal where its cursor is:
         // not every terminal answers.

@@ -37,6 +37,11 @@ pub enum Command {
     JumpForward,
     Live,
     Mark,
+    ShowSource,
+    EditSource,
+    SourceDown,
+    SourceUp,
+    SourceClose,
     Copy,
     ExportView,
     ExportSession,
@@ -96,6 +101,8 @@ pub enum Scope {
     Filter,
     /// While a question is asked.
     Question,
+    /// While source is shown.
+    Source,
     /// While the help is shown.
     Help,
 }
@@ -114,6 +121,7 @@ impl Scope {
             S::Events => "Events",
             S::Filter => "While typing a filter",
             S::Question => "While a question is asked",
+            S::Source => "Source",
             S::Help => "Help",
         }
     }
@@ -131,12 +139,13 @@ impl Scope {
             S::Events => &[S::Events, S::Screens, S::Always],
             S::Filter => &[S::Filter, S::Always],
             S::Question => &[S::Question, S::Always],
+            S::Source => &[S::Source, S::Always],
             S::Help => &[S::Help, S::Always],
         }
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         S::Processes,
         S::Functions,
         S::Latency,
@@ -146,6 +155,7 @@ impl Scope {
         S::Screens,
         S::Filter,
         S::Question,
+        S::Source,
         S::Help,
         S::Always,
     ];
@@ -187,6 +197,9 @@ const fn line(
 }
 
 const MEASURED: &[Scope] = &[S::Functions, S::Latency];
+/// Where a function is selected.
+const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Calls];
+const SOURCE_OR_SCREENS: &[Scope] = &[S::Source, S::Functions, S::Latency, S::Calls];
 const FILTERED: &[Scope] = &[S::Processes, S::Functions];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
@@ -241,6 +254,11 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::FilterUp, "filter-up", &["Up"], &[S::Filter], "", "one row up"),
     line(C::Confirm, "confirm", &["y", "Enter"], &[S::Question], "yes", "yes"),
     line(C::Cancel, "cancel", &["n", "Esc", "q"], &[S::Question], "no", "no"),
+    line(C::ShowSource, "show-source", &["w"], WITH_SOURCE, "", "show the source around where the selected function begins"),
+    line(C::EditSource, "edit-source", &["o"], SOURCE_OR_SCREENS, "editor", "open it in your editor (VISUAL, EDITOR)"),
+    line(C::SourceDown, "source-down", &["j", "Down", "PgDn"], &[S::Source], "down", "scroll down"),
+    line(C::SourceUp, "source-up", &["k", "Up", "PgUp"], &[S::Source], "up", "scroll up"),
+    line(C::SourceClose, "source-close", &["Esc", "q", "w"], &[S::Source], "close", "close the source"),
     line(C::HelpDown, "help-down", &["j", "Down", "PgDn"], &[S::Help], "down", "scroll down"),
     line(C::HelpUp, "help-up", &["k", "Up", "PgUp"], &[S::Help], "up", "scroll up"),
     line(C::HelpClose, "help-close", &["Esc", "q", "?"], &[S::Help], "close", "close the help"),

@@ -14,6 +14,7 @@ mod overlay;
 mod processes;
 mod question;
 mod sessions;
+mod source;
 
 use ratatui::layout::Rect;
 
@@ -44,6 +45,7 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
         Some(Overlay::AttachMany { functions }) => {
             question::draw(&mut canvas, state, parts.body, functions);
         }
+        Some(Overlay::Source(view)) => source::draw(&mut canvas, state, parts.body, view),
         None => {}
     }
 }

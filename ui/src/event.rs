@@ -88,6 +88,22 @@ pub enum SourceEvent {
     },
     /// An export could not be written.
     ExportFailed(Failure),
+    /// Lines of a source file.
+    SourceText {
+        /// The file that was asked for.
+        file: String,
+        /// The number of the first line, from 1.
+        first_line: u32,
+        /// The lines as they are in the file.
+        lines: Vec<String>,
+    },
+    /// A source file cannot be shown.
+    SourceFailed {
+        /// The file that was asked for.
+        file: String,
+        /// Why.
+        failure: Failure,
+    },
     /// The process under observation has ended.
     TargetExited,
     /// Something worth knowing.
@@ -195,6 +211,20 @@ pub enum Effect {
     ExportView(ViewExport),
     /// Write a session to a file.
     ExportSession(Arc<Snapshot>),
+    /// Read the lines of a source file around one.
+    ReadSource {
+        /// The file, as the target's debug information names it.
+        file: String,
+        /// The line, from 1.
+        line: u32,
+    },
+    /// Open a source file in the user's editor.
+    Edit {
+        /// The file, as the target's debug information names it.
+        file: String,
+        /// The line, from 1.
+        line: u32,
+    },
     /// Put text on the clipboard. It holds no character that could act on a terminal.
     Copy(String),
     /// Leave the terminal to the shell until the program is continued.

@@ -33,6 +33,7 @@ mod scan;
 mod selection;
 mod sort;
 mod sorter;
+mod source_view;
 mod state;
 mod table;
 mod text;

@@ -15,6 +15,7 @@ use crate::notices::Notices;
 use crate::options::{Options, Start};
 use crate::processes::ProcessList;
 use crate::selection::Selection;
+use crate::source_view::SourceView;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
 
@@ -84,6 +85,8 @@ pub(crate) enum Overlay {
     Help {
         scroll: u16,
     },
+    /// The source of a function.
+    Source(SourceView),
     /// Attaching to many functions waits for a yes.
     AttachMany {
         functions: Vec<FunctionId>,
@@ -186,6 +189,7 @@ impl State {
         };
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
+            Some(Overlay::Source(_)) => Scope::Source,
             Some(Overlay::AttachMany { .. }) => Scope::Question,
             None if editing => Scope::Filter,
             None => self.screen.scope(),

@@ -163,6 +163,14 @@ impl Timeline {
         known
     }
 
+    /// The newest snapshot of a session.
+    pub(crate) fn latest(&self, id: &SessionId) -> Option<&Arc<Snapshot>> {
+        let newest_first = self.moments.iter().rev().map(|moment| &moment.snapshot);
+        newest_first
+            .into_iter()
+            .find(|snapshot| snapshot.session.id == *id)
+    }
+
     /// Drops every second moment of the older half; the last of a session stays.
     fn thin_out(&mut self) {
         let half = self.moments.len() / 2;

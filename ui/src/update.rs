@@ -1,6 +1,7 @@
 //! What every event does to the state. Synchronous, total, and without I/O: what has to be done
 //! outside is returned as effects.
 
+mod code;
 mod navigate;
 mod probes;
 mod source;
@@ -22,6 +23,9 @@ pub(crate) use probes::expected_cost;
 
 /// While the picker is on the screen, processes are listed again this often.
 const PROCESSES_EVERY: Duration = Duration::from_secs(2);
+
+/// Lines that source scrolls by.
+const SOURCE_LINES: i32 = 5;
 
 /// Lines that the help scrolls by.
 const HELP_LINES: i16 = 3;
@@ -118,6 +122,10 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::JumpForward => time::jump(state, true),
         Command::Live => time::live(state),
         Command::Mark => time::mark(state),
+        Command::ShowSource => return code::show(state),
+        Command::EditSource => return code::edit(state),
+        Command::SourceDown => code::scroll(state, SOURCE_LINES),
+        Command::SourceUp => code::scroll(state, -SOURCE_LINES),
         Command::Copy => return copy(state),
         Command::ExportView => return export_view(state),
         Command::ExportSession => return export_session(state),
@@ -158,7 +166,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::HelpDown => scroll_help(state, HELP_LINES),
         Command::HelpUp => scroll_help(state, -HELP_LINES),
-        Command::HelpClose | Command::Cancel => state.overlay = None,
+        Command::HelpClose | Command::SourceClose | Command::Cancel => state.overlay = None,
         Command::Back => back(state),
     }
     Vec::new()

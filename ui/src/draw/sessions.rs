@@ -1,6 +1,6 @@
 //! Sessions: the live ones with their countdown, the ended ones with the reason.
 
-use coral_model::{SessionState, format_count, format_duration};
+use coral_model::{SessionState, format_bytes, format_count, format_duration};
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
@@ -50,7 +50,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     canvas.title(
         pane.title,
         &[("Sessions", Meaning::Title), (&count, Meaning::Dim)],
-        &[],
+        &[(history(state), Meaning::Dim)],
     );
     if sessions.is_empty() {
         let help = format!(
@@ -99,6 +99,14 @@ fn draw_row(
         let (text, meaning) = value(column.kind, session);
         table::write(canvas, cell, &text, column.right, meaning);
     }
+}
+
+/// How far back the screens can go, and what that takes.
+fn history(state: &State) -> String {
+    let timeline = &state.timeline;
+    let reaches_back = timeline.end().saturating_sub(timeline.start());
+    let bytes = format_bytes(timeline.bytes() as u64);
+    format!("{} of history, {bytes}", clock(reaches_back))
 }
 
 fn value(kind: Kind, session: &Session) -> (String, Meaning) {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
 
-use super::time;
+use super::{code, time};
 use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
+use crate::source_view::SourceText;
 use crate::state::{Phase, Screen, State, call_key};
 use crate::text::{Cut, fit};
 
@@ -56,6 +57,14 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
             rows_left_out,
         } => exported(state, &path, command, rows_left_out),
         SourceEvent::ExportFailed(failure) => state.notices.push(failure.into(), state.now),
+        SourceEvent::SourceText {
+            file,
+            first_line,
+            lines,
+        } => code::take(state, &file, SourceText::Lines { first_line, lines }),
+        SourceEvent::SourceFailed { file, failure } => {
+            code::take(state, &file, SourceText::Failed(failure));
+        }
         SourceEvent::TargetExited => {
             state.phase = Phase::Exited;
             state.attaching.clear();
@@ -104,11 +113,21 @@ fn take(state: &mut State, snapshot: Arc<Snapshot>) {
     for stats in attached {
         state.attaching.remove(&stats.id);
     }
+    tell_news(state, &snapshot);
     state.timeline.push(state.now, Arc::clone(&snapshot));
     if state.timeline.is_live() {
         let known = state.measurements.measured_count();
         state.measurements.apply(snapshot, state.now);
         numbers_changed(state, state.measurements.measured_count() != known);
+    }
+}
+
+/// What has happened to the session since its last snapshot.
+fn tell_news(state: &mut State, snapshot: &Snapshot) {
+    let last = state.timeline.latest(&snapshot.session.id);
+    let known = last.map_or(0, |last| last.notices.len());
+    for notice in snapshot.notices.iter().skip(known) {
+        state.notify(Level::Warning, notice.text.clone(), "");
     }
 }
 

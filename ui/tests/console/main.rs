@@ -10,3 +10,5 @@ mod keys;
 mod probes;
 mod rows;
 mod screens;
+mod source;
+mod time;
