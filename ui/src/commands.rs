@@ -17,6 +17,8 @@ pub enum Command {
     Bottom,
     Open,
     Refresh,
+    OpenSession,
+    Repeat,
     ToggleProbe,
     AttachMatching,
     Filter,
@@ -73,7 +75,7 @@ impl Command {
     pub(crate) fn concerns_probes(self) -> bool {
         matches!(
             self,
-            C::ToggleProbe | C::AttachMatching | C::Extend | C::DetachAll
+            C::ToggleProbe | C::AttachMatching | C::Repeat | C::Extend | C::DetachAll
         )
     }
 }
@@ -217,6 +219,8 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::NextMatch, "next-match", &["n"], &[S::Functions], "", "go to the next match, also of a cleared filter"),
     line(C::PreviousMatch, "previous-match", &["N"], &[S::Functions], "", "go to the previous match"),
     line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "heights of the histogram: linear or logarithmic"),
+    line(C::OpenSession, "open-session", &["Enter"], &[S::Sessions], "look at it", "show this session on all screens, or the newest again"),
+    line(C::Repeat, "repeat-session", &["r"], &[S::Sessions], "repeat", "attach to the functions of the selected session again"),
     line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
     line(C::Down, "down", &["j", "Down"], &[S::Screens], "", "one row down"),
     line(C::Up, "up", &["k", "Up"], &[S::Screens], "", "one row up"),

@@ -50,6 +50,8 @@ pub(crate) struct Measurements {
     /// In the order in which they began; functions carry the ids of the target's table.
     sessions: Vec<Session>,
     target: Option<Target>,
+    /// A past session that is looked at again, instead of the newest.
+    opened: Option<SessionId>,
     /// Where each function of the target was measured last: session, and place in it.
     index: HashMap<FunctionId, (usize, usize)>,
 }
@@ -104,7 +106,18 @@ impl Measurements {
 
     /// The session that the header speaks of.
     pub(crate) fn current(&self) -> Option<&Session> {
-        self.sessions().next()
+        self.opened().or_else(|| self.sessions().next())
+    }
+
+    /// The past session that is looked at again.
+    pub(crate) fn opened(&self) -> Option<&Session> {
+        self.get(self.opened.as_ref()?)
+    }
+
+    /// Looks at a past session again, or at the newest numbers.
+    pub(crate) fn open(&mut self, id: Option<SessionId>) {
+        self.opened = id;
+        self.reindex();
     }
 
     pub(crate) fn get(&self, id: &SessionId) -> Option<&Session> {
@@ -157,7 +170,11 @@ impl Measurements {
 
     fn reindex(&mut self) {
         self.index.clear();
-        for (position, session) in self.sessions.iter().enumerate() {
+        let opened = self.opened.as_ref().and_then(|id| self.position(id));
+        // The last one that names a function has it.
+        let order = (0..self.sessions.len()).chain(opened);
+        for position in order {
+            let session = &self.sessions[position];
             if self.target.as_ref() == Some(&session.snapshot.session.target) {
                 for (place, stats) in session.snapshot.functions.iter().enumerate() {
                     self.index.insert(stats.id, (position, place));

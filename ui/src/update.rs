@@ -110,6 +110,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Suspend => return vec![Effect::Suspend],
         Command::Open => return probes::open(state),
         Command::Refresh => return vec![Effect::ListProcesses],
+        Command::OpenSession => probes::open_session(state),
+        Command::Repeat => return probes::repeat(state),
         Command::ToggleProbe => return probes::toggle(state),
         Command::AttachMatching => return probes::attach_matching(state),
         Command::Confirm => return probes::confirm(state),

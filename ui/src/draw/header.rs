@@ -79,6 +79,9 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 /// The state as a word, never as a colour alone.
 fn state_word(state: &State) -> (String, Meaning) {
     let glyphs = &state.options.glyphs;
+    if state.measurements.opened().is_some() {
+        return ("PAST SESSION".into(), Meaning::Replay);
+    }
     if let Some(word) = time_word(state) {
         return (word, Meaning::Replay);
     }

@@ -35,6 +35,52 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     vec![Effect::Open { pid }]
 }
 
+/// Shows the selected session on all screens, or the newest numbers again.
+pub(super) fn open_session(state: &mut State) {
+    let Some(id) = state.sessions.id() else {
+        return;
+    };
+    let opened = state.measurements.opened();
+    let is_open = opened.is_some_and(|session| session.snapshot.session.id == id);
+    state.measurements.open((!is_open).then_some(id));
+    super::source::numbers_changed(state, true);
+}
+
+/// Attaches to what the selected session had attached.
+pub(super) fn repeat(state: &mut State) -> Vec<Effect> {
+    if let Some(refused) = refuse_without_target(state) {
+        return refused;
+    }
+    let session = state
+        .sessions
+        .id()
+        .and_then(|id| state.measurements.get(&id));
+    let target = state.functions.target.as_ref();
+    let same = session.filter(|session| Some(&session.snapshot.session.target) == target);
+    let Some(session) = same else {
+        let message = "There is no session of this process to repeat".to_owned();
+        return refuse(
+            state,
+            "nothing-to-attach",
+            message,
+            "select one of its sessions".into(),
+        );
+    };
+    let functions = session.snapshot.functions.iter().map(|stats| stats.id);
+    let functions: Vec<FunctionId> = functions.filter(|&id| is_candidate(state, id)).collect();
+    match functions.len() {
+        0 => {
+            let message = "Everything that the session measured is probed already".to_owned();
+            refuse(state, "nothing-to-attach", message, String::new())
+        }
+        1..=UNASKED_MAX => attach(state, functions),
+        _ => {
+            state.overlay = Some(Overlay::AttachMany { functions });
+            Vec::new()
+        }
+    }
+}
+
 /// Attaches to the selected function, or detaches from it.
 pub(super) fn toggle(state: &mut State) -> Vec<Effect> {
     if let Some(refused) = refuse_without_target(state) {

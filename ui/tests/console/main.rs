@@ -10,5 +10,6 @@ mod keys;
 mod probes;
 mod rows;
 mod screens;
+mod sessions;
 mod source;
 mod time;
