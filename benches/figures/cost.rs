@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bpftrace::{self, Returns};
 use crate::subject::Subject;
 use crate::table::{NONE, Table, median, number};
+use crate::work::Work;
 use crate::{Result, workload};
 
 /// Every variant runs once in each round, so that what disturbs the machine disturbs all of them.
@@ -23,11 +24,15 @@ enum Variant {
     Bpftrace,
     EmptyUnstepped,
     CoralUnstepped,
+    Counters,
+    Tree,
+    Records,
+    Arguments,
 }
 
 use Variant::*;
 
-const VARIANTS: [(Variant, &str); 8] = [
+const VARIANTS: [(Variant, &str); 12] = [
     (Bare, "no probes"),
     (Empty, "empty programs at coral's sites"),
     (Coral, "coral"),
@@ -36,6 +41,19 @@ const VARIANTS: [(Variant, &str); 8] = [
     (Bpftrace, "bpftrace's latency script"),
     (EmptyUnstepped, "empty programs, exit at a call"),
     (CoralUnstepped, "coral, exit at a call"),
+    (Counters, "  counters only"),
+    (Tree, "  + the call tree"),
+    (Records, "  + a record of every call"),
+    (Arguments, "  + an argument in it"),
+];
+
+/// The variants with an exit at a call that tell the parts of coral's work, each with the ones
+/// before it.
+const UNSTEPPED_WORK: [(Variant, Work); 4] = [
+    (Counters, Work::COUNTERS),
+    (Tree, Work::TREE),
+    (Records, Work::RECORDS),
+    (Arguments, Work::ARGUMENTS),
 ];
 
 /// How two variants are compared.
@@ -48,7 +66,7 @@ enum How {
 use How::{Minus, Per};
 
 /// What is compared, and the aim.
-const COMPARISONS: [(&str, (Variant, How, Variant), &str); 5] = [
+const COMPARISONS: [(&str, (Variant, How, Variant), &str); 9] = [
     (
         "coral - empty programs",
         (Coral, Minus, Empty),
@@ -59,6 +77,14 @@ const COMPARISONS: [(&str, (Variant, How, Variant), &str); 5] = [
         (CoralUnstepped, Minus, EmptyUnstepped),
         "at most 0.60 µs",
     ),
+    (
+        "  counters only - empty programs",
+        (Counters, Minus, EmptyUnstepped),
+        NONE,
+    ),
+    ("  + the call tree", (Tree, Minus, Counters), NONE),
+    ("  + a record of every call", (Records, Minus, Tree), NONE),
+    ("  + an argument in it", (Arguments, Minus, Records), NONE),
     ("coral / bpftrace", (Coral, Per, Bpftrace), NONE),
     (
         "coral --fast-returns / bpftrace",
@@ -92,6 +118,7 @@ pub(crate) fn run() -> Result<()> {
         "  an exit at a call is not single-stepped, which tells coral's own part without noise"
     );
     let mut variants = vec![Bare, Empty, Coral, EmptyUnstepped, CoralUnstepped];
+    variants.extend(UNSTEPPED_WORK.map(|(variant, _)| variant));
     match bpftrace::version() {
         Ok(version) => {
             println!("  compared with {version}, whose entry probe is on the first instruction");
@@ -99,9 +126,12 @@ pub(crate) fn run() -> Result<()> {
         }
         Err(reason) => println!("  skipped: bpftrace: {reason}"),
     }
-    let c = Subject::start(workload::build_c()?, "work")?;
+    let c = Subject::start(
+        workload::build_c(include_str!("../targets/cost.c"))?,
+        "work",
+    )?;
     let mut cases = vec![Case::new("C", c, &variants, FastReturns)];
-    match workload::build_go() {
+    match workload::build_go("cost.go") {
         Ok(binary) => {
             let go = Subject::start(binary, "main.work")?;
             cases.push(Case::new("Go", go, &variants, FirstInstruction));
@@ -155,11 +185,11 @@ impl Case {
         match variant {
             Bare => subject.workload.run(CALLS),
             Empty => subject.run_with_empty_programs(&plan, CALLS),
-            Coral => subject.run_probed(&plan, false, CALLS),
-            FastReturns => subject.run_probed(&plan, true, CALLS),
+            Coral => subject.run_probed(&plan, false, Work::THROTTLED, CALLS),
+            FastReturns => subject.run_probed(&plan, true, Work::THROTTLED, CALLS),
             FirstInstruction => {
                 let plan = subject.plan_at_first_instruction();
-                subject.run_probed(&plan, false, CALLS)
+                subject.run_probed(&plan, false, Work::THROTTLED, CALLS)
             }
             EmptyUnstepped => {
                 let plan = subject.plan_without_single_steps()?;
@@ -167,7 +197,13 @@ impl Case {
             }
             CoralUnstepped => {
                 let plan = subject.plan_without_single_steps()?;
-                subject.run_probed(&plan, false, CALLS)
+                subject.run_probed(&plan, false, Work::THROTTLED, CALLS)
+            }
+            Counters | Tree | Records | Arguments => {
+                let mut works = UNSTEPPED_WORK.into_iter().filter(|(it, _)| *it == variant);
+                let (_, work) = works.next().ok_or("it is one of them")?;
+                let plan = subject.plan_without_single_steps()?;
+                subject.run_probed(&plan, false, work, CALLS)
             }
             Bpftrace => {
                 let returns = match self.language {

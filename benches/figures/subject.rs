@@ -5,19 +5,21 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coral_tui::probe::{Engine, EngineSpec, FunctionSites};
+use coral_ebpf_common::ValueSpec;
+use coral_tui::probe::{Attachment, Engine, FunctionSites};
 use coral_tui::symbols::planner::{Plan, Site, SiteCost, SiteKind};
 use coral_tui::symbols::{Image, Symbols};
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 
 use crate::Result;
+use crate::table::median;
+use crate::work::Work;
 use crate::workload::Workload;
 
 /// The one slot of its sessions.
-const SLOT: u32 = 0;
-/// A record of every call is wanted, as in a session; at this rate the limit allows hardly any, so
-/// here it allows none.
-const RECORDS: (u32, (u64, u64)) = (1, (0, u64::MAX));
+pub(crate) const SLOT: u32 = 0;
+/// So many records fit in the ring, whatever they hold; they are read after so many calls.
+const CALLS_PER_READ: u64 = 1_000;
 /// The longest encoding of an x86 instruction in bytes.
 const INSTRUCTION_BYTES_MAX: u64 = 15;
 
@@ -29,6 +31,8 @@ pub(crate) struct Subject {
     pub(crate) address: u64,
     end: u64,
     pub(crate) plan: Plan,
+    /// How its first argument is read, if it has one.
+    argument: Option<ValueSpec>,
     image: Arc<Image>,
 }
 
@@ -47,12 +51,15 @@ impl Subject {
         if plan.entry.is_none() || plan.exits.is_empty() {
             return Err(format!("{name} cannot be timed").into());
         }
+        let arguments = symbols.signature(function.id, &plan).arguments;
+        let mut arguments = arguments.into_iter().filter_map(|it| it.read.ok());
         Ok(Self {
             workload: Workload::start(&binary)?,
             name,
             address: function.address,
             end: function.address + function.size,
             plan,
+            argument: arguments.next(),
             binary,
             image,
         })
@@ -102,23 +109,53 @@ impl Subject {
         Err("the function calls nothing".into())
     }
 
-    /// Nanoseconds per call under the kernel programs, every one of which must be counted.
-    pub(crate) fn run_probed(&mut self, plan: &Plan, fast: bool, calls: u64) -> Result<f64> {
-        let mut engine = self.engine()?;
-        let sites = self.sites(plan, fast)?;
-        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
-        let duration_ns = self.workload.run(calls)?;
+    /// Nanoseconds per call under the kernel programs, every one of which must be counted, and have
+    /// its record where that is their work.
+    pub(crate) fn run_probed(
+        &mut self,
+        plan: &Plan,
+        fast: bool,
+        work: Work,
+        calls: u64,
+    ) -> Result<f64> {
+        let (mut engine, attachment) = self.attach(plan, fast, work)?;
+        let portion = if work.arguments {
+            CALLS_PER_READ
+        } else {
+            calls
+        };
+        let mut durations_ns = Vec::new();
+        let mut records = 0;
+        for _ in 0..calls / portion {
+            durations_ns.push(self.workload.run(portion)?);
+            engine.drain_records(|_| records += 1);
+        }
         let numbers = engine.function(SLOT);
-        if (numbers.calls, numbers.returns) != (calls, calls) {
-            return Err(format!("{calls} calls are counted as {numbers:?}").into());
+        let wanted = (calls, calls, if work.records { calls } else { 0 });
+        if (numbers.calls, numbers.returns, records) != wanted {
+            let hits = engine.hits();
+            return Err(format!("{wanted:?} and not {records}, {numbers:?}, {hits:?}").into());
         }
         engine.detach(attachment);
-        Ok(duration_ns)
+        Ok(median(durations_ns))
+    }
+
+    /// Lets the kernel programs do that work at the plan's sites.
+    pub(crate) fn attach(
+        &self,
+        plan: &Plan,
+        fast: bool,
+        work: Work,
+    ) -> Result<(Engine, Attachment)> {
+        let mut engine = work.engine(self.workload.pid(), self.argument)?;
+        let sites = self.sites(plan, fast)?;
+        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
+        Ok((engine, attachment))
     }
 
     /// Nanoseconds per call under programs that do nothing.
     pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
-        let mut engine = self.engine()?;
+        let mut engine = Work::COUNTERS.engine(self.workload.pid(), None)?;
         let sites = self.sites(plan, false)?;
         let attachment = engine.attach_empty(self.workload.pid(), &self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;
@@ -155,17 +192,6 @@ impl Subject {
         };
         let distance = site.address - self.address;
         format!("+{distance} {} ({cost})", self.instruction(site.address))
-    }
-
-    fn engine(&self) -> Result<Engine> {
-        let (sample_rate, record_range_ns) = RECORDS;
-        let engine = Engine::load(&EngineSpec {
-            sample_rate,
-            record_range_ns,
-            ..EngineSpec::counting(self.workload.pid(), 1)
-        })?;
-        engine.set_deadline_ns(u64::MAX);
-        Ok(engine)
     }
 
     fn sites(&self, plan: &Plan, fast_returns: bool) -> Result<[FunctionSites; 1]> {

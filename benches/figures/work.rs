@@ -1,0 +1,97 @@
+//! What coral's programs do with a call.
+
+use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FunctionDetail, ValueSpec};
+use coral_tui::probe::{Engine, EngineSpec};
+
+use crate::Result;
+use crate::subject::SLOT;
+
+/// More records than any run makes.
+pub(crate) const NO_LIMIT: i64 = i64::MAX / 2;
+
+/// The parts of a session's work.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    /// Entries are counted and nothing else: no pairs, no durations.
+    entries_only: bool,
+    /// The call tree is counted.
+    tree: bool,
+    /// A record of every call is wanted.
+    wanted: bool,
+    /// It is written: no limit is in the way.
+    pub(crate) records: bool,
+    /// The first argument is captured.
+    pub(crate) arguments: bool,
+}
+
+impl Work {
+    /// How many entries there were.
+    pub(crate) const ENTRIES: Self = Self {
+        entries_only: true,
+        ..Self::COUNTERS
+    };
+    /// Counters and the histogram.
+    pub(crate) const COUNTERS: Self = Self {
+        entries_only: false,
+        tree: false,
+        wanted: false,
+        records: false,
+        arguments: false,
+    };
+    /// Records are wanted, as in a session; at these rates its limit allows hardly any, so here it
+    /// allows none.
+    pub(crate) const THROTTLED: Self = Self {
+        wanted: true,
+        ..Self::COUNTERS
+    };
+    /// Counters and the call tree.
+    pub(crate) const TREE: Self = Self {
+        tree: true,
+        ..Self::COUNTERS
+    };
+    /// The same, and a record of every call.
+    pub(crate) const RECORDS: Self = Self {
+        wanted: true,
+        records: true,
+        ..Self::TREE
+    };
+    /// The same, and in each record the first argument.
+    pub(crate) const ARGUMENTS: Self = Self {
+        arguments: true,
+        ..Self::RECORDS
+    };
+    /// What a session does with a function that is called all the time.
+    pub(crate) const SESSION: Self = Self {
+        wanted: true,
+        ..Self::TREE
+    };
+
+    /// An engine that does this to one function of a process.
+    pub(crate) fn engine(self, pid: u32, argument: Option<ValueSpec>) -> Result<Engine> {
+        let engine = Engine::load(&EngineSpec {
+            sample_rate: u32::from(self.wanted),
+            tree: self.tree,
+            details: self.arguments,
+            ..EngineSpec::counting(pid, 1)
+        })?;
+        engine.set_deadline_ns(u64::MAX);
+        if self.entries_only {
+            engine.set_function(SLOT, FUNCTION_IS_COUNTED, SLOT);
+        }
+        if self.arguments {
+            let mut detail = FunctionDetail {
+                arguments_len: 1,
+                ..FunctionDetail::default()
+            };
+            detail.arguments[0] = argument.ok_or("no argument can be read")?;
+            engine.set_function(SLOT, FUNCTION_HAS_DETAIL, SLOT);
+            engine.set_detail(SLOT, detail);
+        }
+        // No call is among the slowest, whose records hold its stack as well.
+        engine.set_top_ns(SLOT, u64::MAX);
+        if self.records {
+            engine.refill_records(SLOT, NO_LIMIT, 0);
+        }
+        Ok(engine)
+    }
+}
