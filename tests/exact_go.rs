@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
+
 use common::need;
 use common::{compile, exact, rights};
 
@@ -25,11 +27,20 @@ fn position_independent() {
     check(&["-buildmode=pie"]);
 }
 
+#[test]
+fn calling_c_that_calls_back() {
+    check_built(compile::cgo);
+}
+
 fn check(flags: &[&str]) {
+    check_built(|go| compile::go(go, flags));
+}
+
+fn check_built(build: impl Fn(&Path) -> Result<PathBuf, String>) {
     need!(rights::probes());
     let mut wrong = Vec::new();
     for go in need!(compile::gos()) {
-        let binary = need!(compile::go(&go, flags));
+        let binary = need!(build(&go));
         let found = exact::run_all(&binary);
         wrong.extend(
             found

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::{compile, need};
-use coral_ebpf_common::{BASE_STACK, ErrorTest, ValueSpec};
+use coral_ebpf_common::{BASE_RESULT, BASE_STACK, ErrorTest, ValueSpec};
 use coral_tui::symbols::signature::{
     ELEMENT_BYTES, GoTypeNames, Interface, Signature, SignatureReader, SignatureSource, TypeNames,
     Variable, go_http_path,
@@ -252,12 +252,12 @@ fn type_names(binary: &Path, pid: u32) -> impl TypeNames {
     GoTypeNames::new(moduledata.wrapping_add(bias.unwrap()), read).unwrap()
 }
 
-/// What the kernel program makes of RAX, RDX and the memory that RAX points to.
+/// What the kernel program makes of RAX, RDX and the memory for the result.
 fn has_failed(test: &ErrorTest, words: &[u64]) -> bool {
     let word = match test.kind {
         1 => words[usize::from(test.register)],
         2 => {
-            assert_eq!((test.register, test.offset % 8), (0, 0));
+            assert_eq!((test.register, test.offset % 8), (BASE_RESULT, 0));
             words[2 + test.offset as usize / 8]
         }
         kind => panic!("kind {kind}"),
@@ -369,10 +369,11 @@ fn chain(spec: &ValueSpec) -> String {
 }
 
 fn register(number: u8) -> String {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12",
-        "r13", "r14", "r15", "stack",
+        "r13", "r14", "r15", "stack", "result",
     ];
-    assert_eq!(NAMES[usize::from(BASE_STACK)], "stack");
+    let of = |base: u8| NAMES[usize::from(base)];
+    assert_eq!([BASE_STACK, BASE_RESULT].map(of), ["stack", "result"]);
     NAMES[usize::from(number)].to_owned()
 }

@@ -6,11 +6,11 @@ use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_lo
 use coral_ebpf_common::{
     Entered, FRAME_HAS_VALUES, FRAME_IS_ROOT, FRAME_IS_SAMPLED, FRAME_IS_TRACED, FRAME_MATCHES,
     FUNCTION_HAS_DETAIL, FUNCTION_IS_ROOT, Frame, FrameKey, FrameStack, INLINE_FRAMES, PlaceKey,
-    Stack, drop_one,
+    RDI, Stack, drop_one,
 };
 
 use crate::count::Stripe;
-use crate::{Hit, future, maps, outcome, record, tree, values};
+use crate::{Hit, future, maps, outcome, record, registers, stacks, tree, values};
 
 const DROPS_MAX: u32 = 1 << 17;
 const BPF_NOEXIST: u64 = 1;
@@ -19,7 +19,7 @@ const BPF_NOEXIST: u64 = 1;
 #[inline(always)]
 pub(crate) fn enter(hit: &Hit) {
     let slot = hit.cookie.slot();
-    let Some(stack) = stack_of(&hit.key) else {
+    let Some(stack) = stack_of(hit) else {
         hit.stripe.count_map_full(slot);
         return;
     };
@@ -33,10 +33,10 @@ pub(crate) fn enter(hit: &Hit) {
     };
     frames.add_to_top(0, hit.cost_ns());
     let mut flags = inherited(hit, parent.as_ref());
-    let mut polled = 0;
+    let mut address = 0;
     if hit.function.flags & FUNCTION_HAS_DETAIL != 0 {
         flags |= values::enter(hit, &frames.next_place());
-        polled = future::enter(hit);
+        address = address_of(hit);
     } else {
         flags |= FRAME_MATCHES;
     }
@@ -49,7 +49,7 @@ pub(crate) fn enter(hit: &Hit) {
         slot,
         node,
         flags: flags | recurs,
-        future: polled,
+        address,
         // Taken last, so that a call's duration does not hold what its entry costs.
         entry_ns: unsafe { bpf_ktime_get_ns() },
         ..Frame::default()
@@ -85,15 +85,25 @@ pub(crate) fn leave(hit: &Hit, now_ns: u64) {
     }
     let duration_ns = now_ns.saturating_sub(frame.entry_ns);
     let has_results = hit.function.flags & FUNCTION_HAS_DETAIL != 0 && !hit.cookie.is_tail_call();
-    let failed = has_results && outcome::failed(hit);
+    let failed = has_results && outcome::failed(hit, frame.address);
     hit.stripe.count_return(&frame, duration_ns, failed);
     frames.add_to_top(duration_ns, frame.probes_ns + hit.cost_ns());
-    if frame.future != 0 {
-        future::leave(hit, frame.future, now_ns, duration_ns);
+    if frame.address != 0 {
+        future::leave(hit, frame.address, now_ns, duration_ns);
     }
     let place = frames.next_place();
     record::offer(hit, &frames, &frame, &place, duration_ns, failed);
     frames.forget_values(&frame, &place);
+}
+
+/// What the frame's address is to be.
+#[inline(always)]
+fn address_of(hit: &Hit) -> u64 {
+    match maps::DETAILS.get(hit.cookie.slot()) {
+        Some(detail) if detail.future.enabled != 0 => future::enter(hit, &detail.future),
+        Some(_) => registers::one(hit.regs, RDI).unwrap_or(0),
+        None => 0,
+    }
 }
 
 /// What a call takes over from its caller; where it has none, chance decides for the whole tree.
@@ -120,14 +130,16 @@ fn is_root(hit: &Hit, flags: u32) -> bool {
 
 /// The stack of that key, made if it is new.
 #[inline(always)]
-fn stack_of(key: &FrameKey) -> Option<*mut Stack> {
-    if let Some(stack) = maps::STACKS.get_ptr_mut(key) {
+fn stack_of(hit: &Hit) -> Option<*mut Stack> {
+    if let Some(stack) = maps::STACKS.get_ptr_mut(&hit.key) {
         return Some(stack);
     }
     let empty = maps::EMPTY_STACK.get(0)?;
     // A failure shows in the look-up that follows.
-    let _ = maps::STACKS.insert(key, empty, BPF_NOEXIST);
-    maps::STACKS.get_ptr_mut(key)
+    let _ = maps::STACKS.insert(&hit.key, empty, BPF_NOEXIST);
+    let stack = maps::STACKS.get_ptr_mut(&hit.key)?;
+    stacks::note_bounds(&hit.key, stack, hit.entry_sp);
+    Some(stack)
 }
 
 /// The frames of one stack, in the maps.

@@ -9,21 +9,14 @@ use crate::{Hit, maps};
 const NOT_BEGUN: u64 = 0;
 const DONE: u64 = 1;
 
-/// A poll begins: the address of its future, or 0 if it polls none that was seen to begin.
+/// A poll begins: the address of its future, or 0 if that cannot be told.
 #[inline(always)]
-pub(crate) fn enter(hit: &Hit) -> u64 {
-    let slot = hit.cookie.slot();
-    let Some(detail) = maps::DETAILS.get(slot) else {
-        return 0;
-    };
-    if detail.future.enabled == 0 {
-        return 0;
-    }
+pub(crate) fn enter(hit: &Hit, spec: &FutureSpec) -> u64 {
     // No instruction before the entry's site has changed an argument.
-    let Some(address) = one(hit.regs, detail.future.register) else {
+    let Some(address) = one(hit.regs, spec.register) else {
         return 0;
     };
-    if address == 0 || progress(&detail.future, address) != Some(NOT_BEGUN) {
+    if address == 0 || progress(spec, address) != Some(NOT_BEGUN) {
         return address;
     }
     let key = key(hit, address);
@@ -44,12 +37,15 @@ pub(crate) fn enter(hit: &Hit) -> u64 {
     address
 }
 
-/// A poll ends.
+/// A poll ends, if the call was one.
 #[inline(always)]
 pub(crate) fn leave(hit: &Hit, address: u64, now_ns: u64, duration_ns: u64) {
     let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) else {
         return;
     };
+    if detail.future.enabled == 0 {
+        return;
+    }
     let key = key(hit, address);
     let call_slot = hit.function.call_slot;
     let Some(state) = maps::FUTURES.get_ptr_mut(&key) else {

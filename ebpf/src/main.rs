@@ -19,14 +19,15 @@ mod maps;
 mod outcome;
 mod record;
 mod registers;
+mod stacks;
 mod tree;
 mod values;
 
 use aya_ebpf::bindings::{bpf_pidns_info, pt_regs};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_attach_cookie, bpf_get_ns_current_pid_tgid, bpf_ktime_get_ns,
 };
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use coral_ebpf_common::{Config, Cookie, FUNCTION_IS_COUNTED, FrameKey, FunctionConfig, HitKind};
@@ -58,6 +59,13 @@ pub fn coral_site_single(ctx: ProbeContext) -> u32 {
 #[uretprobe]
 pub fn coral_return_single(ctx: RetProbeContext) -> u32 {
     hit(ctx.regs);
+    0
+}
+
+/// Counts entries and nothing else: how often functions are called, before they are measured.
+#[uprobe(multi)]
+pub fn coral_count(ctx: ProbeContext) -> u32 {
+    count(ctx.regs);
     0
 }
 
@@ -97,6 +105,21 @@ impl Hit {
 }
 
 #[inline(always)]
+fn count(regs: *mut pt_regs) {
+    let Some(config) = maps::CONFIG.get(0) else {
+        return;
+    };
+    let (tgid, _) = current_ids(config);
+    if unsafe { bpf_ktime_get_ns() } >= config.deadline_ns || !is_target(config, tgid) {
+        return;
+    }
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(regs.cast()) });
+    let stripe = Stripe::of_this_processor(config);
+    stripe.count_hit();
+    stripe.count_entry(cookie.slot());
+}
+
+#[inline(always)]
 fn hit(regs: *mut pt_regs) {
     // Taken first, so that a call's duration does not hold what its exit costs.
     let now_ns = unsafe { bpf_ktime_get_ns() };
@@ -119,7 +142,7 @@ fn hit(regs: *mut pt_regs) {
         return;
     }
     let entry_sp = unsafe { (*regs).rsp }.wrapping_add(cookie.stack_adjust() as u64);
-    let (key, depth) = locate(regs, entry_sp, cookie, tgid, tid);
+    let (key, depth) = stacks::locate(regs, entry_sp, cookie, tgid, tid);
     let hit = Hit {
         regs,
         config,
@@ -164,31 +187,6 @@ fn current_ids(config: &Config) -> (u32, u32) {
         );
     }
     (ids.tgid, ids.pid)
-}
-
-/// Which stack the hit is on, and how deep.
-///
-/// Go keeps the running goroutine's `g` in R14, and `g` begins with the stack's bounds. Where the
-/// stack pointer is not within them, R14 holds something else (a signal handler, C code): then
-/// the thread names the stack, as it does outside of Go.
-#[inline(always)]
-fn locate(
-    regs: *mut pt_regs,
-    entry_sp: u64,
-    cookie: Cookie,
-    tgid: u32,
-    tid: u32,
-) -> (FrameKey, u64) {
-    if cookie.goroutine() {
-        let g = unsafe { (*regs).r14 };
-        if let Ok([low, high]) = unsafe { bpf_probe_read_user(g as *const [u64; 2]) } {
-            if low < entry_sp && entry_sp <= high {
-                return (FrameKey { tgid, tid: 0, g }, high - entry_sp);
-            }
-        }
-    }
-    // Any falling function of the stack pointer serves; the highest bit keeps it positive.
-    (FrameKey { tgid, tid, g: 0 }, (1 << 63) - entry_sp)
 }
 
 #[cfg(not(test))]

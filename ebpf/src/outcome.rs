@@ -1,13 +1,13 @@
 //! Whether a call failed, told at its exit.
 
-use coral_ebpf_common::ErrorTest;
+use coral_ebpf_common::{BASE_RESULT, ErrorTest};
 
 use crate::registers::{lowest, one, word_at};
 use crate::{Hit, maps};
 
-/// Whether the call that ends here returned an error.
+/// Whether the call that ends here returned an error. `result` is where a result in memory lies.
 #[inline(always)]
-pub(crate) fn failed(hit: &Hit) -> bool {
+pub(crate) fn failed(hit: &Hit, result: u64) -> bool {
     let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) else {
         return false;
     };
@@ -15,7 +15,12 @@ pub(crate) fn failed(hit: &Hit) -> bool {
     if test.kind == 0 {
         return false;
     }
-    let Some(mut word) = one(hit.regs, test.register) else {
+    let base = if test.register == BASE_RESULT {
+        Some(result)
+    } else {
+        one(hit.regs, test.register)
+    };
+    let Some(mut word) = base else {
         return false;
     };
     if test.kind == 2 {

@@ -66,7 +66,7 @@ pub(crate) fn offer(
         entry_ns: frame.entry_ns,
         duration_ns,
         children_ns: frame.children_ns,
-        g: hit.key.g,
+        g: if hit.key.tid == 0 { hit.key.g } else { 0 },
         trace_id,
         slot: hit.cookie.slot(),
         tgid: hit.key.tgid,
@@ -155,7 +155,8 @@ fn write_detail(hit: &Hit, frame: &Frame, place: &PlaceKey, call: &CallRecord) -
         if let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) {
             if detail.results_len > 0 && !hit.cookie.is_tail_call() {
                 let results = &raw mut (*record).results;
-                values::read_all(hit, detail.results.as_ptr(), detail.results_len, results);
+                let (specs, len) = (detail.results.as_ptr(), detail.results_len);
+                values::read_all(hit, specs, len, frame.address, results);
             }
         }
     }

@@ -3,9 +3,9 @@
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user_str};
 use coral_ebpf_common::{
-    BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey, REGISTERS,
-    STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX, ValueKind,
-    ValueSpec,
+    BASE_RESULT, BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey, REGISTERS,
+    STATUS_FAULT, STATUS_NULL, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX,
+    ValueKind, ValueSpec,
 };
 
 use crate::registers::{lowest, lowest_signed, read_user, word_at, write_all};
@@ -36,7 +36,7 @@ pub(crate) fn enter(hit: &Hit, place: &PlaceKey) -> u32 {
             0
         };
     };
-    read_all(hit, detail.arguments.as_ptr(), detail.arguments_len, values);
+    read_all(hit, detail.arguments.as_ptr(), detail.arguments_len, 0, values);
     let matches = hit.function.filter == 0 || filter::matches(hit.function.filter, values);
     FRAME_HAS_VALUES | if matches { FRAME_MATCHES } else { 0 }
 }
@@ -52,15 +52,23 @@ fn new_values(place: &PlaceKey) -> Option<*mut CapturedValues> {
 #[repr(C)]
 struct ReadContext {
     entry_sp: u64,
+    result: u64,
     specs: *const ValueSpec,
     values: *mut CapturedValues,
 }
 
-/// Reads `len` values as `specs` say.
+/// Reads `len` values as `specs` say. `result` is where a result in memory lies.
 #[inline(always)]
-pub(crate) fn read_all(hit: &Hit, specs: *const ValueSpec, len: u32, to: *mut CapturedValues) {
+pub(crate) fn read_all(
+    hit: &Hit,
+    specs: *const ValueSpec,
+    len: u32,
+    result: u64,
+    to: *mut CapturedValues,
+) {
     let mut context = ReadContext {
         entry_sp: hit.entry_sp,
+        result,
         specs,
         values: to,
     };
@@ -138,6 +146,8 @@ unsafe fn read(context: &ReadContext, spec: &ValueSpec, value: *mut Captured) ->
 fn chain(context: &ReadContext, spec: &ValueSpec) -> Option<u64> {
     let mut at = if spec.base == BASE_STACK {
         context.entry_sp
+    } else if spec.base == BASE_RESULT {
+        context.result
     } else {
         register(context, spec.base)
     };
@@ -208,6 +218,10 @@ unsafe fn read_c_string(value: *mut Captured, address: u64, len_max: u32) -> Opt
     let room = len_max.min(VALUE_BYTES as u32);
     // SAFETY: as in `read`.
     unsafe {
+        if address == 0 {
+            (*value).word = 0;
+            return Some(STATUS_NULL);
+        }
         let to = (&raw mut (*value).bytes).cast::<c_void>();
         let len = bpf_probe_read_user_str(to, room, address as *const c_void);
         if len <= 0 {

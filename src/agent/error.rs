@@ -42,6 +42,8 @@ pub enum AgentError {
     FastReturns,
     #[error("the filter does not fit: {reason}")]
     Filter { reason: String },
+    #[error("there are no traces without the function that they begin at: {reason}")]
+    TraceRoot { reason: String },
     #[error("no function was asked for")]
     NoFunction,
     #[error("the session is over")]
@@ -61,7 +63,9 @@ impl Diagnostic for AgentError {
             | Self::Duration { .. }
             | Self::Memory { .. }
             | Self::Room { .. } => "over-limit",
-            Self::NothingToProbe { .. } | Self::FastReturns => "not-probeable",
+            Self::NothingToProbe { .. } | Self::FastReturns | Self::TraceRoot { .. } => {
+                "not-probeable"
+            }
             Self::Filter { .. } => "bad-filter",
             Self::NoFunction => "no-function",
             Self::Ended => "session-ended",
@@ -93,6 +97,7 @@ impl Diagnostic for AgentError {
             Self::Filter { .. } => {
                 "`--capture-args` shows the names and types of a function's arguments".into()
             }
+            Self::TraceRoot { .. } => "trace another path, or from another --root on".into(),
             Self::NoFunction => "name at least one function".into(),
             Self::Ended => "attach again".into(),
             Self::Thread(_) => "free some memory or threads, and try again".into(),
@@ -109,6 +114,7 @@ impl Diagnostic for AgentError {
             | Self::NothingToProbe { .. }
             | Self::FastReturns
             | Self::Filter { .. }
+            | Self::TraceRoot { .. }
             | Self::NoFunction => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }

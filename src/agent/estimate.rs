@@ -38,8 +38,17 @@ pub(super) fn expected(
 ) -> Result<Expected, AgentError> {
     let spec = EngineSpec {
         targets: watched.pids(),
+        only_counts: true,
         ..EngineSpec::counting(watched.target.pid, request.functions.len() as u32)
     };
+    if request.functions.is_empty() {
+        return Ok(Expected {
+            hits_per_s: 0.0,
+            cpu_percent: None,
+            dearest: None,
+            counted: Duration::ZERO,
+        });
+    }
     let mut tally = Tally::default();
     let engine = Engine::load(&spec)?;
     let mut probes = Probes::counting(engine, own_sites, request, watched);

@@ -7,7 +7,9 @@
 mod budget;
 mod error;
 mod estimate;
+mod growth;
 mod in_flight;
+mod inlined;
 mod own_sites;
 mod planned;
 mod probes;
@@ -16,6 +18,7 @@ mod records;
 mod request;
 mod session;
 mod slow_calls;
+mod stacks;
 mod tally;
 mod traces;
 mod tree;
@@ -25,6 +28,7 @@ mod worker;
 
 pub use error::AgentError;
 pub use estimate::Expected;
+pub use growth::{GrowthRule, is_same as is_same_program};
 pub use request::{
     AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule,
 };

@@ -132,6 +132,7 @@ impl Planned {
             reason: self.reason(),
             costs: SiteCosts::of(&self.plan, exit_probe),
             tells_errors: exit_probe != ExitProbe::None && detail.error.kind != 0,
+            is_counted: false,
             polls_future: exit_probe != ExitProbe::None && detail.future.enabled != 0,
         }
     }

@@ -15,15 +15,15 @@ use super::request::{AttachRequest, Attached, TraceRule};
 use super::tally::{NewTracked, Tally};
 use super::values::{Reading, Values, is_root};
 use super::watched::Watched;
-use crate::probe::{Attachment, Engine, FunctionSites, Links};
+use crate::probe::{Attachment, Engine, FunctionSites, Links, Replaced};
 use crate::symbols::signature::SignatureReader;
 use crate::symbols::{Image, MappedCode, Process};
 
 /// What of a session is in the kernel.
 pub(super) struct Probes {
     pub(super) engine: Engine,
-    live: Vec<Live>,
-    own_sites: OwnSites,
+    pub(super) live: Vec<Live>,
+    pub(super) own_sites: OwnSites,
     pub(super) values: Values,
     trace: Option<TraceRule>,
     fast_returns: bool,
@@ -34,20 +34,20 @@ pub(super) struct Probes {
 }
 
 /// Probes in one file of one process, attached together.
-struct Live {
-    pid: u32,
-    module: u16,
+pub(super) struct Live {
+    pub(super) pid: u32,
+    pub(super) module: u16,
     /// Kept open: its links are made through it, so that no other file can take its place.
-    image: Arc<Image>,
-    attachment: Attachment,
-    functions: Vec<LiveFunction>,
+    pub(super) image: Arc<Image>,
+    pub(super) attachment: Attachment,
+    pub(super) functions: Vec<LiveFunction>,
 }
 
 /// A function in one process.
-struct LiveFunction {
-    id: FunctionId,
-    sites: FunctionSites,
-    own_sites: Vec<OwnSite>,
+pub(super) struct LiveFunction {
+    pub(super) id: FunctionId,
+    pub(super) sites: FunctionSites,
+    pub(super) own_sites: Vec<OwnSite>,
 }
 
 impl Live {
@@ -56,7 +56,7 @@ impl Live {
     }
 }
 
-fn path_of(image: &Image) -> PathBuf {
+pub(super) fn path_of(image: &Image) -> PathBuf {
     format!("/proc/self/fd/{}", image.file().as_raw_fd()).into()
 }
 
@@ -119,7 +119,9 @@ impl Probes {
                 function.is_some_and(|function| function.module == module)
             };
             let of_module = functions.iter().copied().filter(is_of_module).collect();
-            let result = self.attach_module(watched, tally, module, of_module, &mut attached);
+            let result = self
+                .attach_module(watched, tally, module, of_module, &mut attached)
+                .and_then(|()| self.check_root(&attached));
             if let Err(error) = result {
                 for live in self.live.split_off(before) {
                     self.take_out(tally, live);
@@ -135,6 +137,17 @@ impl Probes {
             return Err(AgentError::NothingToProbe { reason });
         }
         Ok(attached)
+    }
+
+    /// Without their root there are no traces, whatever else is attached.
+    fn check_root(&self, attached: &Attached) -> Result<(), AgentError> {
+        let is_root = |id| is_root(self.trace.as_ref(), id);
+        match attached.refused.iter().find(|it| is_root(it.function)) {
+            Some(root) if !self.only_counts => Err(AgentError::TraceRoot {
+                reason: root.reason.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Attaches in another process what is attached already. Functions that it does not have, or
@@ -214,14 +227,14 @@ impl Probes {
             .engine
             .replace(live.pid, &path, live.attachment, &sites);
         let (attachment, functions) = match replaced {
-            Ok(attachment) => {
+            Replaced::New(attachment) => {
                 for function in &going {
                     self.own_sites.remove(&function.own_sites);
                 }
                 (attachment, staying)
             }
             // The old link stays whole; what goes is no longer counted.
-            Err((attachment, _)) => (attachment, staying.into_iter().chain(going).collect()),
+            Replaced::Old(attachment) => (attachment, staying.into_iter().chain(going).collect()),
         };
         self.live.push(Live {
             pid: live.pid,

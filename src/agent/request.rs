@@ -5,11 +5,16 @@ use std::time::Duration;
 use coral_model::filter::Expression;
 use coral_model::{FunctionId, Limits, Redaction};
 
+use super::growth::GrowthRule;
+use crate::symbols::InlinedFunction;
+
 /// What to attach, for how long, and on whose behalf.
 #[derive(Clone, Debug)]
 pub struct AttachRequest {
     /// The functions of the target's table.
     pub functions: Vec<FunctionId>,
+    /// Functions whose calls are counted where they were inlined.
+    pub inlined: Vec<InlinedFunction>,
     /// The lease.
     pub duration: Duration,
     /// Who asks.
@@ -36,6 +41,8 @@ pub struct AttachRequest {
     pub redaction: Redaction,
     /// Whether traces of single requests are wanted, and which.
     pub trace: Option<TraceRule>,
+    /// What of the target's later life is measured too.
+    pub growth: GrowthRule,
 }
 
 /// Which values of single calls are read. None, if nothing else is asked for: they may be secret.
@@ -66,6 +73,7 @@ impl AttachRequest {
         Self {
             room: functions.len(),
             functions,
+            inlined: Vec::new(),
             duration: Limits::DEFAULT_DURATION,
             requested_by,
             records: RecordRule::default(),
@@ -77,6 +85,7 @@ impl AttachRequest {
             filter: None,
             redaction: Redaction::default(),
             trace: None,
+            growth: GrowthRule::default(),
         }
     }
 }

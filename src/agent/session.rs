@@ -80,7 +80,7 @@ impl Agent {
         check_returns(&watched, request)?;
         // What a hit costs is measured once, on this program itself, before others pay for it.
         Calibration::measure_once();
-        let room = request.room.max(request.functions.len());
+        let room = request.room.max(request.functions.len()) + request.inlined.len();
         let spec = EngineSpec {
             targets: watched.pids(),
             // Functions that poll futures take two.
@@ -91,6 +91,7 @@ impl Agent {
             tree: request.tree,
             fold_recursion: request.fold_recursion,
             details: true,
+            only_counts: false,
             trace: request.trace.is_some(),
         };
         let share = self.take_share(spec.memory_bytes())?;
@@ -104,7 +105,7 @@ impl Agent {
             self.own_sites.clone(),
             share,
         )?;
-        let attached = worker.begin(&request.functions)?;
+        let attached = worker.begin(request)?;
         let (commands, received) = mpsc::channel();
         let snapshots = worker.publish();
         let traces = worker.traces();
@@ -138,7 +139,7 @@ impl Agent {
     }
 
     fn check(&self, request: &AttachRequest) -> Result<(), AgentError> {
-        let asked = request.functions.len();
+        let asked = request.functions.len() + request.inlined.len();
         let limit = self.limits.functions_per_session;
         if asked == 0 {
             return Err(AgentError::NoFunction);

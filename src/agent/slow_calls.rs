@@ -4,7 +4,7 @@
 //! here, whatever sampling and rates say. A call that it had to leave out all the same raises a
 //! mark; where that mark is below the shortest one kept, the list is proven to be complete.
 
-use coral_model::CallRecord;
+use coral_model::{CallRecord, StackFrame};
 
 /// How many calls of one function are kept.
 const PER_FUNCTION: usize = 10;
@@ -14,7 +14,14 @@ const SHOWN: usize = 100;
 /// Keeps the slowest calls, by slot.
 #[derive(Debug, Default)]
 pub(super) struct SlowCalls {
-    by_slot: Vec<Vec<CallRecord>>,
+    by_slot: Vec<Vec<SlowCall>>,
+}
+
+/// A call, and the addresses of its stack as long as nobody has looked where they are.
+#[derive(Clone, Debug)]
+struct SlowCall {
+    record: CallRecord,
+    addresses: Vec<u64>,
 }
 
 impl SlowCalls {
@@ -24,14 +31,15 @@ impl SlowCalls {
     }
 
     /// Looks at one call, and keeps it if it is among the slowest of its function.
-    pub(super) fn offer(&mut self, slot: usize, record: CallRecord) {
+    pub(super) fn offer(&mut self, slot: usize, record: CallRecord, addresses: &[u64]) {
         if self.by_slot.len() <= slot {
             self.by_slot.resize_with(slot + 1, Vec::new);
         }
         let calls = &mut self.by_slot[slot];
-        let place = calls.partition_point(|kept| kept.duration_ns >= record.duration_ns);
+        let place = calls.partition_point(|kept| kept.record.duration_ns >= record.duration_ns);
         if place < PER_FUNCTION {
-            calls.insert(place, record);
+            let addresses = addresses.to_vec();
+            calls.insert(place, SlowCall { record, addresses });
             calls.truncate(PER_FUNCTION);
         }
     }
@@ -43,7 +51,7 @@ impl SlowCalls {
             .get(slot)
             .and_then(|calls| calls.get(PER_FUNCTION - 1))
         {
-            Some(shortest) => shortest.duration_ns + 1,
+            Some(shortest) => shortest.record.duration_ns + 1,
             None => 0,
         }
     }
@@ -53,12 +61,22 @@ impl SlowCalls {
         missed_max_ns == 0 || missed_max_ns < self.top_ns(slot)
     }
 
-    /// The slowest of all functions, slowest first.
-    pub(super) fn slowest(&self) -> Vec<CallRecord> {
-        let mut all: Vec<&CallRecord> = self.by_slot.iter().flatten().collect();
-        all.sort_by_key(|call| std::cmp::Reverse(call.duration_ns));
+    /// The slowest of all functions, slowest first. `stack` tells where addresses of a process
+    /// are; it is asked for at most `stacks_max` calls, because that takes its time.
+    pub(super) fn slowest(
+        &mut self,
+        stacks_max: usize,
+        mut stack: impl FnMut(u32, &[u64]) -> Vec<StackFrame>,
+    ) -> Vec<CallRecord> {
+        let mut all: Vec<&mut SlowCall> = self.by_slot.iter_mut().flatten().collect();
+        all.sort_by_key(|call| std::cmp::Reverse(call.record.duration_ns));
         all.truncate(SHOWN);
-        all.into_iter().cloned().collect()
+        let without = all.iter_mut().filter(|call| !call.addresses.is_empty());
+        for call in without.take(stacks_max) {
+            let addresses = std::mem::take(&mut call.addresses);
+            call.record.stack = stack(call.record.pid, &addresses);
+        }
+        all.into_iter().map(|call| call.record.clone()).collect()
     }
 }
 
@@ -76,10 +94,16 @@ mod tests {
             for slot in [0u32, 3] {
                 let duration_ns = duration_ns * u64::from(slot + 1) % 1_000;
                 let call = CallRecord::new(FunctionId(slot), Timestamp::UNIX_EPOCH, duration_ns);
-                calls.offer(slot as usize, call);
+                calls.offer(slot as usize, call, &[7]);
             }
         }
-        let slowest = calls.slowest();
+        let mut asked = 0;
+        let slowest = calls.slowest(3, |_, addresses| {
+            assert_eq!(addresses, [7]);
+            asked += 1;
+            Vec::new()
+        });
+        assert_eq!(asked, 3);
         let durations = |slot| -> Vec<u64> {
             slowest
                 .iter()

@@ -10,6 +10,8 @@ use coral_model::{
 
 use super::rate::{RATE_WINDOW, Rate};
 use super::slow_calls::SlowCalls;
+use super::stacks;
+use super::watched::Watched;
 use crate::probe::{Calibration, Engine, FunctionNumbers, SiteCosts};
 
 /// How many points a sparkline has, one a second.
@@ -40,6 +42,8 @@ pub(super) struct NewTracked {
     pub(super) tells_errors: bool,
     /// Whether its calls are polls of a future.
     pub(super) polls_future: bool,
+    /// Whether its calls are counted where it was inlined, and have no end that is seen.
+    pub(super) is_counted: bool,
 }
 
 /// The entries of a function.
@@ -63,6 +67,7 @@ struct Tracked {
     tells_errors: bool,
     /// The slot behind this one holds the calls that its polls are joined into.
     polls_future: bool,
+    is_counted: bool,
     /// Whether it is such a slot, and no function of its own.
     is_joined: bool,
     stats: Arc<FunctionStats>,
@@ -149,8 +154,8 @@ impl Tally {
     }
 
     /// Takes the record of a call.
-    pub(super) fn record(&mut self, slot: u32, record: CallRecord) {
-        self.slow_calls.offer(slot as usize, record);
+    pub(super) fn record(&mut self, slot: u32, record: CallRecord, addresses: &[u64]) {
+        self.slow_calls.offer(slot as usize, record, addresses);
     }
 
     /// Counts calls whose thread ended before they did.
@@ -202,8 +207,15 @@ impl Tally {
         own.map(|tracked| Arc::clone(&tracked.stats)).collect()
     }
 
-    pub(super) fn slowest_calls(&self) -> Vec<CallRecord> {
-        self.slow_calls.slowest()
+    /// The slowest calls, with the stacks of at most so many that had none yet.
+    pub(super) fn slowest_calls(
+        &mut self,
+        watched: &Watched,
+        stacks_max: usize,
+    ) -> Vec<CallRecord> {
+        self.slow_calls.slowest(stacks_max, |pid, addresses| {
+            stacks::of_addresses(watched, pid, addresses)
+        })
     }
 
     /// What each attached slot has cost within the last second, in nanoseconds.
@@ -310,6 +322,7 @@ impl Tracked {
             is_throttled: false,
             tells_errors: new.tells_errors,
             polls_future: new.polls_future,
+            is_counted: new.is_counted,
             is_joined,
             stats: Arc::new(FunctionStats {
                 file: new.file,
@@ -334,6 +347,7 @@ impl Tracked {
             costs: polled.costs,
             tells_errors: false,
             polls_future: false,
+            is_counted: false,
         };
         Self::new(new, true)
     }
@@ -362,7 +376,11 @@ impl Tracked {
         self.rate.add(elapsed, numbers.calls as f64);
         let calls_per_s = self.rate.per_s();
         let point_is_due = elapsed >= self.last_point + RATE_WINDOW;
-        let unwound = numbers.unwound + self.thread_ends;
+        let unwound = if self.is_counted {
+            numbers.calls
+        } else {
+            numbers.unwound + self.thread_ends
+        };
         let old = &self.stats;
         let same = old.calls == numbers.calls
             && old.returns == numbers.returns

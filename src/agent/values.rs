@@ -36,7 +36,16 @@ pub(super) struct Values {
 pub(super) struct Reading {
     pub(super) detail: FunctionDetail,
     pub(super) filter: Option<Filter>,
-    signature: Signature,
+    /// None where what is read is no argument of the function's own.
+    signature: Option<Signature>,
+}
+
+/// Another filter of the calls of the function in a slot.
+pub(super) struct FilterChange {
+    pub(super) slot: u32,
+    pub(super) filter: Option<Filter>,
+    /// How many arguments are read from now on.
+    pub(super) arguments_len: u32,
 }
 
 impl Reading {
@@ -77,13 +86,14 @@ impl Values {
             return Ok(Reading {
                 detail: arguments(&[go_http_path()]),
                 filter: Some(path_filter(path)?),
-                signature: Signature::default(),
+                signature: None,
             });
         }
         let signature = reader.read(function.id, &function.plan);
-        let mut detail = FunctionDetail::default();
-        if self.capture.arguments || self.filter.is_some() {
-            detail = arguments(&specs(&signature.arguments));
+        let mut detail = arguments(&specs(&signature.arguments));
+        if !self.wants_arguments() {
+            // How they are read stays there for a filter that may come.
+            detail.arguments_len = 0;
         }
         if self.capture.results {
             let specs = specs(&signature.results);
@@ -107,41 +117,49 @@ impl Values {
         Ok(Reading {
             detail,
             filter,
-            signature,
+            signature: Some(signature),
         })
+    }
+
+    fn wants_arguments(&self) -> bool {
+        self.capture.arguments || self.filter.is_some()
     }
 
     /// Remembers what is read of the calls of the function in a slot.
     pub(super) fn keep(&mut self, slot: u32, reading: Reading) {
-        self.signatures.insert(slot, reading.signature);
+        self.signatures
+            .extend(reading.signature.map(|it| (slot, it)));
     }
 
-    /// Another filter from now on: that of every slot.
+    /// Another filter from now on: what changes in every slot.
     ///
     /// # Errors
-    /// If it fits none of the functions: why it does not fit one, as a phrase.
+    /// If it does not fit one of the functions: why, as a phrase.
     pub(super) fn change_filter(
         &mut self,
         filter: Option<Expression>,
-    ) -> Result<Vec<(u32, Option<Filter>)>, String> {
-        let mut filters = Vec::new();
-        let mut misfit = None;
-        for (&slot, signature) in &self.signatures {
-            match &filter {
-                None => filters.push((slot, None)),
-                Some(filter) => match compiled(filter, &signature.arguments) {
-                    Ok(filter) => filters.push((slot, Some(filter))),
-                    Err(reason) => misfit = Some(reason),
+    ) -> Result<Vec<FilterChange>, String> {
+        let is_read = self.capture.arguments || filter.is_some();
+        let change = |(&slot, signature): (&u32, &Signature)| {
+            let arguments = &signature.arguments;
+            let compiled = filter.as_ref().map(|filter| compiled(filter, arguments));
+            Ok(FilterChange {
+                slot,
+                filter: compiled.transpose()?,
+                arguments_len: if is_read {
+                    specs(arguments).len() as u32
+                } else {
+                    0
                 },
-            }
-        }
-        match misfit {
-            Some(reason) => Err(reason),
-            None => {
-                self.filter = filter;
-                Ok(filters)
-            }
-        }
+            })
+        };
+        let changes = self
+            .signatures
+            .iter()
+            .map(change)
+            .collect::<Result<_, String>>()?;
+        self.filter = filter;
+        Ok(changes)
     }
 
     /// What a call received and returned, redacted.
@@ -154,7 +172,10 @@ impl Values {
             return (Vec::new(), Vec::new());
         };
         let of = |is_wanted: bool, variables: &[Variable], captured: &CapturedValues| {
-            if is_wanted && captured.len > 0 {
+            // Where nothing can be read, each of them says why; where something can and was not,
+            // there was no room for it.
+            let is_readable = variables.iter().any(|variable| variable.read.is_ok());
+            if is_wanted && (captured.len > 0 || !is_readable) {
                 self.texts(variables, captured)
             } else {
                 Vec::new()

@@ -15,18 +15,21 @@ use tokio::sync::watch;
 
 use super::budget::{self, Action, Budget};
 use super::error::AgentError;
+use super::growth::{Growth, is_same};
 use super::in_flight;
 use super::own_sites::OwnSites;
 use super::probes::Probes;
 use super::records::{self, Clock};
 use super::request::{AttachRequest, Attached};
 use super::session::Share;
+use super::stacks;
 use super::tally::Tally;
 use super::traces::{Tracer, Traces};
 use super::tree::Tree;
 use super::values::Values;
 use super::watched::Watched;
 use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
+use crate::symbols::{Process, Symbols};
 
 /// How often records are taken from the ring and the target is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -37,6 +40,8 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the calls that go on are looked at.
 const IN_FLIGHT_INTERVAL: Duration = Duration::from_secs(1);
+/// Slow calls whose stacks are looked up for one snapshot.
+const STACKS_PER_SNAPSHOT: usize = 5;
 /// How many notices a session keeps.
 const NOTICES_MAX: usize = 100;
 
@@ -75,6 +80,7 @@ pub(super) struct Worker {
     budget: Option<Budget>,
     clock: Clock,
     tracer: Tracer,
+    growth: Growth,
     watched: Arc<Watched>,
     info: SessionInfo,
     started: Instant,
@@ -132,6 +138,7 @@ impl Worker {
             budget: request.budget_percent.map(Budget::new),
             clock: Clock::new(),
             tracer: Tracer::default(),
+            growth: Growth::new(request.growth.clone()),
             watched,
             info,
             started: Instant::now(),
@@ -144,8 +151,15 @@ impl Worker {
     }
 
     /// Attaches the first functions and lets the lease begin.
-    pub(super) fn begin(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
-        let attached = self.attach(functions)?;
+    pub(super) fn begin(&mut self, request: &AttachRequest) -> Result<Attached, AgentError> {
+        let mut attached = Attached::default();
+        if !request.functions.is_empty() {
+            attached = self.attach(&request.functions)?;
+        }
+        let watched = Arc::clone(&self.watched);
+        self.probes
+            .attach_inlined(&watched, &mut self.tally, &request.inlined, &mut attached)?;
+        self.info.probes = self.probes.count();
         self.started = Instant::now();
         self.info.started_at = Timestamp::now();
         self.refill();
@@ -220,7 +234,7 @@ impl Worker {
             }
             if Instant::now() >= next_in_flight {
                 next_in_flight = Instant::now() + IN_FLIGHT_INTERVAL;
-                self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+                self.look_at_calls();
             }
             if Instant::now() >= next_snapshot {
                 next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
@@ -234,7 +248,7 @@ impl Worker {
     fn end(&mut self, reason: EndReason) {
         let elapsed = self.started.elapsed();
         // Before the probes go: what hangs at the end is what one asks for.
-        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+        self.look_at_calls();
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
@@ -244,7 +258,7 @@ impl Worker {
         Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
         self.info.state = SessionState::Ended(reason);
-        let mut snapshot = self.snapshot_at(elapsed);
+        let mut snapshot = self.snapshot_at(elapsed, usize::MAX);
         self.tally.close(elapsed, &mut snapshot.overhead);
         snapshot.functions = self.tally.functions();
         snapshot.session.remaining = Duration::ZERO;
@@ -259,12 +273,9 @@ impl Worker {
         Ok(attached)
     }
 
-    fn reason_to_end(&self) -> Option<EndReason> {
-        let process = &self.watched.process;
-        if process.has_exited() {
-            Some(EndReason::TargetExited)
-        } else if process.has_execed() {
-            Some(EndReason::TargetExeced)
+    fn reason_to_end(&mut self) -> Option<EndReason> {
+        if let Some(reason) = self.look_at_processes() {
+            Some(reason)
         } else if self.remaining().is_zero() {
             Some(EndReason::Expired)
         } else if self.is_over_budget {
@@ -272,6 +283,134 @@ impl Worker {
         } else {
             None
         }
+    }
+
+    /// Leaves processes that are gone, and takes in what the target has become; why the session
+    /// ends, if none is left.
+    fn look_at_processes(&mut self) -> Option<EndReason> {
+        let mut last = None;
+        let mut left = Vec::new();
+        let processes: Vec<Arc<Process>> = self.watched.processes().cloned().collect();
+        let several = processes.len() > 1;
+        for process in processes {
+            if process.has_exited() {
+                last = Some(EndReason::TargetExited);
+                if several {
+                    self.probes.forget_process(process.pid());
+                    self.notify(format!("process {} has ended", process.pid()));
+                }
+            } else if process.has_execed() {
+                match self.follow_exec(&process) {
+                    Some(process) => left.push(process),
+                    None => {
+                        last = Some(EndReason::TargetExeced);
+                        self.probes.forget_process(process.pid());
+                    }
+                }
+            } else {
+                left.push(process);
+            }
+        }
+        if left.is_empty() {
+            return last;
+        }
+        if last.is_some() {
+            self.set_processes(left);
+        }
+        self.take_in_children();
+        self.take_in_libraries();
+        None
+    }
+
+    /// The process as it is after an exec, with its probes; `None` if that is not to be measured.
+    fn follow_exec(&mut self, process: &Process) -> Option<Arc<Process>> {
+        if !self.growth.follows_execs() {
+            return None;
+        }
+        let pid = process.pid();
+        let new = Arc::new(Process::open(pid).ok()?);
+        let image = Arc::clone(new.executable());
+        self.probes.forget_process(pid);
+        let mut others: Vec<_> = self.watched.processes().cloned().collect();
+        others
+            .iter_mut()
+            .filter(|other| other.pid() == pid)
+            .for_each(|other| {
+                *other = Arc::clone(&new);
+            });
+        self.set_processes(others);
+        let added = if is_same(&image, process.executable()) {
+            let watched = Arc::clone(&self.watched);
+            self.probes
+                .add_process(&watched, &mut self.tally, &new)
+                .is_ok()
+        } else {
+            let symbols = self.watched.symbols.with_library(image).ok()?;
+            self.take_in(symbols)
+        };
+        self.info.probes = self.probes.count();
+        self.notify(format!(
+            "process {pid} runs {} now",
+            new.executable().path()
+        ));
+        added.then_some(new)
+    }
+
+    fn take_in_children(&mut self) {
+        for child in self.growth.new_children(&self.watched) {
+            let pid = child.pid();
+            let watched = Arc::clone(&self.watched);
+            let added = self.probes.add_process(&watched, &mut self.tally, &child);
+            if added.is_ok() {
+                self.notify(format!("process {pid}, a child, is measured from now on"));
+            }
+            // Also if it cannot be: it is not tried again and again.
+            let others = self.watched.processes().cloned().chain([child]).collect();
+            self.set_processes(others);
+            self.info.probes = self.probes.count();
+        }
+    }
+
+    fn take_in_libraries(&mut self) {
+        if let Some(symbols) = self.growth.new_libraries(&self.watched) {
+            self.take_in(symbols);
+        }
+    }
+
+    /// Attaches in modules that the target has gained; whether anything was.
+    fn take_in(&mut self, symbols: Symbols) -> bool {
+        let first = self.watched.table().modules().len();
+        let functions = self.growth.functions_in(&symbols, first);
+        Arc::make_mut(&mut self.watched).symbols = symbols;
+        if functions.is_empty() {
+            return false;
+        }
+        match self.attach(&functions) {
+            Ok(attached) => {
+                let modules = self.watched.table().modules();
+                let path = modules.last().map_or("", |module| &module.path);
+                let text = format!(
+                    "{} functions of {path} were attached",
+                    attached.functions.len()
+                );
+                self.notify(text);
+                true
+            }
+            Err(error) => {
+                self.notify(format!("new functions cannot be attached: {error}"));
+                false
+            }
+        }
+    }
+
+    fn set_processes(&mut self, mut processes: Vec<Arc<Process>>) {
+        if processes.is_empty() {
+            return;
+        }
+        let watched = Arc::make_mut(&mut self.watched);
+        watched.process = processes.remove(0);
+        watched.others = processes;
+        self.info.other_pids = watched.others.iter().map(|process| process.pid()).collect();
     }
 
     fn remaining(&self) -> Duration {
@@ -332,13 +471,15 @@ impl Worker {
     }
 
     fn set_filter(&mut self, filter: Option<Expression>) -> Result<(), AgentError> {
-        let filters = self
+        let changes = self
             .probes
             .values
             .change_filter(filter)
             .map_err(|reason| AgentError::Filter { reason })?;
-        for (slot, filter) in filters {
-            self.probes.engine.set_filter(slot, filter.as_ref());
+        let engine = &self.probes.engine;
+        for change in changes {
+            engine.set_arguments_len(change.slot, change.arguments_len);
+            engine.set_filter(change.slot, change.filter.as_ref());
         }
         Ok(())
     }
@@ -362,27 +503,35 @@ impl Worker {
                 tracer.record(&record.call, function);
             }
             if tally.is_slow(slot, record.call.duration_ns) {
-                tally.record(slot, records::call(&record, function, clock, values));
+                let call = records::call(&record, function, clock, values);
+                let addresses = record.detail.as_deref().map(stacks::addresses);
+                tally.record(slot, call, addresses.unwrap_or_default());
             }
         });
     }
 
+    /// Looks at the calls that go on, and where the oldest of them hang.
+    fn look_at_calls(&mut self) {
+        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
+        stacks::of_hanging(&self.watched, &mut self.in_flight);
+    }
+
     fn sweep_threads(&mut self) {
-        let process = &self.watched.process;
-        for (slot, frames) in self
-            .probes
-            .engine
-            .sweep_threads(|_, tid| process.has_thread(tid))
-        {
+        let watched = &self.watched;
+        let is_alive = |pid, tid| {
+            let mut processes = watched.processes();
+            processes.any(|process| process.pid() == pid && process.has_thread(tid))
+        };
+        for (slot, frames) in self.probes.engine.sweep_threads(is_alive) {
             self.tally.add_thread_ends(slot, frames);
         }
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        self.snapshot_at(self.started.elapsed())
+        self.snapshot_at(self.started.elapsed(), STACKS_PER_SNAPSHOT)
     }
 
-    fn snapshot_at(&mut self, elapsed: Duration) -> Snapshot {
+    fn snapshot_at(&mut self, elapsed: Duration, stacks_max: usize) -> Snapshot {
         let (accounting, overhead) = self.tally.read(&self.probes.engine, elapsed);
         self.info.elapsed = elapsed;
         self.info.remaining = self.remaining();
@@ -390,7 +539,7 @@ impl Worker {
             session: self.info.clone(),
             functions: self.tally.functions(),
             call_tree: self.tree.read(&self.probes.engine, &self.tally),
-            slow_calls: self.tally.slowest_calls(),
+            slow_calls: self.tally.slowest_calls(&self.watched, stacks_max),
             in_flight: self.in_flight.clone(),
             notices: self.notices.clone(),
             accounting,

@@ -30,9 +30,9 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum DebugCommand {
     /// Attach probes to functions and report calls, latency and losses when the session ends
-    Attach(AttachArguments),
+    Attach(Box<AttachArguments>),
     /// Trace whole requests: which function of each took the time
-    Trace(TraceArguments),
+    Trace(Box<TraceArguments>),
 }
 
 /// How results are written.
@@ -157,6 +157,15 @@ pub(super) struct AttachArguments {
     /// Show every level of a function that calls itself, instead of one
     #[arg(long)]
     pub(super) show_recursion: bool,
+    /// Count calls of such functions where they were inlined, too
+    #[arg(long)]
+    pub(super) inlined: bool,
+    /// Measure children that the process forks too, while they run the same program
+    #[arg(long)]
+    pub(super) follow_forks: bool,
+    /// Go on when the process replaces its program (exec)
+    #[arg(long)]
+    pub(super) follow_exec: bool,
     /// Catch returns by the kernel's return probes: cheaper, but a C++ exception or a Rust panic
     /// through a probed frame ENDS THE TARGET; never used on Go
     #[arg(long)]

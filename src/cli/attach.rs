@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use coral_model::ExitStatus;
 use coral_model::filter::Expression;
+use coral_model::{ExitStatus, Pattern};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, session};
-use crate::agent::{AttachRequest, Capture, RecordRule, Watched};
+use crate::agent::{AttachRequest, Capture, GrowthRule, RecordRule, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
-use crate::source::{local, select};
+use crate::source::{SelectError, local, select};
+use crate::symbols::InlinedFunction;
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
@@ -37,12 +38,43 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     session::status(snapshot)
 }
 
+/// How many places are counted where functions were inlined.
+const INSTANCES_MAX: usize = 1_000;
+/// How many functions a session may gain by libraries and programs that come later.
+const ROOM_TO_GROW: usize = 500;
+
+fn may_grow(arguments: &AttachArguments) -> bool {
+    arguments.follow_exec || !arguments.target.library.is_empty()
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
+    let patterns = texts.iter().map(|text| Pattern::parse(text));
+    patterns
+        .collect::<Result<_, _>>()
+        .map_err(|error| SelectError::from(error).into())
+}
+
 fn request(
     arguments: &AttachArguments,
     watched: &Watched,
     filter: Option<Expression>,
 ) -> Result<AttachRequest, Failure> {
-    let functions = select(watched.table(), &arguments.functions)?;
+    let patterns = patterns(&arguments.functions)?;
+    let inlined = if arguments.inlined {
+        inlined(watched, &patterns)
+    } else {
+        Vec::new()
+    };
+    let mut functions = Vec::new();
+    for pattern in &arguments.functions {
+        match select(watched.table(), std::slice::from_ref(pattern)) {
+            // It may be inlined everywhere.
+            Err(SelectError::None { .. }) if !inlined.is_empty() => {}
+            selected => functions.extend(selected?),
+        }
+    }
+    functions.sort_unstable();
+    functions.dedup();
     Ok(AttachRequest {
         duration: arguments.duration,
         records: RecordRule {
@@ -56,11 +88,29 @@ fn request(
             results: arguments.capture_return,
         },
         filter,
+        growth: GrowthRule {
+            forks: arguments.follow_forks,
+            execs: arguments.follow_exec,
+            libraries: arguments.target.library.clone(),
+            patterns,
+        },
+        room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
+        inlined,
         budget_percent: arguments.budget.0,
         fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     })
+}
+
+/// The functions that were inlined somewhere, where that can be counted.
+fn inlined(watched: &Watched, patterns: &[Pattern]) -> Vec<InlinedFunction> {
+    let found = patterns
+        .iter()
+        .flat_map(|pattern| watched.symbols.inlined(pattern, INSTANCES_MAX));
+    found
+        .filter(|function| !function.instances.is_empty())
+        .collect()
 }
 
 fn parsed(text: &str) -> Result<Expression, Failure> {

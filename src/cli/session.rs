@@ -15,7 +15,7 @@ use super::recording::Recording;
 use crate::agent::{Agent, AttachRequest, Attached, Expected, Session, TracesHandle, Watched};
 use crate::export::file;
 use crate::failure::Failure;
-use crate::probe::Links;
+use crate::probe::{Calibration, Links};
 use crate::signals::EndSignals;
 use crate::source::local;
 
@@ -49,6 +49,8 @@ async fn run(
 ) -> Result<Measured, Failure> {
     // From here on a signal ends the session instead of the program.
     let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
+    // Measured beside the reading of symbols: it takes no time of its own.
+    let calibrating = tokio::task::spawn_blocking(Calibration::measure_once);
     let (pids, libraries) = (target.pids()?, target.library.clone());
     let opening = tokio::task::spawn_blocking(move || open(&pids, &libraries));
     let watched = tokio::select! {
@@ -61,6 +63,8 @@ async fn run(
         Some(path) => Some(Recording::create(path, &watched)?),
         None => None,
     };
+    // Whether it succeeded shows in the costs.
+    let _ = calibrating.await;
     let agent = Agent::new(coral_model::Limits::default());
     announce_cost(&watched, &request, &agent.expected(&watched, &request)?);
     let (session, attached) = agent.attach(Arc::clone(&watched), &request)?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use coral_model::{CallValue, InFlightCall, Snapshot, StackFrame, escape};
 use serde::Serialize;
 
-use super::session::function_name;
+use super::session::Names;
 
 /// A path of calls.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +28,7 @@ pub(super) struct NodeEntry<'a> {
 }
 
 /// The call tree, parents before their children.
-pub(super) fn tree_entries(snapshot: &Snapshot) -> Vec<NodeEntry<'_>> {
+pub(super) fn tree_entries<'a>(snapshot: &Snapshot, names: &Names<'a>) -> Vec<NodeEntry<'a>> {
     let nodes = (0u32..).zip(&snapshot.call_tree.nodes);
     nodes
         .map(|(id, node)| {
@@ -39,7 +39,7 @@ pub(super) fn tree_entries(snapshot: &Snapshot) -> Vec<NodeEntry<'_>> {
             NodeEntry {
                 id,
                 parent: node.parent,
-                function: function_name(node.function, snapshot),
+                function: names.of(node.function),
                 depth: node.depth,
                 calls: node.calls,
                 total_ns: node.total_ns,
@@ -69,9 +69,9 @@ pub(super) struct InFlightEntry<'a> {
 }
 
 impl<'a> InFlightEntry<'a> {
-    pub(super) fn of(call: &'a InFlightCall, snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(call: &'a InFlightCall, names: &Names<'a>) -> Self {
         Self {
-            function: function_name(call.function, snapshot),
+            function: names.of(call.function),
             age_ns: call.age_ns,
             pid: call.pid,
             tid: call.tid,
@@ -79,7 +79,7 @@ impl<'a> InFlightEntry<'a> {
             callers: call
                 .callers
                 .iter()
-                .map(|&caller| function_name(caller, snapshot))
+                .map(|&caller| names.of(caller))
                 .collect(),
             stack: call.stack.iter().map(PlaceEntry::of).collect(),
         }

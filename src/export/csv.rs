@@ -9,7 +9,7 @@ use super::functions::FunctionEntry;
 use super::session::{self, session_document};
 
 /// Nested names are joined by `_`.
-const SESSION_HEADER: [&str; 20] = [
+const SESSION_HEADER: [&str; 26] = [
     "name",
     "file",
     "line",
@@ -30,6 +30,12 @@ const SESSION_HEADER: [&str; 20] = [
     "latency_p95_ns",
     "latency_p99_ns",
     "latency_p999_ns",
+    "self_ns",
+    "probes_ns",
+    "corrected_mean_ns",
+    "cost_percent",
+    "slowest_are_complete",
+    "detached_because",
 ];
 
 const FUNCTIONS_HEADER: [&str; 11] = [
@@ -99,6 +105,12 @@ fn session_row(function: &session::FunctionEntry<'_>) -> [String; SESSION_HEADER
         latency.p95_ns.to_string(),
         latency.p99_ns.to_string(),
         latency.p999_ns.to_string(),
+        function.self_ns.to_string(),
+        function.probes_ns.to_string(),
+        optional_number(function.corrected_mean_ns),
+        optional_number(function.cost_percent),
+        function.slowest_are_complete.to_string(),
+        optional_text(function.detached_because.as_ref()),
     ]
 }
 
@@ -162,7 +174,9 @@ mod tests {
                             .map(|inner| format!("{name}_{inner}")),
                     );
                 }
+                // What is of several values or of few functions has no column.
                 Value::Array(_) => {}
+                _ if name == "joined" => {}
                 _ => names.push(name.clone()),
             }
         }
@@ -199,8 +213,8 @@ mod tests {
             String::from_utf8(out).unwrap(),
             format!("{}\n", SESSION_HEADER.join(","))
                 + "main.handleCheckout,main.go,42,return_sites,,6,4,1,1,2,\
-                   4,100,400,250,1000,252,400,400,400,400\n"
-                + "'=cmd()\\u{202e},,,none,never returns,3,0,0,3,,0,0,0,0,0,0,0,0,0,0\n"
+                   4,100,400,250,1000,252,400,400,400,400,400,40,240,0.25,false,\n"
+                + "'=cmd()\\u{202e},,,none,never returns,3,0,0,3,,0,0,0,0,0,0,0,0,0,0,0,0,,,false,\n"
         );
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    Accounting, Bucket, CallRecord, EndReason, ExitProbe, FunctionId, FunctionStats, FunctionTable,
-    FunctionTableBuilder, Histogram, Language, Module, NewFunction, Overhead, ProbeReason,
-    ProbeSummary, Probeability, SessionId, SessionInfo, SessionState, Snapshot, SymbolSource,
-    Target,
+    Accounting, Bucket, CallNode, CallRecord, CallTree, CallValue, EndReason, ExitProbe,
+    FunctionId, FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, InFlightCall,
+    Language, Module, NewFunction, Overhead, ProbeReason, ProbeSummary, Probeability, SessionId,
+    SessionInfo, SessionNotice, SessionState, Snapshot, StackFrame, SymbolSource, Target,
 };
 
 /// A name that is a formula for a spreadsheet and turns the reading direction on a terminal.
@@ -57,6 +57,9 @@ pub(super) fn snapshot() -> Snapshot {
                 in_flight: 1,
                 errors: Some(2),
                 latency,
+                self_ns: 400,
+                probes_ns: 40,
+                cost_percent: Some(0.25),
                 ..stats(0, "main.handleCheckout")
             }),
             Arc::new(FunctionStats {
@@ -69,13 +72,37 @@ pub(super) fn snapshot() -> Snapshot {
         slow_calls: vec![
             CallRecord {
                 goroutine: Some(824_634_826_752),
+                failed: true,
+                arguments: vec![CallValue {
+                    name: "user".into(),
+                    type_name: "string".into(),
+                    value: "\"u_1\u{202e}\"".into(),
+                }],
+                results: vec![CallValue {
+                    name: "result".into(),
+                    type_name: "error".into(),
+                    value: "*errors.errorString(\"no stock\")".into(),
+                }],
+                stack: vec![frame("main.handleCheckout", "main.go", 44)],
                 ..slow_call(0, 400)
             },
             slow_call(9, 200),
         ],
-        call_tree: Arc::default(),
-        in_flight: Vec::new(),
-        notices: Vec::new(),
+        call_tree: Arc::new(call_tree()),
+        in_flight: vec![InFlightCall {
+            function: FunctionId(2),
+            age_ns: 3_000_000_000,
+            pid: 42,
+            tid: None,
+            goroutine: Some(824_634_826_752),
+            callers: vec![FunctionId(0)],
+            is_innermost: true,
+            stack: vec![frame("runtime.gopark", "proc.go", 9)],
+        }],
+        notices: vec![SessionNotice {
+            at: std::time::Duration::from_millis(250),
+            text: "main.hot was detached: it cost 83.0 % of a core\u{1b}[2J".into(),
+        }],
         accounting: Accounting {
             hits: 13,
             aggregated: 9,
@@ -176,5 +203,35 @@ fn slow_call(function: u32, duration_ns: u64) -> CallRecord {
             "2026-01-02T03:04:06.5Z".parse().unwrap(),
             duration_ns,
         )
+    }
+}
+
+fn frame(function: &str, file: &str, line: u32) -> StackFrame {
+    StackFrame {
+        function: function.into(),
+        file: Some(file.into()),
+        line: Some(line),
+        inlined: false,
+    }
+}
+
+fn call_tree() -> CallTree {
+    let node = |parent, function, calls, total_ns, self_ns| CallNode {
+        parent,
+        function: FunctionId(function),
+        depth: u32::from(parent.is_some()),
+        calls,
+        returns: calls,
+        unwound: 0,
+        errors: u64::from(function),
+        total_ns,
+        self_ns,
+        max_ns: total_ns,
+        probes_ns: 10,
+        latency: None,
+    };
+    CallTree {
+        nodes: vec![node(None, 0, 6, 1_000, 400), node(Some(0), 2, 3, 600, 600)],
+        lost_calls: 1,
     }
 }

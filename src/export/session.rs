@@ -2,6 +2,7 @@
 //! contract with other programs.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
 use coral_model::{
@@ -19,7 +20,7 @@ const EMBEDDED_AGENT: &str = "local";
 pub struct SessionDocument<'a> {
     schema: &'static str,
     session: SessionEntry<'a>,
-    targets: [TargetEntry<'a>; 1],
+    targets: Vec<TargetEntry<'a>>,
     pub(super) functions: Vec<FunctionEntry<'a>>,
     call_tree: Vec<NodeEntry<'a>>,
     slow_calls: Vec<SlowCallEntry<'a>>,
@@ -31,20 +32,21 @@ pub struct SessionDocument<'a> {
 
 /// The session document of a snapshot.
 pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
+    let names = Names::new(snapshot);
     SessionDocument {
         schema: "coral.session.v1",
         session: SessionEntry::of(snapshot),
-        targets: [TargetEntry::of(&snapshot.session.target)],
+        targets: TargetEntry::all(snapshot),
         functions: snapshot
             .functions
             .iter()
             .map(|stats| FunctionEntry::of(stats))
             .collect(),
-        call_tree: tree_entries(snapshot),
+        call_tree: tree_entries(snapshot, &names),
         in_flight: snapshot
             .in_flight
             .iter()
-            .map(|call| InFlightEntry::of(call, snapshot))
+            .map(|call| InFlightEntry::of(call, &names))
             .collect(),
         notices: snapshot
             .notices
@@ -54,7 +56,7 @@ pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
         slow_calls: snapshot
             .slow_calls
             .iter()
-            .map(|call| SlowCallEntry::of(call, snapshot))
+            .map(|call| SlowCallEntry::of(call, &names))
             .collect(),
         accounting: AccountingEntry::of(snapshot),
         overhead: OverheadEntry::of(snapshot.overhead),
@@ -109,6 +111,17 @@ impl<'a> TargetEntry<'a> {
             language: target.language.name(),
         }
     }
+
+    /// The processes of a session: all run the same executable.
+    pub(super) fn all(snapshot: &'a Snapshot) -> Vec<Self> {
+        let session = &snapshot.session;
+        let first = Self::of(&session.target);
+        let others = session.other_pids.iter().map(|&pid| Self {
+            pid,
+            ..first.clone()
+        });
+        std::iter::once(first.clone()).chain(others).collect()
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -125,14 +138,14 @@ pub(super) struct FunctionEntry<'a> {
     pub(super) errors: Option<u64>,
     pub(super) latency: LatencyEntry,
     histogram: Vec<BucketEntry>,
-    self_ns: u64,
+    pub(super) self_ns: u64,
     /// What probes inside of the calls cost: the durations hold it.
-    probes_ns: u64,
-    corrected_mean_ns: Option<f64>,
-    cost_percent: Option<f64>,
-    slowest_are_complete: bool,
+    pub(super) probes_ns: u64,
+    pub(super) corrected_mean_ns: Option<f64>,
+    pub(super) cost_percent: Option<f64>,
+    pub(super) slowest_are_complete: bool,
     joined: Option<JoinedEntry>,
-    detached_because: Option<Cow<'a, str>>,
+    pub(super) detached_because: Option<Cow<'a, str>>,
 }
 
 impl<'a> FunctionEntry<'a> {
@@ -227,9 +240,9 @@ struct SlowCallEntry<'a> {
 }
 
 impl<'a> SlowCallEntry<'a> {
-    fn of(call: &'a CallRecord, snapshot: &'a Snapshot) -> Self {
+    fn of(call: &'a CallRecord, names: &Names<'a>) -> Self {
         Self {
-            function: function_name(call.function, snapshot),
+            function: names.of(call.function),
             started_at: call.started_at,
             duration_ns: call.duration_ns,
             pid: call.pid,
@@ -243,17 +256,24 @@ impl<'a> SlowCallEntry<'a> {
     }
 }
 
-/// The escaped name of the function that a record is of, or its number where the snapshot does
-/// not hold that function.
-pub(super) fn function_name(function: FunctionId, snapshot: &Snapshot) -> Cow<'_, str> {
-    snapshot
-        .functions
-        .iter()
-        .find(|stats| stats.id == function)
-        .map_or_else(
-            || Cow::Owned(format!("function {}", function.0)),
-            |stats| escape(&stats.name),
+/// The names of a snapshot's functions.
+pub(super) struct Names<'a>(HashMap<FunctionId, Cow<'a, str>>);
+
+impl<'a> Names<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+        let functions = snapshot.functions.iter();
+        Self(
+            functions
+                .map(|stats| (stats.id, escape(&stats.name)))
+                .collect(),
         )
+    }
+
+    /// The escaped name of a function, or its number where the snapshot does not hold it.
+    pub(super) fn of(&self, function: FunctionId) -> Cow<'a, str> {
+        let name = self.0.get(&function).cloned();
+        name.unwrap_or_else(|| Cow::Owned(format!("function {}", function.0)))
+    }
 }
 
 /// The polls of Rust futures, joined into calls.

@@ -8,9 +8,10 @@ use coral_model::{
     Snapshot, Target, escape, format_count, format_duration, format_duration_ns,
 };
 
-use super::session::function_name;
+use super::session::Names;
 use super::table::{Column, Kind, cut_head, cut_tail, write_table};
 
+mod calls;
 mod histogram;
 mod trace;
 
@@ -22,6 +23,8 @@ pub const DEFAULT_WIDTH: usize = 100;
 /// Histograms of so many functions are drawn, those with the most time in total.
 const HISTOGRAMS_MAX: usize = 5;
 const SLOW_CALLS_MAX: usize = 10;
+/// From this part of the durations on, the cost of probes inside of calls is worth a note.
+const PROBES_SHARE_MIN: f64 = 0.02;
 /// What stands where nothing was measured.
 const NOT_MEASURED: &str = "-";
 
@@ -103,8 +106,14 @@ pub fn write_session(
     )?;
     write_latencies(out, snapshot, width)?;
     write_notes(out, snapshot, width)?;
+    let names = Names::new(snapshot);
+    calls::write_joined(out, snapshot, &names, width)?;
+    calls::write_tree(out, snapshot, &names, width)?;
     write_histograms(out, snapshot, width)?;
-    write_slow_calls(out, snapshot, width)?;
+    write_slow_calls(out, snapshot, &names, width)?;
+    calls::write_details(out, snapshot, &names, width)?;
+    calls::write_in_flight(out, snapshot, &names, width)?;
+    calls::write_notices(out, snapshot, width)?;
     write_accounting(out, snapshot)
 }
 
@@ -191,6 +200,17 @@ fn write_notes(out: &mut impl io::Write, snapshot: &Snapshot, width: usize) -> i
         if let Some(reason) = &stats.reason {
             writeln!(out, "note: {name}: {}", escape(reason))?;
         }
+        if let Some(reason) = &stats.detached_because {
+            writeln!(out, "note: {name}: detached early: {}", escape(reason))?;
+        }
+        let probes_share = stats.probes_ns as f64 / stats.latency.total_ns.max(1) as f64;
+        if let (Some(mean), true) = (stats.corrected_mean_ns(), probes_share >= PROBES_SHARE_MIN) {
+            writeln!(
+                out,
+                "note: {name}: durations hold what probes inside cost: mean without it {}",
+                format_duration_ns(mean as u64)
+            )?;
+        }
     }
     Ok(())
 }
@@ -223,7 +243,12 @@ fn write_histograms(out: &mut impl io::Write, snapshot: &Snapshot, width: usize)
     Ok(())
 }
 
-fn write_slow_calls(out: &mut impl io::Write, snapshot: &Snapshot, width: usize) -> io::Result<()> {
+fn write_slow_calls(
+    out: &mut impl io::Write,
+    snapshot: &Snapshot,
+    names: &Names<'_>,
+    width: usize,
+) -> io::Result<()> {
     const COLUMNS: [Column; 4] = [
         Column {
             title: "SLOW CALL",
@@ -250,7 +275,7 @@ fn write_slow_calls(out: &mut impl io::Write, snapshot: &Snapshot, width: usize)
     writeln!(out)?;
     write_table(out, COLUMNS, width, shown, |call| {
         [
-            function_name(call.function, snapshot),
+            names.of(call.function),
             duration(Some(call.duration_ns)),
             call.tid.to_string().into(),
             format!("{:.6}", call.started_at).into(),

@@ -47,7 +47,7 @@ pub(super) fn span_id(trace: &Trace) -> String {
 pub struct TraceDocument<'a> {
     schema: &'static str,
     session: SessionEntry<'a>,
-    targets: [TargetEntry<'a>; 1],
+    targets: Vec<TargetEntry<'a>>,
     root: Cow<'a, str>,
     path: Option<Cow<'a, str>>,
     requests: u64,
@@ -65,7 +65,7 @@ pub fn trace_document<'a>(report: &TraceReport<'a>) -> TraceDocument<'a> {
     TraceDocument {
         schema: "coral.trace.v1",
         session: SessionEntry::of(snapshot),
-        targets: [TargetEntry::of(&snapshot.session.target)],
+        targets: TargetEntry::all(snapshot),
         root: report.shown_name(report.root),
         path: report.path.map(escape),
         requests: tree.requests(),

@@ -125,6 +125,8 @@ pub enum ProbeReason {
     UnsupportedArchitecture,
     /// A Go version whose calling convention does not keep the goroutine in a register.
     UnsupportedGo,
+    /// It is a call that was inlined: it has a first instruction, but no frame and no return.
+    Inlined,
 }
 
 impl ProbeReason {
@@ -147,6 +149,7 @@ impl ProbeReason {
             Self::UnknownSize => "its size is unknown",
             Self::UnsupportedArchitecture => "this processor's code cannot be planned",
             Self::UnsupportedGo => "this Go version does not keep the goroutine in a register",
+            Self::Inlined => "inlined: executions of its first instruction are counted, not timed",
         }
     }
 }

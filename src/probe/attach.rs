@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-use aya::programs::ProgramError;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId};
 
 use super::engine::{Engine, Program, uprobe};
 use super::error::ProbeError;
 use super::links::Links;
 use super::sites::{Attachment, FunctionSites, Point, RefusedSite};
+
+/// What is attached after an attachment was to be replaced.
+pub enum Replaced {
+    /// The new one.
+    New(Attachment),
+    /// The kernel refused the new one, and the old one stays.
+    Old(Attachment),
+}
 
 impl Engine {
     /// Attaches functions of the file at `path` in one process, all at once or not at all, except for functions
@@ -24,7 +31,8 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
-        self.attach_programs(&[Program::Site, Program::Return], pid, path, functions)
+        let programs = [self.entry_program(), Program::Return];
+        self.attach_programs(&programs, pid, path, functions)
     }
 
     /// Attaches a program that does nothing to the same sites: what a hit costs without coral. For
@@ -38,10 +46,6 @@ impl Engine {
         path: &Path,
         functions: &[FunctionSites],
     ) -> Result<Attachment, ProbeError> {
-        match uprobe(&mut self.ebpf, Program::Empty)?.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-            Err(error) => return Err(ProbeError::Program(error)),
-        }
         self.attach_programs(&[Program::Empty], pid, path, functions)
     }
 
@@ -54,6 +58,11 @@ impl Engine {
     ) -> Result<Attachment, ProbeError> {
         let asked: usize = functions.iter().map(FunctionSites::probes).sum();
         Links::of_this_kernel().check(self.probes + asked)?;
+        for &program in programs {
+            if !points_of(functions, program).is_empty() {
+                self.load_program(program)?;
+            }
+        }
         let mut accepted = functions.to_vec();
         let mut refused = Vec::new();
         let links = loop {
@@ -84,28 +93,25 @@ impl Engine {
     }
 
     /// Puts other probes in the place of an attachment's, of the same functions or fewer, without
-    /// losing or doubling a hit: while both stand, every hit comes twice and counts once.
-    ///
-    /// # Errors
-    /// As for [`Engine::attach`]; then the old ones stay.
+    /// losing or doubling a hit: while both stand, every hit comes twice and counts once. Returns
+    /// what is attached now, which is the old one where the kernel refuses the new one.
     pub fn replace(
         &mut self,
         pid: u32,
         path: &Path,
         old: Attachment,
         functions: &[FunctionSites],
-    ) -> Result<Attachment, (Attachment, ProbeError)> {
+    ) -> Replaced {
         self.set_handover(true);
-        let result = self.attach(pid, path, functions);
-        let result = match result {
+        let replaced = match self.attach(pid, path, functions) {
             Ok(new) => {
                 self.unlink_attachment(old);
-                Ok(new)
+                Replaced::New(new)
             }
-            Err(error) => Err((old, error)),
+            Err(_) => Replaced::Old(old),
         };
         self.set_handover(false);
-        result
+        replaced
     }
 
     /// Takes an attachment's probes out; its functions count on where others hold them.
@@ -231,7 +237,7 @@ fn points_of(functions: &[FunctionSites], program: Program) -> Vec<(u32, Point)>
         .iter()
         .flat_map(|function| {
             let points = match program {
-                Program::Site | Program::Empty => function.points.as_slice(),
+                Program::Site | Program::Count | Program::Empty => function.points.as_slice(),
                 Program::Return => function.return_point.as_slice(),
             };
             points.iter().map(|point| (function.slot, *point))

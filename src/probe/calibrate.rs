@@ -41,6 +41,14 @@ const MEASUREMENTS: u32 = 20;
 static CALIBRATION: OnceLock<Option<Calibration>> = OnceLock::new();
 
 impl SiteCosts {
+    /// The costs where every site is executed out of line, as some of many may be.
+    pub fn single_stepped() -> Self {
+        Self {
+            entry: SiteCost::SingleStepped,
+            exit: SiteCost::SingleStepped,
+        }
+    }
+
     /// The costs of a plan's sites; where exits differ, the dearer kind counts.
     pub fn of(plan: &Plan, exit_probe: ExitProbe) -> Self {
         Self {

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
-use aya::programs::UProbe;
+use aya::programs::{ProgramError, UProbe};
 use aya::{Ebpf, EbpfLoader};
 use coral_ebpf_common::{
     BUCKETS, Config, Filter, Frame, FrameKey, FunctionConfig, FunctionCounters, FunctionDetail,
@@ -27,6 +27,9 @@ static OBJECT: &[u8] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     Site,
+    /// Takes the place of `Site` where entries are counted and nothing else: it is loaded in a
+    /// moment, the other takes the kernel a tenth of a second to check.
+    Count,
     Return,
     /// Does nothing; attached by benchmarks only, and loaded when they ask for it.
     Empty,
@@ -39,6 +42,7 @@ impl Program {
             Self::Site if single => "coral_site_single",
             Self::Return if single => "coral_return_single",
             Self::Site => "coral_site",
+            Self::Count => "coral_count",
             Self::Return => "coral_return",
             Self::Empty => "coral_empty",
         }
@@ -67,6 +71,7 @@ pub struct Engine {
     pub(super) overflow: HashMap<MapData, Shared<PlaceKey>, Shared<Frame>>,
     ring: RingBuf<MapData>,
     pub(super) layout: Layout,
+    pub(super) only_counts: bool,
     /// How many probes are live.
     pub(super) probes: usize,
 }
@@ -79,11 +84,6 @@ impl Engine {
     pub fn load(spec: &EngineSpec) -> Result<Self, ProbeError> {
         let layout = spec.layout();
         let mut ebpf = loader(spec, layout).load(OBJECT)?;
-        for program in [Program::Site, Program::Return] {
-            uprobe(&mut ebpf, program)?
-                .load()
-                .map_err(ProbeError::Program)?;
-        }
         let nodes = layout.nodes.max(1);
         let node_histograms_len = spec.node_histograms();
         let node_buckets = (node_histograms_len * BUCKETS).max(1) as usize;
@@ -107,13 +107,32 @@ impl Engine {
             ring: RingBuf::try_from(take(&mut ebpf, "RECORDS")?)?,
             ebpf,
             layout,
+            only_counts: spec.only_counts && Links::of_this_kernel() != Links::Perf,
             probes: 0,
         };
         engine.configure(spec);
         for &pid in &spec.targets {
             engine.add_target(pid)?;
         }
+        engine.load_program(engine.entry_program())?;
         Ok(engine)
+    }
+
+    /// The program at entries and exits.
+    pub(super) fn entry_program(&self) -> Program {
+        if self.only_counts {
+            Program::Count
+        } else {
+            Program::Site
+        }
+    }
+
+    /// Loads a program, unless it is loaded.
+    pub(super) fn load_program(&mut self, program: Program) -> Result<(), ProbeError> {
+        match uprobe(&mut self.ebpf, program)?.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+            Err(error) => Err(ProbeError::Program(error)),
+        }
     }
 
     fn configure(&self, spec: &EngineSpec) {
@@ -205,6 +224,16 @@ impl Engine {
     pub fn set_detail(&self, slot: u32, detail: FunctionDetail) {
         if slot < self.details_len {
             self.details.write(slot as usize, detail);
+        }
+    }
+
+    /// Sets how many arguments of a function's calls are read from now on, of those that
+    /// [`Engine::set_detail`] has said how to read. Without effect where the engine was made
+    /// without details.
+    pub fn set_arguments_len(&self, slot: u32, arguments_len: u32) {
+        if slot < self.details_len {
+            self.details.set_arguments_len(slot as usize, arguments_len);
+            self.functions.set_has_detail(slot as usize);
         }
     }
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
-use coral_ebpf_common::FunctionConfig;
+use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FunctionConfig, FunctionDetail};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// An array map whose elements are plain `#[repr(C)]` records of integers.
@@ -82,6 +82,12 @@ impl MappedArray<FunctionConfig> {
         unsafe { (&raw mut (*self.pointer(index)).enabled).write_volatile(u32::from(enabled)) }
     }
 
+    pub(super) fn set_has_detail(&self, index: usize) {
+        let flags = self.read(index).flags | FUNCTION_HAS_DETAIL;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.pointer(index)).flags).write_volatile(flags) }
+    }
+
     pub(super) fn set_filter(&self, index: usize, filter: u32) {
         // SAFETY: as above.
         unsafe { (&raw mut (*self.pointer(index)).filter).write_volatile(filter) }
@@ -99,6 +105,13 @@ impl MappedArray<FunctionConfig> {
             (&raw mut (*pointer).record_tokens).write_volatile(records);
             (&raw mut (*pointer).top_tokens).write_volatile(top);
         }
+    }
+}
+
+impl MappedArray<FunctionDetail> {
+    pub(super) fn set_arguments_len(&self, index: usize, len: u32) {
+        // SAFETY: the pointer is inside the mapping, and the field is an aligned integer.
+        unsafe { (&raw mut (*self.pointer(index)).arguments_len).write_volatile(len) }
     }
 }
 

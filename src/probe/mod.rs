@@ -20,6 +20,7 @@ mod sites;
 mod spec;
 mod tree;
 
+pub use attach::Replaced;
 pub use calibrate::{Calibration, SiteCosts};
 pub use engine::Engine;
 pub use error::ProbeError;
@@ -30,7 +31,7 @@ pub use links::Links;
 pub use numbers::{FunctionNumbers, HitNumbers};
 pub use records::KernelRecord;
 pub use requirements::*;
-pub use sites::{Attachment, FunctionSites, RefusedSite};
+pub use sites::{Attachment, FunctionSites, Point, RefusedSite};
 pub use spec::EngineSpec;
 pub use tree::NodeNumbers;
 

@@ -49,6 +49,8 @@ pub struct EngineSpec {
     pub fold_recursion: bool,
     /// Whether arguments, results or outcomes of any function will be read.
     pub details: bool,
+    /// Whether entries are counted, and nothing else.
+    pub only_counts: bool,
     /// Whether the tree and the records are of calls below matching roots only.
     pub trace: bool,
 }
@@ -65,6 +67,7 @@ impl EngineSpec {
             tree: false,
             fold_recursion: true,
             details: false,
+            only_counts: false,
             trace: false,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coral_model::{Diagnostic, Escaped, ExitStatus, ProcessSummary};
 
-use crate::agent::Watched;
+use crate::agent::{Watched, is_same_program};
 use crate::symbols::{Process, ProcessError, SymbolError, Symbols, list_processes};
 
 /// Why a process cannot be watched.
@@ -102,10 +102,7 @@ pub fn open_all(pids: &[u32], libraries: &[String]) -> Result<Watched, OpenError
     let executable = Arc::clone(watched.process.executable());
     for &pid in others {
         let process = Process::open(pid)?;
-        let other = process.executable();
-        let is_same = other.identity() == executable.identity()
-            || (other.build_id().is_some() && other.build_id() == executable.build_id());
-        if !is_same {
+        if !is_same_program(process.executable(), &executable) {
             return Err(OpenError::OtherBuild { pid, first });
         }
         watched.others.push(Arc::new(process));

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, SectionId,
+    AttributeValue, DebuggingInformationEntry, DwTag, Dwarf, EndianSlice, LittleEndian, SectionId,
 };
 
 use super::dwarf_units::Reader;
 use super::image::Image;
 
 /// All DWARF sections together may be this long; of more, nothing is read.
-const DWARF_BYTES_MAX: u64 = 128 << 20;
+pub(super) const DWARF_BYTES_MAX: u64 = 128 << 20;
 /// An attribute may be behind so many references.
 const REFERENCES_MAX: u32 = 4;
 
@@ -25,6 +25,16 @@ pub(super) struct Subprogram<'a, 'd> {
 /// Visits the entries of all functions, or of as many as can be read until the deadline.
 pub(super) fn visit_subprograms(
     image: &Image,
+    deadline: Instant,
+    visit: impl FnMut(&Subprogram<'_, '_>),
+) {
+    visit_tagged(image, gimli::DW_TAG_subprogram, deadline, visit);
+}
+
+/// Visits all entries with a tag, or as many as can be read until the deadline.
+pub(super) fn visit_tagged(
+    image: &Image,
+    tag: DwTag,
     deadline: Instant,
     mut visit: impl FnMut(&Subprogram<'_, '_>),
 ) {
@@ -57,7 +67,7 @@ pub(super) fn visit_subprograms(
         }
         // What a damaged unit told before the damage is kept.
         if let Ok(unit) = dwarf.unit(header) {
-            let _damaged = visit_unit(&dwarf, &unit, &mut visit);
+            let _damaged = visit_unit(&dwarf, &unit, tag, &mut visit);
         }
     }
 }
@@ -65,11 +75,12 @@ pub(super) fn visit_subprograms(
 fn visit_unit<'d>(
     dwarf: &Dwarf<Reader<'d>>,
     unit: &gimli::Unit<Reader<'d>>,
+    tag: DwTag,
     visit: &mut impl FnMut(&Subprogram<'_, 'd>),
 ) -> gimli::Result<()> {
     let mut entries = unit.entries();
     while let Some(entry) = entries.next_dfs()? {
-        if entry.tag() == gimli::DW_TAG_subprogram {
+        if entry.tag() == tag {
             visit(&Subprogram { dwarf, unit, entry });
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn declarations(image: &Image, deadline: Instant) -> Declarations {
     declarations
 }
 
-fn ranges(subprogram: &Subprogram<'_, '_>) -> Vec<Range<u64>> {
+pub(super) fn ranges(subprogram: &Subprogram<'_, '_>) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
     let found = subprogram
         .dwarf
@@ -89,7 +89,7 @@ fn ranges(subprogram: &Subprogram<'_, '_>) -> Vec<Range<u64>> {
 }
 
 /// A function's name: its own linkage name, or that of its declaration, or its plain one.
-fn name(subprogram: &Subprogram<'_, '_>) -> Option<String> {
+pub(super) fn name(subprogram: &Subprogram<'_, '_>) -> Option<String> {
     let text = |subprogram: &Subprogram<'_, '_>, attribute| {
         let value = subprogram.entry.attr_value(attribute)?;
         let text = subprogram.dwarf.attr_string(subprogram.unit, value).ok()?;
@@ -106,7 +106,7 @@ fn name(subprogram: &Subprogram<'_, '_>) -> Option<String> {
 
 /// The number of the file, and the line. A definition that stands in the file of its declaration
 /// may tell the line alone, so each is looked for by itself.
-fn place(subprogram: &Subprogram<'_, '_>) -> Option<(u64, u32)> {
+pub(super) fn place(subprogram: &Subprogram<'_, '_>) -> Option<(u64, u32)> {
     let file = subprogram.find(&|subprogram| match subprogram
         .entry
         .attr_value(gimli::DW_AT_decl_file)?
@@ -122,7 +122,7 @@ fn place(subprogram: &Subprogram<'_, '_>) -> Option<(u64, u32)> {
 }
 
 /// The path of a file of the entry's unit.
-fn path(subprogram: &Subprogram<'_, '_>, file: u64) -> Option<String> {
+pub(super) fn path(subprogram: &Subprogram<'_, '_>, file: u64) -> Option<String> {
     let (dwarf, unit) = (subprogram.dwarf, subprogram.unit);
     let header = unit.line_program.as_ref()?.header();
     let entry = header.file(file)?;

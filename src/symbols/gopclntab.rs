@@ -4,6 +4,9 @@
 //! on, and of Go 1.16 and 1.17. Since Go 1.26 the header does not say where the code starts;
 //! [`super::moduledata`] finds that out.
 
+pub(super) mod frames;
+mod pc_values;
+
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -177,6 +177,13 @@ impl Image {
             .map_or(0, |segment| segment.address + segment.size - address)
     }
 
+    /// The bytes of the file that are loaded at a virtual address.
+    pub(super) fn bytes_at(&self, address: u64, len: u64) -> Option<Vec<u8>> {
+        let segment = self.headers.segment(address, len)?;
+        let offset = (address - segment.address).checked_add(segment.offset)?;
+        read_at(&self.file, offset, usize::try_from(len).ok()?)
+    }
+
     /// The read-only data, read once.
     pub(super) fn constants(&self) -> &Constants {
         self.constants.get_or_init(|| Constants::read(self))

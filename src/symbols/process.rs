@@ -166,14 +166,18 @@ impl Process {
     /// # Errors
     /// If it may not be read, or cannot be used.
     pub fn open_library(&self, library: &Library) -> Result<Image, ProcessError> {
-        let mapping = &library.mapping;
+        self.open_mapping(&library.mapping)
+    }
+
+    /// Opens the file of a mapping.
+    pub(super) fn open_mapping(&self, mapping: &Mapping) -> Result<Image, ProcessError> {
         let mapped = procfs::path(self.pid, &format!("map_files/{}", mapping.name));
-        let named = procfs::path(self.pid, "root").join(library.path.trim_start_matches('/'));
+        let named = procfs::path(self.pid, "root").join(mapping.path.trim_start_matches('/'));
         let file = File::open(mapped)
             // Without the right to use `map_files`, the path may serve: if it is still that file.
             .or_else(|_| open_regular(&named))
             .map_err(|error| ProcessError::from_io(self.pid, "libraries", error))?;
-        let image = Image::open(file, library.path.as_str())?;
+        let image = Image::open(file, mapping.path.as_str())?;
         if image.identity().inode != mapping.inode {
             return Err(ProcessError::Gone { pid: self.pid });
         }
@@ -199,6 +203,11 @@ impl Process {
     /// Whether one of its threads has this id.
     pub fn has_thread(&self, tid: u32) -> bool {
         procfs::path(self.pid, &format!("task/{tid}")).exists()
+    }
+
+    /// Reads its memory; `None` unless all of it is there.
+    pub(super) fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
+        self.memory.read_exact_at(bytes, address).ok()
     }
 
     fn mappings(&self) -> Result<Vec<Mapping>, ProcessError> {
@@ -245,7 +254,7 @@ pub(super) fn open_executable(pid: u32) -> Result<Image, ProcessError> {
 }
 
 /// Whether a mapping is one of an image's file.
-fn maps(mapping: &Mapping, image: &Image) -> bool {
+pub(super) fn maps(mapping: &Mapping, image: &Image) -> bool {
     let identity = image.identity();
     let (major, minor) = mapping.device;
     // Some file systems give `stat` another device than they give the mappings.

@@ -84,7 +84,7 @@ impl Status {
     }
 }
 
-/// A part of a file that a process has mapped, from `/proc/<pid>/maps`.
+/// A part of a process's memory, from `/proc/<pid>/maps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mapping {
     /// Its addresses as the kernel writes them, which is its name in `map_files`.
@@ -101,6 +101,13 @@ pub(super) struct Mapping {
 
 /// The mappings of files.
 pub(super) fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
+    let mut mappings = all_mappings(pid)?;
+    mappings.retain(|mapping| mapping.inode != 0);
+    Ok(mappings)
+}
+
+/// All mappings; those of no file have no inode, and a path only where the kernel names them.
+pub(super) fn all_mappings(pid: u32) -> io::Result<Vec<Mapping>> {
     let text = read(pid, "maps")?;
     Ok(text.lines().filter_map(parse_mapping).collect())
 }
@@ -112,8 +119,7 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
     let (start, end) = name.split_once('-')?;
     let (major, minor) = device.split_once(':')?;
     let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
-    let inode = inode.parse().ok().filter(|&inode| inode != 0)?;
-    let path = next()?.trim_start();
+    let path = next().unwrap_or_default().trim_start();
     Some(Mapping {
         name: name.to_owned(),
         start: hexadecimal(start)?,
@@ -124,7 +130,7 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
             u32::from_str_radix(major, 16).ok()?,
             u32::from_str_radix(minor, 16).ok()?,
         ),
-        inode,
+        inode: inode.parse().ok()?,
         path: shown_path(path),
     })
 }
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn mappings_of_files_are_read_and_others_are_not() {
+    fn mappings_are_read() {
         let line =
             "55d0-55d9 r-xp 00002000 fd:01 1234                       /opt/my shop (deleted)";
         let mapping = parse_mapping(line).unwrap();
@@ -181,10 +187,10 @@ mod tests {
         assert_eq!(mapping.device, (0xfd, 1));
         assert_eq!(mapping.path, "/opt/my shop");
         assert!(mapping.executable);
-        assert_eq!(
-            parse_mapping("7ff0-7ff9 r-xp 00000000 00:00 0   [vdso]"),
-            None
-        );
-        assert_eq!(parse_mapping("7ff0-7ff9 rw-p 00000000 00:00 0 "), None);
+        let others = [("   [vdso]", "[vdso]"), (" ", ""), ("", "")];
+        for (end, path) in others {
+            let mapping = parse_mapping(&format!("7ff0-7ff9 r-xp 00000000 00:00 0{end}")).unwrap();
+            assert_eq!((mapping.inode, mapping.path.as_str()), (0, path));
+        }
     }
 }

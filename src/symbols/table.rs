@@ -11,6 +11,7 @@ use coral_model::{
 use super::dwarf_lines::{Wanted, locate};
 use super::functions::{ColdParts, add_functions};
 use super::image::Image;
+use super::lookup::Lookup;
 use super::planner::Plan;
 use super::planning::{ImagePlanner, plan_all};
 use super::{SymbolError, debug_file, dwarf_functions};
@@ -35,6 +36,7 @@ struct LoadedImage {
     image: Arc<Image>,
     /// Its separate debug information.
     debug: Option<Arc<Image>>,
+    lookup: Arc<Lookup>,
 }
 
 impl Symbols {
@@ -78,6 +80,7 @@ impl Symbols {
         images.push(LoadedImage {
             image: library,
             debug: debug.map(Arc::new),
+            lookup: Arc::default(),
         });
         Ok(Self {
             images,
@@ -126,10 +129,21 @@ impl Symbols {
         Some(&loaded.image)
     }
 
+    /// The images of all modules, in the order of the modules.
+    pub(super) fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+        self.images.iter().map(|loaded| &loaded.image)
+    }
+
     /// Where the debug information of a module of the table is.
     pub(super) fn debug_image(&self, module: u16) -> Option<&Arc<Image>> {
         let loaded = self.images.get(usize::from(module))?;
         Some(loaded.debug.as_ref().unwrap_or(&loaded.image))
+    }
+
+    /// What finds functions and source lines of a module of the table by address.
+    pub(super) fn lookup(&self, module: u16) -> Option<&Lookup> {
+        let loaded = self.images.get(usize::from(module))?;
+        Some(&loaded.lookup)
     }
 
     /// How many functions and line programs were damaged, too large, or not reached in time.

@@ -14,8 +14,48 @@ const GO_ENVIRONMENT: [(&str, &str); 3] = [
 
 /// The C target.
 pub(crate) fn c(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = [targets().join("c/target.c")];
-    build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
+    let sources = ["target.c", "stacks.c", "confined.c", "truth.c"]
+        .map(|name| targets().join("c").join(name));
+    let headers = [targets().join("c/truth.h")];
+    build_with(
+        "cc",
+        &[&["-g", "-pthread"], flags].concat(),
+        &sources,
+        &headers,
+    )
+}
+
+/// The C program that makes a storm of calls.
+pub(crate) fn storm() -> Result<PathBuf, String> {
+    let flags = ["-g", "-O2", "-pthread"];
+    build("cc", &flags, &[targets().join("c/storm.c")])
+}
+
+/// The C program whose functions are called with known values.
+pub(crate) fn args_c(flags: &[&str]) -> Result<PathBuf, String> {
+    build(
+        "cc",
+        &[&["-g"], flags].concat(),
+        &[targets().join("args/c/args.c")],
+    )
+}
+
+/// The same in Go.
+pub(crate) fn args_go(go: &Path) -> Result<PathBuf, String> {
+    let module = targets().join("args/go");
+    let sources = ["go.mod", "main.go"].map(|name| module.join(name));
+    let version = output(Command::new(go).arg("version"))?;
+    build_once(&version, &sources, |binary| {
+        let mut command = Command::new(go);
+        command
+            .args(["build", "-o"])
+            .arg(binary)
+            .arg(".")
+            .envs(GO_ENVIRONMENT)
+            .env("GOCACHE", cache().join("go-build"))
+            .current_dir(&module);
+        command
+    })
 }
 
 /// The C++ target.
@@ -30,14 +70,16 @@ pub(crate) fn cpp(flags: &[&str]) -> Result<PathBuf, String> {
 
 /// The Rust target.
 pub(crate) fn rust(flags: &[&str]) -> Result<PathBuf, String> {
-    let sources = [targets().join("rust/target.rs")];
+    let root = [targets().join("rust/target.rs")];
+    let modules = ["results.rs", "truth.rs", "waiting.rs"];
+    let modules = modules.map(|name| targets().join("rust").join(name));
     let always = [
         "-g",
         "--edition=2024",
         "--crate-name=target",
         "-Csymbol-mangling-version=v0",
     ];
-    build("rustc", &[&always, flags].concat(), &sources)
+    build_with("rustc", &[&always, flags].concat(), &root, &modules)
 }
 
 /// The program of that language whose functions have arguments and results of all kinds.
@@ -49,6 +91,24 @@ pub(crate) fn values(compiler: &str, source: &str, flags: &[&str]) -> Result<Pat
 /// The same in Go.
 pub(crate) fn values_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("values/go", go, flags)
+}
+
+/// The program in C that calls functions with known values and in known orders.
+pub(crate) fn e2e_c(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("e2e/c/e2e.c")];
+    build("cc", &[&["-g", "-pthread"], flags].concat(), &sources)
+}
+
+/// The same in Rust.
+pub(crate) fn e2e_rust(flags: &[&str]) -> Result<PathBuf, String> {
+    let sources = [targets().join("e2e/rust/e2e.rs")];
+    let always = ["-g", "--edition=2024"];
+    build("rustc", &[&always, flags].concat(), &sources)
+}
+
+/// The same in Go.
+pub(crate) fn e2e_go(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    go_module("e2e/go", go, flags)
 }
 
 /// A C program from texts, a file each.
@@ -76,8 +136,17 @@ pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("http", go, flags)
 }
 
+/// A program of one source file of the targets.
+pub(crate) fn source(compiler: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    build(
+        compiler,
+        &[&["-g"], flags].concat(),
+        &[targets().join(name)],
+    )
+}
+
 /// The Go program in that folder of the targets.
-fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     let module = targets().join(name);
     let mut sources = files_below(&module);
     sources.sort();
@@ -97,6 +166,28 @@ fn go_module(name: &str, go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     })
 }
 
+/// The Go program that calls C, by that Go.
+pub(crate) fn cgo(go: &Path) -> Result<PathBuf, String> {
+    let module = targets().join("cgo");
+    let sources = ["calls.c", "go.mod", "main.go"].map(|name| module.join(name));
+    let versions = [
+        output(Command::new(go).arg("version"))?,
+        output(Command::new("cc").arg("--version"))?,
+    ];
+    build_once(&versions, &sources, |binary| {
+        let mut command = Command::new(go);
+        command
+            .args(["build", "-o"])
+            .arg(binary)
+            .arg(".")
+            .envs(GO_ENVIRONMENT)
+            .env("CGO_ENABLED", "1")
+            .env("GOCACHE", cache().join("go-build"))
+            .current_dir(&module);
+        command
+    })
+}
+
 /// The Go toolchains to test with: those in `CORAL_GO`, a path list, or the one in `PATH`.
 pub(crate) fn gos() -> Result<Vec<PathBuf>, String> {
     let listed = std::env::var_os("CORAL_GO");
@@ -111,8 +202,18 @@ pub(crate) fn gos() -> Result<Vec<PathBuf>, String> {
 }
 
 fn build(compiler: &str, flags: &[&str], sources: &[PathBuf]) -> Result<PathBuf, String> {
+    build_with(compiler, flags, sources, &[])
+}
+
+/// Builds those sources, which include other files.
+fn build_with(
+    compiler: &str,
+    flags: &[&str],
+    sources: &[PathBuf],
+    included: &[PathBuf],
+) -> Result<PathBuf, String> {
     let version = output(Command::new(compiler).arg("--version"))?;
-    build_once(&(version, flags), sources, |binary| {
+    build_once(&(version, flags), &[sources, included].concat(), |binary| {
         let mut command = Command::new(compiler);
         command.args(flags).args(sources).arg("-o").arg(binary);
         command

@@ -86,6 +86,19 @@ impl Coral {
         None
     }
 
+    /// Waits until it says a line with that text.
+    pub(crate) fn await_line(&mut self, text: &str) {
+        while let Some(line) = self.stderr.next().expect("coral goes on") {
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!(
+            "coral ended without saying `{text}`: {:#?}",
+            self.stderr.seen
+        );
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -169,13 +182,18 @@ impl Report {
 pub(crate) fn attach_command<S: AsRef<OsStr>>(pid: u32, functions: &[S], more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
-        // A test may spend what a user must not.
-        .args(["debug", "attach", "--budget", "none", "--pid"])
+        .args(["debug", "attach", "--pid"])
         .arg(pid.to_string());
     for function in functions {
         command.arg("--function").arg(function);
     }
-    for (option, default) in [("--format", "json"), ("--duration", "300s")] {
+    // A test may spend what a user must not.
+    let defaults = [
+        ("--format", "json"),
+        ("--duration", "300s"),
+        ("--budget", "none"),
+    ];
+    for (option, default) in defaults {
         if !more.contains(&option) {
             command.args([option, default]);
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::code;
 use super::coral::{Coral, Report};
 use super::target::{Calls, Target, Truth};
+use super::tree;
 
 /// What makes hits: all other counts of the accounting add up to them.
 const HIT_CAUSES: [&str; 8] = [
@@ -108,14 +109,24 @@ pub(crate) fn differences(truth: &Truth, report: &Report) -> Vec<String> {
         };
         match functions.find(is_meant) {
             Some(function) if function["exit_probe"] == "return_sites" => {
-                wrong.check_function(name, function, calls);
+                if truth.stacks_switch {
+                    wrong.check_counts(name, function, calls);
+                } else {
+                    wrong.check_function(name, function, calls);
+                }
             }
             Some(function) => wrong.0.push(format!("{name} is without exits: {function}")),
             None => wrong.0.push(format!("{name} is not in the document")),
         }
     }
     wrong.check_durations(truth, &document);
-    wrong.check_accounting(&document["accounting"]);
+    wrong.check_futures(truth, &document);
+    if truth.stacks_switch {
+        wrong.check_unmatched(truth, &document);
+    } else {
+        wrong.check_accounting(&document["accounting"]);
+        wrong.0.extend(tree::differences(truth, &document));
+    }
     for (what, &count) in &truth.provoked {
         if count == 0 {
             wrong.0.push(format!("the scenario met no {what}"));
@@ -162,6 +173,54 @@ impl Wrong {
             self.unless_equal(&of("errors"), errors, truth);
         }
         self.check_latency(name, function, returns);
+    }
+
+    /// Where stacks switch: every call is counted, and no return that was none.
+    fn check_counts(&mut self, name: &str, function: &Value, truth: &Calls) {
+        let of = |field: &str| format!("{field} of {name}");
+        let [calls, returns, unwound, in_flight] =
+            ["calls", "returns", "unwound", "in_flight"].map(|field| number(&function[field]));
+        self.unless_equal(&of("calls"), calls, truth.calls);
+        self.unless(&of("returns that were"), returns <= truth.returns);
+        self.unless_equal(
+            &of("returns + unwound + in_flight"),
+            returns + unwound + in_flight,
+            calls,
+        );
+        self.check_latency(name, function, returns);
+    }
+
+    /// Where stacks switch: every return that was not paired is known to be missing.
+    fn check_unmatched(&mut self, truth: &Truth, document: &Value) {
+        let known: u64 = truth.functions.values().map(|calls| calls.returns).sum();
+        let functions = document["functions"].as_array().into_iter().flatten();
+        let found: u64 = functions.map(|function| number(&function["returns"])).sum();
+        let unmatched = number(&document["accounting"]["unmatched_exits"]);
+        self.unless_equal("returns + unmatched_exits", found + unmatched, known);
+    }
+
+    fn check_futures(&mut self, truth: &Truth, document: &Value) {
+        for (name, known) in &truth.futures {
+            let mut functions = document["functions"].as_array().into_iter().flatten();
+            let polled = |function: &&Value| {
+                let polled = function["name"].as_str().unwrap_or_default();
+                polled.starts_with(&format!("{name}::{{")) && !function["joined"].is_null()
+            };
+            let joined = &functions.find(polled).unwrap_or(&Value::Null)["joined"];
+            let found = ["calls", "completed", "polls", "dropped"].map(|it| number(&joined[it]));
+            let expected = [known.calls, known.completed, known.polls, known.dropped];
+            if found != expected {
+                let what = "calls, completed, polls and dropped of";
+                self.0
+                    .push(format!("{what} {name} are {found:?} and not {expected:?}"));
+            }
+            let total_ns = number(&joined["latency"]["total_ns"]);
+            let is_possible = (1..=total_ns).contains(&number(&joined["busy_ns"]));
+            self.unless(
+                &format!("busy time of {name} within its calls"),
+                is_possible,
+            );
+        }
     }
 
     fn check_latency(&mut self, name: &str, function: &Value, returns: u64) {

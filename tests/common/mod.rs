@@ -9,7 +9,9 @@ pub(crate) mod exact;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod rights;
+pub(crate) mod session;
 pub(crate) mod target;
+pub(crate) mod tree;
 
 /// The value of a result, or the end of the test, which is then skipped with the error as reason.
 macro_rules! need {

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use super::lines::Lines;
+use super::tree;
 
 /// What a scenario's functions know about their calls. `tests/targets/README.md` has the details.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +21,15 @@ pub(crate) struct Truth {
     pub(crate) provoked: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) durations_ns: BTreeMap<String, Durations>,
+    /// The paths of its calls, where it can know them.
+    pub(crate) tree: Option<Vec<tree::Path>>,
+    /// Its threads go from one stack to another and back in the middle of calls. Then depth says
+    /// nothing, and what cannot be paired must be said to be so.
+    #[serde(default)]
+    pub(crate) stacks_switch: bool,
+    /// What became of the futures of its async functions.
+    #[serde(default)]
+    pub(crate) futures: BTreeMap<String, Futures>,
 }
 
 /// The truth about one function.
@@ -33,6 +43,18 @@ pub(crate) struct Calls {
     pub(crate) unwound_or_in_flight: u64,
     /// Calls that returned an error, in Go.
     pub(crate) errors: Option<u64>,
+}
+
+/// The futures of one async function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Futures {
+    /// Those that were polled.
+    pub(crate) calls: u64,
+    pub(crate) completed: u64,
+    /// Of the completed ones.
+    pub(crate) polls: u64,
+    /// Dropped after a poll, and before they were done.
+    pub(crate) dropped: u64,
 }
 
 /// Durations in nanoseconds, measured around the calls and inside of them.
@@ -55,7 +77,12 @@ pub(crate) struct Target {
 impl Target {
     /// Starts that binary and waits until it is ready.
     pub(crate) fn spawn(binary: &Path) -> Self {
-        let mut child = Command::new(binary)
+        Self::start(&mut Command::new(binary))
+    }
+
+    /// Starts it by that command, which becomes the target.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -91,6 +118,19 @@ impl Target {
     pub(crate) fn truth(&mut self) -> Truth {
         let answer = self.answer();
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// The answer to a line of another kind.
+    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&mut self, line: &str) -> T {
+        self.say(line);
+        let answer = self.answer();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// Says a line and waits for that answer.
+    pub(crate) fn expect(&mut self, line: &str, answer: &str) {
+        self.say(line);
+        assert_eq!(self.answer(), answer);
     }
 
     /// Replaces its program by a fresh copy (C only).

@@ -12,6 +12,11 @@ pub const PREDICATE_BYTES: usize = 48;
 /// [`ValueSpec::base`] of what lies at the stack pointer that the function was entered with.
 /// Registers have their DWARF numbers, 0 to 15.
 pub const BASE_STACK: u8 = 16;
+/// [`ValueSpec::base`] and [`ErrorTest::register`] of a result that is in memory: what [`RDI`] held
+/// at the entry. Compilers leave it in RAX at the exit only if others than they call the function.
+pub const BASE_RESULT: u8 = 17;
+/// The register that points to the memory for the result at the entry, by its DWARF number.
+pub const RDI: u8 = 5;
 /// How many registers have numbers.
 pub const REGISTERS: usize = 16;
 /// The most dereferences of one value.
@@ -51,7 +56,7 @@ pub enum ValueKind {
 pub struct ValueSpec {
     /// A [`ValueKind`].
     pub kind: u8,
-    /// The register that the chain begins with, or [`BASE_STACK`].
+    /// The register that the chain begins with, or [`BASE_STACK`], or [`BASE_RESULT`].
     pub base: u8,
     /// The register of the second word, where there is one.
     pub second: u8,
@@ -69,6 +74,8 @@ pub const STATUS_OK: u8 = 0;
 pub const STATUS_FAULT: u8 = 1;
 /// There is more than was kept.
 pub const STATUS_TRUNCATED: u8 = 2;
+/// There is no string: its pointer is null.
+pub const STATUS_NULL: u8 = 3;
 
 /// A value that was read.
 #[repr(C)]
@@ -162,7 +169,7 @@ pub struct Filter {
 pub struct ErrorTest {
     /// 0: it cannot be told; 1: by the register; 2: by memory at the register plus `offset`.
     pub kind: u8,
-    /// The register, by its DWARF number.
+    /// The register, by its DWARF number, or [`BASE_RESULT`].
     pub register: u8,
     /// How many bytes are compared: 1, 2, 4 or 8.
     pub size: u8,

@@ -3,7 +3,8 @@
 use core::hint::black_box;
 
 use crate::{
-    Captured, Filter, PREDICATE_BYTES, Predicate, STATUS_FAULT, STATUS_OK, Test, ValueKind,
+    Captured, Filter, PREDICATE_BYTES, Predicate, STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, Test,
+    ValueKind,
 };
 
 const SIGN: u64 = 1 << 63;
@@ -47,7 +48,7 @@ fn is_readable(predicate: &Predicate, value: &Captured) -> bool {
     value.kind != ValueKind::None as u8
         && value.status != STATUS_FAULT
         && (!compares_bytes(predicate)
-            || value.status == STATUS_OK
+            || value.status != STATUS_TRUNCATED
             || value.len >= u16::from(predicate.len))
 }
 

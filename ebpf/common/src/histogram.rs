@@ -22,19 +22,22 @@ pub fn bucket_of(duration_ns: u64) -> u32 {
     }
 }
 
-/// The place of the highest bit; by halves, because the kernel's machine has no instruction for it.
+/// The place of the highest bit. The kernel's machine has no instruction for it, and every branch
+/// here would be a way of its own through all that follows, which the verifier walks: so the bits
+/// below the highest are set, and all set bits are counted, without a branch.
 #[inline(always)]
 fn log2(mut value: u64) -> u32 {
-    let mut place = 0;
-    let mut half = 32;
-    while half > 0 {
-        if value >> half != 0 {
-            value >>= half;
-            place += half;
-        }
-        half /= 2;
-    }
-    place
+    value |= value >> 1;
+    value |= value >> 2;
+    value |= value >> 4;
+    value |= value >> 8;
+    value |= value >> 16;
+    value |= value >> 32;
+    let pairs = value - (value >> 1 & 0x5555_5555_5555_5555);
+    let nibbles = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
+    let bytes = (nibbles + (nibbles >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    let bits = bytes.wrapping_mul(0x0101_0101_0101_0101) >> 56;
+    (bits as u32).wrapping_sub(1)
 }
 
 #[cfg(test)]

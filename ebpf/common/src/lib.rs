@@ -13,8 +13,8 @@ mod histogram;
 mod records;
 
 pub use capture::{
-    BASE_STACK, Captured, CapturedValues, ErrorTest, Filter, FunctionDetail, FutureSpec,
-    PREDICATE_BYTES, PREDICATES_MAX, Predicate, REGISTERS, STATUS_FAULT, STATUS_OK,
+    BASE_RESULT, BASE_STACK, Captured, CapturedValues, ErrorTest, Filter, FunctionDetail, FutureSpec,
+    PREDICATE_BYTES, PREDICATES_MAX, Predicate, RDI, REGISTERS, STATUS_FAULT, STATUS_NULL, STATUS_OK,
     STATUS_TRUNCATED, STEPS_MAX, Test, VALUE_BYTES, VALUES_MAX, ValueKind, ValueSpec,
 };
 pub use cookie::{Cookie, HitKind};

@@ -234,8 +234,8 @@ pub struct Frame {
     pub children_ns: u64,
     /// What probes inside of it cost, by calibration.
     pub probes_ns: u64,
-    /// The future that it polls.
-    pub future: u64,
+    /// Where the future lies that it polls; of other functions, where a result in memory will be.
+    pub address: u64,
     /// The function's slot.
     pub slot: u32,
     /// Its path in the call tree.

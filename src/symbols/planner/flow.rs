@@ -98,6 +98,11 @@ impl Flow {
         self.has(position, mark::TARGET)
     }
 
+    /// Whether an instruction begins there.
+    pub(super) fn is_start(&self, position: usize) -> bool {
+        self.has(position, mark::START)
+    }
+
     /// Whether two flows disagree about any of these bytes.
     pub(super) fn is_overlapped(&self, position: usize, length: usize) -> bool {
         (position..position + length).any(|position| self.has(position, mark::OVERLAP))

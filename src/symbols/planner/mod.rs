@@ -9,14 +9,19 @@
 
 mod aarch64;
 mod code;
+mod components;
 mod entry;
 mod flow;
+mod flow_graph;
 mod jump_table;
 mod references;
+mod stack_depth;
 mod uprobe;
 
 #[cfg(test)]
 mod tests;
+
+pub use stack_depth::stack_depth;
 
 use coral_model::{ProbeReason, ProbeSummary, Probeability};
 use iced_x86::InstructionInfoFactory;
@@ -24,6 +29,7 @@ use iced_x86::InstructionInfoFactory;
 use code::Code;
 use entry::Entry;
 use flow::Flow;
+pub use flow_graph::{FlowGraph, InlinedEntry};
 
 pub use references::References;
 

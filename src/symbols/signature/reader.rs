@@ -161,16 +161,18 @@ impl Reading<'_, '_> {
         let (conventional, returned) = self.convention(&types, &told, result.as_ref());
         let is_changed = self.function.is_unconventional || is_cut_down;
         let places = reconcile(&told, &conventional, is_changed);
-        let returned = if is_changed {
-            Place::Unreadable(Unreadable::Convention)
-        } else {
-            returned
-        };
         let future = match (types.first(), places.first()) {
             (Some(first), Some(place)) if self.types.is_rust() => {
                 future::of(&mut self.types, first, place)
             }
             _ => None,
+        };
+        // Of a call that polls a future the kernel program keeps where that lies instead.
+        let is_lost = future.is_some() && matches!(returned, Place::Memory { .. });
+        let returned = if is_changed || is_lost {
+            Place::Unreadable(Unreadable::Convention)
+        } else {
+            returned
         };
         let names: Vec<_> = parameters
             .into_iter()

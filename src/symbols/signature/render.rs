@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use coral_ebpf_common::{Captured, STATUS_FAULT, STATUS_TRUNCATED, VALUE_BYTES};
+use coral_ebpf_common::{Captured, STATUS_FAULT, STATUS_NULL, STATUS_TRUNCATED, VALUE_BYTES};
 
 use super::{Interface, Shape, TypeNames};
 
@@ -17,6 +17,9 @@ const TYPE_NAME_CHARS_MAX: usize = 200;
 pub(super) fn render(shape: &Shape, captured: &Captured, types: &dyn TypeNames) -> String {
     if captured.status == STATUS_FAULT {
         return "<fault>".to_owned();
+    }
+    if captured.status == STATUS_NULL {
+        return "nil".to_owned();
     }
     let len = usize::from(captured.len).min(VALUE_BYTES);
     let bytes = &captured.bytes[..len];

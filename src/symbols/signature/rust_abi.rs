@@ -4,7 +4,7 @@
 //! One number goes to one register and two numbers to two; of anything else up to 8 bytes go to
 //! one register, and more is passed by its address.
 
-use coral_ebpf_common::BASE_STACK;
+use coral_ebpf_common::{BASE_RESULT, BASE_STACK};
 
 use super::Unreadable;
 use super::place::{Part, Piece, Place};
@@ -55,7 +55,7 @@ pub(super) fn place_of_result(kind: &Type) -> Place {
         }
         Layout::Aggregate => {
             return Place::Memory {
-                base: RESULT_REGISTERS[0],
+                base: BASE_RESULT,
                 offset: 0,
             };
         }

@@ -1,6 +1,6 @@
 //! The System V ABI for x86-64 (3.2.3, parameter passing), as C and C++ use it.
 
-use coral_ebpf_common::BASE_STACK;
+use coral_ebpf_common::{BASE_RESULT, BASE_STACK};
 
 use super::Unreadable;
 use super::place::{Part, Piece, Place};
@@ -54,7 +54,7 @@ pub(super) fn arguments(types: &[(&Type, bool)], result: Option<&Type>) -> Vec<P
 pub(super) fn result(kind: &Type) -> Place {
     match passed(kind) {
         Passed::Memory | Passed::Reference => Place::Memory {
-            base: RESULT_REGISTERS[0],
+            base: BASE_RESULT,
             offset: 0,
         },
         Passed::Unknown => Place::Unreadable(Unreadable::Convention),

@@ -1,7 +1,7 @@
 //! What is shown of captured values.
 
 use coral_ebpf_common::{
-    Captured, STATUS_FAULT, STATUS_OK, STATUS_TRUNCATED, VALUE_BYTES, ValueSpec,
+    Captured, STATUS_FAULT, STATUS_NULL, STATUS_OK, STATUS_TRUNCATED, VALUE_BYTES, ValueSpec,
 };
 use proptest::prelude::*;
 
@@ -96,9 +96,10 @@ fn words() {
 
 #[test]
 fn texts() {
-    let cases: [(u8, &[u8], &str); 7] = [
+    let cases: [(u8, &[u8], &str); 8] = [
         (STATUS_OK, b"text", "\"text\""),
         (STATUS_OK, b"", "\"\""),
+        (STATUS_NULL, b"", "nil"),
         (STATUS_OK, b"a\"b\n\x1b", "\"a\\\"b\\n\\u{1b}\""),
         (STATUS_OK, b"a\xffb", "\"a\\xffb\""),
         (STATUS_TRUNCATED, b"cut", "\"cut...\"<truncated>"),

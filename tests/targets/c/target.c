@@ -1,35 +1,14 @@
 // A program that knows the truth about its own calls. tests/targets/README.md has the protocol.
 #define _GNU_SOURCE
+#include "truth.h"
+
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define PROBED __attribute__((noinline, noclone, noipa))
-
-// What one function knows about its calls; calls left in another way than by return were unwound.
-struct count {
-    const char *name;
-    atomic_long calls, returns;
-};
-
-#define COUNTED(function) static struct count count_##function = {.name = #function}
-#define ENTER(function) atomic_fetch_add(&count_##function.calls, 1)
-#define LEAVE(function) atomic_fetch_add(&count_##function.returns, 1)
-// For functions whose code must stay as it is: the caller counts.
-#define CALL(function, ...) \
-    (ENTER(function), LEAVE(function), function(__VA_ARGS__))
-
-static unsigned long mix(unsigned long sum, unsigned long value) {
-    return (sum ^ value) * 0x9e3779b97f4a7c15ul + 1;
-}
 
 static unsigned long monotonic_ns(void) {
     struct timespec now;
@@ -377,99 +356,34 @@ static unsigned long run_wait(long n) {
     return sum;
 }
 
-// signal: a handler on a stack of its own, in the middle of a call.
-static unsigned char signal_stack[1 << 16];
-
-COUNTED(in_handler);
-PROBED void in_handler(int number) {
-    ENTER(in_handler);
-    atomic_fetch_add(&rare_sum, plain_step(number));
-    LEAVE(in_handler);
-}
-
-COUNTED(raise_inside);
-PROBED unsigned long raise_inside(unsigned long x) {
-    ENTER(raise_inside);
-    raise(SIGUSR1);
-    unsigned long sum = mix(x, 13);
-    LEAVE(raise_inside);
-    return sum;
-}
-
-static unsigned long run_signal(long n) {
-    stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
-    struct sigaction action = {.sa_handler = in_handler, .sa_flags = SA_ONSTACK};
-    unsigned long sum = 0;
-    sigaltstack(&stack, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    for (long i = 0; i < n; i++) sum = mix(sum, raise_inside(i));
-    return sum;
-}
-
-// fork: the child's calls are the child's; its answer must be right all the same.
-static unsigned long run_fork(long n) {
-    unsigned long sum = plain_outer(n), expected = sum;
-    for (int child = 0; child < 3; child++) {
-        int status;
-        pid_t pid = fork();
-        if (pid == 0) _exit(plain_outer(n) == expected ? 42 : 1);
-        waitpid(pid, &status, 0);
-        sum = mix(sum, (unsigned long)status);
-    }
-    return sum;
-}
-
-struct scenario {
-    const char *name;
-    unsigned long (*run)(long n);
-    long default_n;
-    struct count *counts[4];
-};
-
 static const struct scenario scenarios[] = {
     {"plain", run_plain, 2000, {&count_plain_outer, &count_plain_step}},
     {"recurse", run_recurse, 1, {&count_descend, &count_is_even, &count_is_odd}},
     {"threads", run_threads, 500, {&count_plain_outer, &count_plain_step}},
-    {"thread_exit", run_thread_exit, 20, {&count_exit_down}},
+    {"thread_exit", run_thread_exit, 20, {&count_exit_down}, .threads_end = true},
     {"longjmp", run_longjmp, 600, {&count_jump_outer, &count_jump_down}},
     {"tail", run_tail, 600,
-     {&count_tail_first, &count_tail_last, &count_tail_by_pointer, &count_tail_either}},
+     {&count_tail_first, &count_tail_last, &count_tail_by_pointer, &count_tail_either},
+     .without_tree = true},
     {"cold", run_cold, 1000, {&count_cold_path}},
     {"switch", run_switch, 1200, {&count_by_table}},
-    {"many_returns", run_many_returns, 1000, {&count_many_returns, &count_plain_step}},
+    {"many_returns", run_many_returns, 1000, {&count_many_returns, &count_plain_step},
+     .without_tree = true},
     {"leaf", run_leaf, 2000,
      {&count_leaf_red_zone, &count_leaf_nop_first, &count_leaf_nop_later}},
     {"aliases", run_aliases, 500, {&count_alias_real}},
     {"wait", run_wait, 100, {&count_timed_wait}},
-    {"signal", run_signal, 300, {&count_raise_inside, &count_in_handler, &count_plain_step}},
-    {"fork", run_fork, 1, {&count_plain_outer, &count_plain_step}},
+    {0},
 };
-static const int scenario_count = sizeof scenarios / sizeof *scenarios;
 
-static void print_counts(const struct scenario *scenario) {
-    // A thread that ended takes its unfinished calls along; only a tool that watches threads end
-    // can call them unwound.
-    bool threads_end = scenario->run == run_thread_exit;
-    for (int i = 0; i < 4 && scenario->counts[i]; i++) {
-        struct count *count = scenario->counts[i];
-        long left = count->calls - count->returns;
-        printf("%s\"%s\":{\"calls\":%ld,\"returns\":%ld,\"unwound\":%ld,"
-               "\"unwound_or_in_flight\":%ld}",
-               i ? "," : "", count->name, count->calls, count->returns, threads_end ? 0 : left,
-               threads_end ? left : 0);
-    }
-}
-
+static const struct scenario *const tables[] = {scenarios, stack_scenarios, NULL};
 static void run(const struct scenario *scenario, long n) {
-    for (int i = 0; i < 4 && scenario->counts[i]; i++) {
-        scenario->counts[i]->calls = 0;
-        scenario->counts[i]->returns = 0;
-    }
+    reset_counts(scenario);
     rare_sum = 0;
     unsigned long sum = scenario->run(n);
-    printf("{\"scenario\":\"%s\",\"functions\":{", scenario->name);
+    printf("{\"scenario\":\"%s\",", scenario->name);
     print_counts(scenario);
-    printf("},\"checksum\":\"%016lx\"", mix(sum, rare_sum));
+    printf(",\"checksum\":\"%016lx\"", mix(sum, rare_sum));
     if (scenario->run == run_wait)
         printf(",\"durations_ns\":{\"timed_wait\":{\"min\":%lu,\"max\":%lu,\"total\":%lu,"
                "\"inside_min\":%lu,\"inside_max\":%lu,\"inside_total\":%lu}}",
@@ -477,29 +391,38 @@ static void run(const struct scenario *scenario, long n) {
     printf("}\n");
 }
 
-static void obey(char *line) {
+static const struct scenario *find(const char *name) {
+    for (int table = 0; tables[table]; table++)
+        for (const struct scenario *each = tables[table]; each->name; each++)
+            if (strcmp(each->name, name) == 0) return each;
+    return NULL;
+}
+
+static void list(void) {
+    const char *separator = "[";
+    for (int table = 0; tables[table]; table++)
+        for (const struct scenario *each = tables[table]; each->name; each++) {
+            printf("%s\"%s\"", separator, each->name);
+            separator = ",";
+        }
+    printf("]\n");
+}
+
+static void obey(const char *line) {
     char name[64];
     long n = 0;
     int words = sscanf(line, "run %63s %ld", name, &n);
-    for (int i = 0; words >= 1 && i < scenario_count; i++) {
-        if (strcmp(scenarios[i].name, name) == 0) {
-            run(&scenarios[i], words == 2 ? n : scenarios[i].default_n);
-            return;
-        }
-    }
-    if (strcmp(line, "list\n") == 0) {
-        for (int i = 0; i < scenario_count; i++)
-            printf("%s\"%s\"", i ? "," : "[", scenarios[i].name);
-        printf("]\n");
-    } else if (strcmp(line, "exec\n") == 0) {
-        execl("/proc/self/exe", "target", (char *)NULL);
-    } else {
-        printf("{\"error\":\"not understood\"}\n");
-    }
+    const struct scenario *scenario = words >= 1 ? find(name) : NULL;
+    if (scenario) run(scenario, words == 2 ? n : scenario->default_n);
+    else if (strcmp(line, "list\n") == 0) list();
+    else if (strcmp(line, "exec\n") == 0) execl("/proc/self/exe", "target", (char *)NULL);
+    else printf("{\"error\":\"not understood\"}\n");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     char line[256];
+    // What a spawned child does.
+    if (argc > 1 && strcmp(argv[1], "plain") == 0) return run_plain(2) == run_plain(2) ? 42 : 1;
     setvbuf(stdin, NULL, _IONBF, 0);
     printf("ready\n");
     fflush(stdout);

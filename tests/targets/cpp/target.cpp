@@ -2,10 +2,12 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -18,19 +20,59 @@
 struct Count {
     const char *name;
     std::atomic<long> calls{0}, returns{0};
+    // Whether the running scenario asks for it; other functions are no part of paths.
+    bool counted = false;
 };
 
-// Counts a call where it begins, and its return where the program says so.
+// A path of calls; a call directly inside of one of the same function is on the same path.
+struct Node {
+    Node(size_t id, const Node *parent, const Count *count)
+        : id(id), parent(parent), count(count) {}
+    size_t id;
+    const Node *parent;
+    const Count *count;
+    std::atomic<long> calls{0};
+    std::atomic<Node *> last_child{nullptr};
+};
+
+static std::mutex nodes_mutex;
+static std::deque<Node> nodes;
+// The path of the calls that the running thread is in.
+static thread_local Node *here;
+
+static Node *child(Node *parent, const Count &count) {
+    Node *last = parent ? parent->last_child.load() : nullptr;
+    if (last && last->count == &count) return last;
+    std::lock_guard<std::mutex> lock(nodes_mutex);
+    Node *found = nullptr;
+    for (Node &node : nodes)
+        if (node.parent == parent && node.count == &count) found = &node;
+    if (!found) found = &nodes.emplace_back(nodes.size(), parent, &count);
+    if (parent) parent->last_child = found;
+    return found;
+}
+
+// Counts a call where it begins, and its return where the program says so. It has no destructor:
+// frames that an exception passes need not have anything to clean up.
 class Call {
   public:
-    explicit Call(Count &count) : count(count) { count.calls++; }
+    explicit Call(Count &count) : count(count), caller(here) {
+        count.calls++;
+        if (count.counted && !(here && here->count == &count)) here = child(here, count);
+        own = here;
+        if (count.counted) own->calls++;
+    }
     template <typename T> T returns(T value) {
         count.returns++;
+        here = caller;
         return value;
     }
+    // The calls inside of it are over: one of them threw.
+    void catches() { here = own; }
 
   private:
     Count &count;
+    Node *caller, *own;
 };
 
 static uint64_t mix(uint64_t sum, uint64_t value) {
@@ -90,6 +132,7 @@ PROBED uint64_t rethrow(long level, bool fail) {
     try {
         return call.returns(throw_down(level, fail) + 1);
     } catch (const std::exception &error) {
+        call.catches();
         plain_step(level);
         throw;
     }
@@ -129,9 +172,12 @@ Guard::~Guard() {
 Count guard_down_count{"target::guard_down"};
 PROBED uint64_t guard_down(long level, bool fail) {
     Call call(guard_down_count);
-    Guard guard(level);
-    if (level == 1 && fail) throw std::runtime_error("as the test wants it");
-    uint64_t sum = level == 1 ? 3 : mix(guard_down(level - 1, fail), level);
+    uint64_t sum = 3;
+    {
+        Guard guard(level);
+        if (level == 1 && fail) throw std::runtime_error("as the test wants it");
+        if (level > 1) sum = mix(guard_down(level - 1, fail), level);
+    }
     return call.returns(sum);
 }
 
@@ -224,6 +270,8 @@ struct Scenario {
     uint64_t (*run)(long n);
     long default_n;
     std::vector<Count *> counts;
+    // Whether a call in return position has a caller depends on the optimiser.
+    bool has_tree = true;
 };
 
 const std::vector<Scenario> scenarios = {
@@ -233,7 +281,7 @@ const std::vector<Scenario> scenarios = {
      {&throw_outer_count, &rethrow_count, &throw_down_count, &plain_step_count}},
     {"destructors", run_destructors, 500,
      {&guard_outer_count, &guard_down_count, &guard_count, &plain_step_count}},
-    {"virtual", run_virtual, 1000, {&square_count, &scaled_count}},
+    {"virtual", run_virtual, 1000, {&square_count, &scaled_count}, false},
     {"templates", run_templates, 800,
      {&folded_int_count, &folded_double_count, &plain_step_count}},
     {"threads", run_threads, 150,
@@ -242,8 +290,24 @@ const std::vector<Scenario> scenarios = {
 
 } // namespace target
 
+static void print_tree() {
+    const char *separator = "";
+    std::printf(",\"tree\":[");
+    for (const Node &node : nodes) {
+        std::string parent = node.parent ? std::to_string(node.parent->id) : "null";
+        std::printf("%s{\"parent\":%s,\"function\":\"%s\",\"calls\":%ld}", separator,
+                    parent.c_str(), node.count->name, node.calls.load());
+        separator = ",";
+    }
+    std::printf("]");
+}
+
 static void run(const target::Scenario &scenario, long n) {
-    for (Count *count : scenario.counts) count->calls = count->returns = 0;
+    nodes.clear();
+    for (Count *count : scenario.counts) {
+        count->calls = count->returns = 0;
+        count->counted = true;
+    }
     uint64_t sum = scenario.run(n);
     std::printf("{\"scenario\":\"%s\",\"functions\":{", scenario.name.c_str());
     const char *separator = "";
@@ -253,7 +317,10 @@ static void run(const target::Scenario &scenario, long n) {
                     count->name, calls, returns, calls - returns);
         separator = ",";
     }
-    std::printf("},\"checksum\":\"%016lx\"}\n", sum);
+    std::printf("}");
+    for (Count *count : scenario.counts) count->counted = false;
+    if (scenario.has_tree) print_tree();
+    std::printf(",\"checksum\":\"%016lx\"}\n", sum);
 }
 
 static void obey(const std::string &line) {

@@ -17,8 +17,8 @@ func sumOf(n int, step func(i int) uint64) uint64 {
 var plainStepCount = &count{name: "main.plainStep"}
 
 //go:noinline
-func plainStep(x uint64) uint64 {
-	plainStepCount.enter()
+func plainStep(x uint64, at *node) uint64 {
+	at = at.enter(plainStepCount)
 	sum := x
 	for i := uint64(0); i < 8; i++ {
 		sum = mix(sum, x+i)
@@ -30,14 +30,14 @@ func plainStep(x uint64) uint64 {
 var plainOuterCount = &count{name: "main.plainOuter"}
 
 //go:noinline
-func plainOuter(x uint64) uint64 {
-	plainOuterCount.enter()
-	sum := mix(plainStep(x), plainStep(x+1))
+func plainOuter(x uint64, at *node) uint64 {
+	at = at.enter(plainOuterCount)
+	sum := mix(plainStep(x, at), plainStep(x+1, at))
 	plainOuterCount.leave()
 	return sum
 }
 
-func runPlain(n int) uint64 { return sumOf(n, func(i int) uint64 { return plainOuter(uint64(i)) }) }
+func runPlain(n int) uint64 { return sumOf(n, func(i int) uint64 { return plainOuter(uint64(i), root) }) }
 
 // leaf: no frame, no stack check. The caller counts, so that the code stays as it is.
 var leafCount = &count{name: "main.leaf"}
@@ -52,7 +52,7 @@ func leaf(x, y uint64) uint64 {
 
 func runLeaf(n int) uint64 {
 	return sumOf(n, func(i int) uint64 {
-		leafCount.enter()
+		root.enter(leafCount)
 		sum := leaf(uint64(i), 12345)
 		leafCount.leave()
 		return sum
@@ -63,8 +63,8 @@ func runLeaf(n int) uint64 {
 var manyReturnsCount = &count{name: "main.manyReturns"}
 
 //go:noinline
-func manyReturns(x int) (a uint64, b string, c float64) {
-	manyReturnsCount.enter()
+func manyReturns(x int, at *node) (a uint64, b string, c float64) {
+	at = at.enter(manyReturnsCount)
 	manyReturnsCount.leave()
 	switch x % 11 {
 	case 0:
@@ -72,7 +72,7 @@ func manyReturns(x int) (a uint64, b string, c float64) {
 	case 1:
 		return uint64(x), "one", float64(x)
 	case 2:
-		return plainStep(uint64(x)), "two", 1
+		return plainStep(uint64(x), at), "two", 1
 	case 3:
 		return 4, fmt.Sprint("three", x), 3
 	case 4:
@@ -95,7 +95,7 @@ func manyReturns(x int) (a uint64, b string, c float64) {
 
 func runManyReturns(n int) uint64 {
 	return sumOf(n, func(i int) uint64 {
-		a, b, c := manyReturns(i)
+		a, b, c := manyReturns(i, root)
 		return mix(a, uint64(len(b))+uint64(c*1000))
 	})
 }
@@ -104,8 +104,8 @@ func runManyReturns(n int) uint64 {
 var checkedCount = &count{name: "main.checked"}
 
 //go:noinline
-func checked(x int) error {
-	checkedCount.enter()
+func checked(x int, at *node) error {
+	at = at.enter(checkedCount)
 	var err error
 	if x%3 == 0 {
 		err = fmt.Errorf("%d is divisible by three", x)
@@ -118,9 +118,9 @@ func checked(x int) error {
 var lookupCount = &count{name: "main.lookup"}
 
 //go:noinline
-func lookup(x int) (string, error) {
-	lookupCount.enter()
-	if err := checked(x); err != nil {
+func lookup(x int, at *node) (string, error) {
+	at = at.enter(lookupCount)
+	if err := checked(x, at); err != nil {
 		lookupCount.errors.Add(1)
 		lookupCount.leave()
 		return "", fmt.Errorf("lookup: %w", err)
@@ -131,7 +131,7 @@ func lookup(x int) (string, error) {
 
 func runError(n int) uint64 {
 	return sumOf(n, func(i int) uint64 {
-		value, err := lookup(i)
+		value, err := lookup(i, root)
 		if err != nil {
 			return uint64(len(err.Error()))
 		}
@@ -144,27 +144,27 @@ var makeAdderCount = &count{name: "main.makeAdder"}
 var adderCount = &count{name: "main.makeAdder.func1"}
 
 //go:noinline
-func makeAdder(start uint64) func(uint64) uint64 {
-	makeAdderCount.enter()
+func makeAdder(start uint64, at *node) func(uint64, *node) uint64 {
+	at = at.enter(makeAdderCount)
 	sum := start
 	makeAdderCount.leave()
-	return func(x uint64) uint64 {
-		adderCount.enter()
-		sum = mix(sum, plainStep(x))
+	return func(x uint64, at *node) uint64 {
+		at = at.enter(adderCount)
+		sum = mix(sum, plainStep(x, at))
 		adderCount.leave()
 		return sum
 	}
 }
 
-var adder func(uint64) uint64
+var adder func(uint64, *node) uint64
 
 func runClosure(n int) uint64 {
-	adder = makeAdder(7)
+	adder = makeAdder(7, root)
 	return sumOf(n, func(i int) uint64 {
 		if i%10 == 9 {
-			adder = makeAdder(uint64(i))
+			adder = makeAdder(uint64(i), root)
 		}
-		return adder(uint64(i))
+		return adder(uint64(i), root)
 	})
 }
 
@@ -175,8 +175,8 @@ type kelvin float64
 var largestCount = &count{name: "main.largest[go.shape.float64]"}
 
 //go:noinline
-func largest[T ~float64](values []T) T {
-	largestCount.enter()
+func largest[T ~float64](values []T, at *node) T {
+	at = at.enter(largestCount)
 	var most T
 	for _, value := range values {
 		if value > most {
@@ -190,7 +190,7 @@ func largest[T ~float64](values []T) T {
 func runGeneric(n int) uint64 {
 	return sumOf(n, func(i int) uint64 {
 		x := float64(i % 100)
-		return uint64(largest([]celsius{1, celsius(x), 50})) + uint64(largest([]kelvin{3, kelvin(x)}))
+		return uint64(largest([]celsius{1, celsius(x), 50}, root)) + uint64(largest([]kelvin{3, kelvin(x)}, root))
 	})
 }
 
@@ -200,8 +200,8 @@ type account struct{ balance uint64 }
 var depositCount = &count{name: "main.(*account).deposit"}
 
 //go:noinline
-func (a *account) deposit(amount uint64) uint64 {
-	depositCount.enter()
+func (a *account) deposit(amount uint64, at *node) uint64 {
+	at = at.enter(depositCount)
 	a.balance = mix(a.balance, amount)
 	depositCount.leave()
 	return a.balance
@@ -209,13 +209,13 @@ func (a *account) deposit(amount uint64) uint64 {
 
 type amount struct{ a, b uint64 }
 
-type doubler interface{ double(x uint64) uint64 }
+type doubler interface{ double(x uint64, at *node) uint64 }
 
 var doubleCount = &count{name: "main.amount.double"}
 
 //go:noinline
-func (a amount) double(x uint64) uint64 {
-	doubleCount.enter()
+func (a amount) double(x uint64, at *node) uint64 {
+	at = at.enter(doubleCount)
 	sum := mix(a.a+x, a.b)
 	doubleCount.leave()
 	return sum
@@ -227,7 +227,7 @@ func runMethod(n int) uint64 {
 	var pointer doubler = &amount{3, 4}
 	return sumOf(n, func(i int) uint64 {
 		x := uint64(i)
-		return owner.deposit(x) + value.double(x) + pointer.double(x)
+		return owner.deposit(x, root) + value.double(x, root) + pointer.double(x, root)
 	})
 }
 
@@ -237,8 +237,8 @@ type inner struct{ touched uint64 }
 var touchCount = &count{name: "main.(*inner).touch"}
 
 //go:noinline
-func (i *inner) touch(x uint64) uint64 {
-	touchCount.enter()
+func (i *inner) touch(x uint64, at *node) uint64 {
+	at = at.enter(touchCount)
 	i.touched = mix(i.touched, x)
 	touchCount.leave()
 	return i.touched
@@ -249,9 +249,9 @@ type outer struct {
 	*inner
 }
 
-type toucher interface{ touch(x uint64) uint64 }
+type toucher interface{ touch(x uint64, at *node) uint64 }
 
 func runWrapper(n int) uint64 {
 	var promoted toucher = &outer{"outer", &inner{}}
-	return sumOf(n, func(i int) uint64 { return promoted.touch(uint64(i)) })
+	return sumOf(n, func(i int) uint64 { return promoted.touch(uint64(i), root) })
 }

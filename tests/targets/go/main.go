@@ -8,66 +8,15 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
-
-// A count is what one function knows about its calls: those left in another way than by return
-// were unwound.
-type count struct {
-	name                   string
-	calls, returns, errors atomic.Int64
-}
-
-func (c *count) enter() { c.calls.Add(1) }
-func (c *count) leave() { c.returns.Add(1) }
 
 type scenario struct {
 	name     string
 	run      func(n int) uint64
 	defaultN int
 	counts   []*count
-	// Goroutines end inside of calls: whether a tool sees that is not known here.
-	goroutinesEnd bool
-}
-
-type calls struct {
-	Calls             int64 `json:"calls"`
-	Returns           int64 `json:"returns"`
-	Unwound           int64 `json:"unwound"`
-	UnwoundOrInFlight int64 `json:"unwound_or_in_flight"`
-	Errors            int64 `json:"errors"`
-}
-
-type truth struct {
-	Scenario  string           `json:"scenario"`
-	Functions map[string]calls `json:"functions"`
-	Checksum  string           `json:"checksum"`
-	// What a scenario is there to provoke, and how often it did.
-	Provoked map[string]int64 `json:"provoked"`
-}
-
-// provoked is filled by scenarios whose point could be missed by chance.
-var provoked map[string]int64
-
-func (s *scenario) measure(n int) truth {
-	for _, c := range s.counts {
-		c.calls.Store(0)
-		c.returns.Store(0)
-		c.errors.Store(0)
-	}
-	provoked = map[string]int64{}
-	sum := s.run(n)
-	functions := map[string]calls{}
-	for _, c := range s.counts {
-		f := calls{Calls: c.calls.Load(), Returns: c.returns.Load(), Errors: c.errors.Load()}
-		if s.goroutinesEnd {
-			f.UnwoundOrInFlight = f.Calls - f.Returns
-		} else {
-			f.Unwound = f.Calls - f.Returns
-		}
-		functions[c.name] = f
-	}
-	return truth{s.name, functions, fmt.Sprintf("%016x", sum), provoked}
+	// Assembly does not say which goroutine it runs for, so what it calls has no known caller.
+	withoutTree bool
 }
 
 func answer(line string) any {
@@ -120,5 +69,8 @@ var scenarios = []scenario{
 	{name: "many", run: runMany, defaultN: 1000, counts: []*count{waitInsideCount}},
 	{name: "panic", run: runPanic, defaultN: 600, counts: []*count{panicOuterCount, panicDownCount, recoverAllCount}},
 	{name: "repanic", run: runRepanic, defaultN: 300, counts: []*count{repanicOuterCount, repanicMiddleCount, panicDownCount, recoverAllCount}},
-	{name: "goexit", run: runGoexit, defaultN: 500, counts: []*count{goexitDownCount}, goroutinesEnd: true},
+	{name: "goexit", run: runGoexit, defaultN: 500, counts: []*count{goexitDownCount}},
+	{name: "assembly", run: runAssembly, defaultN: 1000, counts: []*count{assemblyLeafCount, assemblyCallerCount, calledByAssemblyCount}, withoutTree: true},
+	{name: "crowd", run: runMany, defaultN: 100000, counts: []*count{waitInsideCount}},
+	{name: "adversarial", run: runAdversarial, defaultN: 1600, counts: adversarialCounts},
 }

@@ -28,13 +28,13 @@ func spread(n int, step func(i int) uint64) uint64 {
 var growCount = &count{name: "main.grow"}
 
 //go:noinline
-func grow(x uint64) uint64 {
-	growCount.enter()
+func grow(x uint64, at *node) uint64 {
+	at = at.enter(growCount)
 	var frame [4096]byte
 	for i := range frame {
 		frame[i] = byte(x) + byte(i)
 	}
-	sum := growInner(x, 3)
+	sum := growInner(x, 3, at)
 	for i := 0; i < len(frame); i += 512 {
 		sum = mix(sum, uint64(frame[i]))
 	}
@@ -45,13 +45,13 @@ func grow(x uint64) uint64 {
 var growInnerCount = &count{name: "main.growInner"}
 
 //go:noinline
-func growInner(x uint64, levels int) uint64 {
-	growInnerCount.enter()
+func growInner(x uint64, levels int, at *node) uint64 {
+	at = at.enter(growInnerCount)
 	var frame [8192]byte
 	frame[x%8192] = 1
 	sum := x
 	if levels > 0 {
-		sum = mix(growInner(x+1, levels-1), uint64(frame[x%8192]))
+		sum = mix(growInner(x+1, levels-1, at), uint64(frame[x%8192]))
 	}
 	growInnerCount.leave()
 	return sum
@@ -67,7 +67,7 @@ func runGrow(n int) uint64 {
 	sum := spread(n, func(i int) uint64 {
 		var here byte
 		before := address(&here)
-		sum := grow(uint64(i))
+		sum := grow(uint64(i), root)
 		if address(&here) != before {
 			moves.Add(1)
 		}
@@ -81,12 +81,12 @@ func runGrow(n int) uint64 {
 var migrateCount = &count{name: "main.migrate"}
 
 //go:noinline
-func migrate(x uint64, handoff chan uint64, moved *atomic.Int64) uint64 {
-	migrateCount.enter()
+func migrate(x uint64, handoff chan uint64, moved *atomic.Int64, at *node) uint64 {
+	at = at.enter(migrateCount)
 	thread := syscall.Gettid()
 	sum := x
 	for i := 0; i < 10; i++ {
-		sum = yield(sum)
+		sum = yield(sum, at)
 		handoff <- 1
 		sum = mix(sum, <-handoff)
 	}
@@ -100,8 +100,8 @@ func migrate(x uint64, handoff chan uint64, moved *atomic.Int64) uint64 {
 var yieldCount = &count{name: "main.yield"}
 
 //go:noinline
-func yield(x uint64) uint64 {
-	yieldCount.enter()
+func yield(x uint64, at *node) uint64 {
+	at = at.enter(yieldCount)
 	runtime.Gosched()
 	sum := mix(x, 3)
 	yieldCount.leave()
@@ -125,7 +125,7 @@ func runMigrate(n int) uint64 {
 	}
 	handoff := make(chan uint64, n)
 	var moved atomic.Int64
-	sum := spread(n, func(i int) uint64 { return migrate(uint64(i), handoff, &moved) })
+	sum := spread(n, func(i int) uint64 { return migrate(uint64(i), handoff, &moved, root) })
 	stop.Store(true)
 	noise.Wait()
 	provoked["migrations"] = moved.Load()
@@ -136,9 +136,9 @@ func runMigrate(n int) uint64 {
 var busyCount = &count{name: "main.busy"}
 
 //go:noinline
-func busy(x uint64) uint64 {
-	busyCount.enter()
-	sum := sumOf(40, func(i int) uint64 { return plainStep(x + uint64(i)) })
+func busy(x uint64, at *node) uint64 {
+	at = at.enter(busyCount)
+	sum := sumOf(40, func(i int) uint64 { return plainStep(x + uint64(i), at) })
 	busyCount.leave()
 	return sum
 }
@@ -156,7 +156,7 @@ func runPreempt(n int) uint64 {
 	}()
 	round := func() uint64 {
 		return spread(4, func(worker int) uint64 {
-			return sumOf(n, func(i int) uint64 { return busy(uint64(worker*n + i)) })
+			return sumOf(n, func(i int) uint64 { return busy(uint64(worker*n + i), root) })
 		})
 	}
 	sum := round()
@@ -175,11 +175,11 @@ func runPreempt(n int) uint64 {
 var descendCount = &count{name: "main.descend"}
 
 //go:noinline
-func descend(depth int) uint64 {
-	descendCount.enter()
+func descend(depth int, at *node) uint64 {
+	at = at.enter(descendCount)
 	var sum uint64 = 1
 	if depth > 1 {
-		sum = mix(descend(depth-1), uint64(depth))
+		sum = mix(descend(depth-1, at), uint64(depth))
 	}
 	descendCount.leave()
 	return sum
@@ -189,26 +189,26 @@ var isEvenCount = &count{name: "main.isEven"}
 var isOddCount = &count{name: "main.isOdd"}
 
 //go:noinline
-func isEven(n int) bool {
-	isEvenCount.enter()
-	even := n == 0 || isOdd(n-1)
+func isEven(n int, at *node) bool {
+	at = at.enter(isEvenCount)
+	even := n == 0 || isOdd(n-1, at)
 	isEvenCount.leave()
 	return even
 }
 
 //go:noinline
-func isOdd(n int) bool {
-	isOddCount.enter()
-	odd := n != 0 && isEven(n-1)
+func isOdd(n int, at *node) bool {
+	at = at.enter(isOddCount)
+	odd := n != 0 && isEven(n-1, at)
 	isOddCount.leave()
 	return odd
 }
 
 func runRecurse(n int) uint64 {
-	sum := spread(300, func(i int) uint64 { return descend(i + 1) })
-	sum = mix(sum, spread(4, func(i int) uint64 { return descend([]int{64, 65, 1000, 10000}[i]) }))
-	sum = mix(sum, sumOf(n, func(i int) uint64 { return descend(10000 + i) }))
-	if isEven(301) || !isOdd(65) {
+	sum := spread(300, func(i int) uint64 { return descend(i + 1, root) })
+	sum = mix(sum, spread(4, func(i int) uint64 { return descend([]int{64, 65, 1000, 10000}[i], root) }))
+	sum = mix(sum, sumOf(n, func(i int) uint64 { return descend(10000 + i, root) }))
+	if isEven(301, root) || !isOdd(65, root) {
 		return 0
 	}
 	return sum
@@ -218,8 +218,8 @@ func runRecurse(n int) uint64 {
 var waitInsideCount = &count{name: "main.waitInside"}
 
 //go:noinline
-func waitInside(x uint64, inside *sync.WaitGroup, release chan struct{}) uint64 {
-	waitInsideCount.enter()
+func waitInside(x uint64, inside *sync.WaitGroup, release chan struct{}, at *node) uint64 {
+	at = at.enter(waitInsideCount)
 	inside.Done()
 	<-release
 	waitInsideCount.leave()
@@ -234,5 +234,5 @@ func runMany(n int) uint64 {
 		inside.Wait()
 		close(release)
 	}()
-	return spread(n, func(i int) uint64 { return waitInside(uint64(i), &inside, release) })
+	return spread(n, func(i int) uint64 { return waitInside(uint64(i), &inside, release, root) })
 }

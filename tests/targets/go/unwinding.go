@@ -7,14 +7,14 @@ import "runtime"
 var panicDownCount = &count{name: "main.panicDown"}
 
 //go:noinline
-func panicDown(level int, fail bool) uint64 {
-	panicDownCount.enter()
+func panicDown(level int, fail bool, at *node) uint64 {
+	at = at.enter(panicDownCount)
 	if level == 1 && fail {
-		panic("as the test wants it")
+		panic(at)
 	}
 	var sum uint64 = 7
 	if level > 1 {
-		sum = mix(panicDown(level-1, fail), uint64(level))
+		sum = mix(panicDown(level-1, fail, at), uint64(level))
 	}
 	panicDownCount.leave()
 	return sum
@@ -23,11 +23,13 @@ func panicDown(level int, fail bool) uint64 {
 var recoverAllCount = &count{name: "main.recoverAll"}
 
 //go:noinline
-func recoverAll(result *uint64) {
-	recoverAllCount.enter()
-	if recover() != nil {
+func recoverAll(result *uint64, at *node) {
+	if problem := recover(); problem != nil {
+		// It runs on top of the calls that it ends.
+		at = problem.(*node)
 		*result = 99
 	}
+	at.enter(recoverAllCount)
 	recoverAllCount.leave()
 }
 
@@ -36,16 +38,16 @@ var panicOuterCount = &count{name: "main.panicOuter"}
 // It returns whether it recovers or not, because a recovered panic goes on at its end.
 //
 //go:noinline
-func panicOuter(level int, fail bool) (result uint64) {
-	panicOuterCount.enter()
+func panicOuter(level int, fail bool, at *node) (result uint64) {
+	at = at.enter(panicOuterCount)
 	panicOuterCount.leave()
-	defer recoverAll(&result)
-	return panicDown(level, fail)
+	defer recoverAll(&result, at)
+	return panicDown(level, fail, at)
 }
 
 func runPanic(n int) uint64 {
-	sum := sumOf(n, func(i int) uint64 { return panicOuter(1+i%5, i%3 != 0) })
-	fresh := spread(n, func(i int) uint64 { return panicOuter(1+i%5, i%2 == 0) })
+	sum := sumOf(n, func(i int) uint64 { return panicOuter(1+i%5, i%3 != 0, root) })
+	fresh := spread(n, func(i int) uint64 { return panicOuter(1+i%5, i%2 == 0, root) })
 	return mix(sum, fresh)
 }
 
@@ -53,14 +55,14 @@ func runPanic(n int) uint64 {
 var repanicMiddleCount = &count{name: "main.repanicMiddle"}
 
 //go:noinline
-func repanicMiddle(level int, fail bool) uint64 {
-	repanicMiddleCount.enter()
+func repanicMiddle(level int, fail bool, at *node) uint64 {
+	at = at.enter(repanicMiddleCount)
 	defer func() {
 		if problem := recover(); problem != nil {
 			panic(problem)
 		}
 	}()
-	sum := panicDown(level, fail)
+	sum := panicDown(level, fail, at)
 	repanicMiddleCount.leave()
 	return sum
 }
@@ -68,29 +70,29 @@ func repanicMiddle(level int, fail bool) uint64 {
 var repanicOuterCount = &count{name: "main.repanicOuter"}
 
 //go:noinline
-func repanicOuter(level int, fail bool) (result uint64) {
-	repanicOuterCount.enter()
+func repanicOuter(level int, fail bool, at *node) (result uint64) {
+	at = at.enter(repanicOuterCount)
 	repanicOuterCount.leave()
-	defer recoverAll(&result)
-	return repanicMiddle(level, fail)
+	defer recoverAll(&result, at)
+	return repanicMiddle(level, fail, at)
 }
 
 func runRepanic(n int) uint64 {
-	return sumOf(n, func(i int) uint64 { return repanicOuter(1+i%5, i%3 != 0) })
+	return sumOf(n, func(i int) uint64 { return repanicOuter(1+i%5, i%3 != 0, root) })
 }
 
 // goexit: goroutines that end inside of nested calls.
-var goexitDownCount = &count{name: "main.goexitDown"}
+var goexitDownCount = &count{name: "main.goexitDown", goroutineEnds: true}
 
 //go:noinline
-func goexitDown(level int, leave bool, result *uint64) {
-	goexitDownCount.enter()
+func goexitDown(level int, leave bool, result *uint64, at *node) {
+	at = at.enter(goexitDownCount)
 	*result = mix(*result, uint64(level))
 	if level == 1 && leave {
 		runtime.Goexit()
 	}
 	if level > 1 {
-		goexitDown(level-1, leave, result)
+		goexitDown(level-1, leave, result, at)
 	}
 	goexitDownCount.leave()
 }
@@ -98,7 +100,7 @@ func goexitDown(level int, leave bool, result *uint64) {
 func runGoexit(n int) uint64 {
 	results := make([]uint64, n)
 	spread(n, func(i int) uint64 {
-		goexitDown(1+i%5, i%3 != 0, &results[i])
+		goexitDown(1+i%5, i%3 != 0, &results[i], root)
 		return 0
 	})
 	return sumOf(n, func(i int) uint64 { return results[i] })

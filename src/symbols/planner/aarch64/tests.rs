@@ -7,6 +7,12 @@ use super::super::*;
 use SiteCost::{Emulated, SingleStepped};
 use SiteKind::{Return, TailCall};
 
+type TableCase<'a> = (&'a str, &'a [u32], &'a [u8], Option<&'a [u64]>);
+
+type ExitCase<'a> = (&'a str, Plan, &'a [(u64, SiteKind)]);
+
+type EntryCase<'a> = (&'a str, Plan, (u64, u16, SiteCost), bool);
+
 const CODE: u64 = 0x1000;
 const COLD: u64 = 0x2000;
 const DATA: u64 = 0x3000;
@@ -87,7 +93,7 @@ fn chooses_the_cheapest_entry_that_every_call_passes_once() {
     ];
     let mut loops = grows;
     loops[4] = b(-4); // The function itself jumps back to the start as well.
-    let cases: &[(&str, Plan, (u64, u16, SiteCost), bool)] = &[
+    let cases: &[EntryCase<'_>] = &[
         (
             "first",
             native(&[SAVE_FRAME, RET]),
@@ -156,7 +162,7 @@ fn chooses_the_cheapest_entry_that_every_call_passes_once() {
 
 #[test]
 fn finds_every_exit() {
-    let cases: &[(&str, Plan, &[(u64, SiteKind)])] = &[
+    let cases: &[ExitCase<'_>] = &[
         ("ret", native(&[NOP, RET]), &[(4, Return)]),
         // cbz x0, 3; nop; ret; 3: nop; ret
         (
@@ -315,7 +321,7 @@ fn follows_jump_tables() {
         .iter()
         .flat_map(|n| (CODE + 4 * n).to_le_bytes())
         .collect();
-    let cases: &[(&str, &[u32], &[u8], Option<&[u64]>)] = &[
+    let cases: &[TableCase<'_>] = &[
         ("bytes", &gcc, &[0, 1, 2], Some(&[7, 8, 9])),
         ("bytes out of the function", &gcc, &[0, 1, 0x7f], None),
         ("addresses", &go, &addresses, Some(&[5, 6, 7])),

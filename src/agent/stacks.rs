@@ -1,0 +1,91 @@
+//! Where calls are in the source: the stacks of slow calls and of calls that hang.
+
+use std::sync::Arc;
+
+use coral_ebpf_common::DetailRecord;
+use coral_model::{InFlightCall, StackFrame};
+
+use super::watched::Watched;
+use crate::symbols::{AddressMap, Location, Process, StackReader};
+
+/// How many frames of a stack are kept.
+const FRAMES_MAX: usize = 64;
+/// How many hanging calls are looked at: their memory is read.
+const HANGING_MAX: usize = 10;
+/// Calls younger than this are on their way.
+const HANGING_NS: u64 = 100_000_000;
+
+/// The return addresses of a record: where its call ended, and its callers, innermost first.
+pub(super) fn addresses(detail: &DetailRecord) -> &[u64] {
+    let len = (detail.stack_len as usize).min(detail.stack.len());
+    &detail.stack[..len]
+}
+
+/// Where the addresses of a call's stack are.
+///
+/// The kernel follows frame pointers; code that was compiled without them leads it astray. So the
+/// stack ends with the first address that is in no known function.
+pub(super) fn of_addresses(watched: &Watched, pid: u32, addresses: &[u64]) -> Vec<StackFrame> {
+    let Some(process) = process(watched, pid) else {
+        return Vec::new();
+    };
+    let Ok(map) = AddressMap::read(process, &watched.symbols) else {
+        return Vec::new();
+    };
+    let mut frames = Vec::new();
+    for (index, &address) in addresses.iter().enumerate() {
+        // Callers go on behind their call, which may be the last instruction of its line.
+        let address = if index == 0 {
+            address
+        } else {
+            address.wrapping_sub(1)
+        };
+        let known = map
+            .module_address(address)
+            .is_some_and(|(module, address)| !watched.symbols.locate(module, address).is_empty());
+        if !known {
+            break;
+        }
+        let locations = map.locate(&watched.symbols, address);
+        frames.extend(locations.into_iter().map(frame));
+    }
+    frames.truncate(FRAMES_MAX);
+    frames
+}
+
+/// Reads where the oldest calls hang, without stopping anything.
+pub(super) fn of_hanging(watched: &Watched, calls: &mut [InFlightCall]) {
+    let hanging = calls
+        .iter_mut()
+        .filter(|call| call.is_innermost && call.age_ns >= HANGING_NS)
+        .take(HANGING_MAX);
+    for call in hanging {
+        let Some(process) = process(watched, call.pid) else {
+            continue;
+        };
+        let Ok(mut reader) = StackReader::new(process, &watched.symbols) else {
+            continue;
+        };
+        let stack = match (call.goroutine, call.tid) {
+            (Some(g), _) => reader.goroutine(g, FRAMES_MAX),
+            (None, Some(tid)) => reader.thread(tid, FRAMES_MAX),
+            (None, None) => None,
+        };
+        if let Some(stack) = stack {
+            call.stack = reader.locate(&stack).into_iter().map(frame).collect();
+        }
+    }
+}
+
+fn process(watched: &Watched, pid: u32) -> Option<&Arc<Process>> {
+    watched.processes().find(|process| process.pid() == pid)
+}
+
+fn frame(location: Location) -> StackFrame {
+    StackFrame {
+        function: location.function,
+        file: location.file,
+        line: location.line,
+        inlined: location.inlined,
+    }
+}

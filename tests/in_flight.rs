@@ -1,0 +1,80 @@
+//! Calls that have not returned: what hangs right now, for how long, and where.
+#![allow(clippy::unwrap_used)] // all of this is tests
+
+mod common;
+
+use std::path::Path;
+use std::time::Instant;
+
+use common::coral::Coral;
+use common::need;
+use common::session::{function, list, number};
+use common::target::Target;
+use common::{compile, rights};
+
+#[test]
+fn of_a_thread() {
+    need!(rights::probes());
+    for level in ["-O0", "-O2"] {
+        let flags = [level, "-fno-omit-frame-pointer"];
+        check(&need!(compile::e2e_c(&flags)), ["waiting", "blocked"]);
+    }
+}
+
+#[test]
+fn of_a_goroutine() {
+    need!(rights::probes());
+    for go in need!(compile::gos()) {
+        let binary = need!(compile::e2e_go(&go, &[]));
+        check(&binary, ["main.waiting", "main.blocked"]);
+    }
+}
+
+/// One calls the other, which waits. The session ends once before it is released, once after.
+fn check(binary: &Path, names: [&str; 2]) {
+    let mut target = Target::spawn(binary);
+    let (coral, _) = Coral::attach(target.pid(), &names, &["--duration", "1s"]);
+    let begun = Instant::now();
+    target.run("begin_block");
+    let document = coral.wait().document();
+    let age_max_ns = begun.elapsed().as_nanos() as u64;
+    let calls = list(&document["in_flight"]);
+    assert_eq!(calls.len(), 2, "{document:#}");
+    for name in names {
+        let of_function = function(&document, name);
+        assert_eq!(number(&of_function["in_flight"]), 1);
+        assert_eq!(number(&of_function["unwound"]), 0);
+        let call = calls.iter().find(|call| call["function"] == name).unwrap();
+        assert!(
+            (1..age_max_ns).contains(&number(&call["age_ns"])),
+            "{call:#}"
+        );
+    }
+    let innermost = calls
+        .iter()
+        .find(|call| call["function"] == names[1])
+        .unwrap();
+    let stack = list(&innermost["stack"]).iter();
+    let stack: Vec<&str> = stack.filter_map(|at| at["function"].as_str()).collect();
+    let place = |name| stack.iter().position(|at| *at == name);
+    let [waiting, blocked] = names.map(|name| place(name).unwrap_or_else(|| panic!("{stack:?}")));
+    assert_eq!(waiting, blocked + 1, "{stack:?}");
+    let (coral, _) = Coral::attach(target.pid(), &names, &[]);
+    let truth = target.run("end_block");
+    assert_eq!(truth.functions[names[0]].returns, 1);
+    let document = coral.finish().document();
+    assert_eq!(list(&document["in_flight"]).len(), 0);
+    // It was entered before this session was there, which can tell neither when nor how often.
+    for name in names {
+        let of_function = function(&document, name);
+        assert_eq!(
+            [
+                number(&of_function["calls"]),
+                number(&of_function["in_flight"])
+            ],
+            [0, 0]
+        );
+    }
+    assert_eq!(number(&document["accounting"]["unmatched_exits"]), 2);
+    assert_eq!(target.quit().code(), Some(0));
+}
