@@ -10,6 +10,7 @@ mod bpftrace;
 mod common;
 mod cost;
 mod index;
+mod matching;
 mod pairs;
 mod percentiles;
 mod records;

@@ -2,8 +2,10 @@
 //! for bpftrace, at the same time in the same adversarial Go program, which knows every call.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use crate::adversary::{Adversary, Pair, pairs_of};
+use crate::matching::matched;
 use crate::storm::numbers;
 use crate::table::{Table, number};
 use crate::workload::Workload;
@@ -14,22 +16,21 @@ const ACTS: u64 = 1_500;
 
 /// A call as the program knows it: its entry is within the first two moments, its exit within the
 /// last two.
-#[derive(Clone)]
 struct Call {
-    entry_ns: (u64, u64),
-    exit_ns: (u64, u64),
-    is_taken: bool,
+    entry_ns: RangeInclusive<u64>,
+    exit_ns: RangeInclusive<u64>,
 }
 
 /// The calls that returned, by function; each function's in the order in which they began.
-#[derive(Clone)]
 struct Truth(BTreeMap<String, Vec<Call>>);
 
 /// What a tool made of a run.
 #[derive(Default)]
 struct Verdict {
-    right: u64,
-    wrong: u64,
+    /// Pairs with a call of their own that they fit.
+    right: usize,
+    /// Pairs that fit one call and no other: those that a tool cannot get right by luck.
+    certain: usize,
 }
 
 /// Measures and prints.
@@ -68,6 +69,7 @@ pub(crate) fn run() -> Result<()> {
         "pairs",
         "right",
         "wrong",
+        "fit one call only",
         "right of all that returned",
     ]);
     let mut tools = vec![("coral", by_coral)];
@@ -75,12 +77,13 @@ pub(crate) fn run() -> Result<()> {
         tools.push(("bpftrace, by thread", pairs_of(&script.finish()?)?));
     }
     for (tool, pairs) in tools {
-        let Verdict { right, wrong } = truth.clone().judge(&pairs);
+        let Verdict { right, certain } = truth.judge(&pairs);
         table.row([
             tool.to_owned(),
             pairs.len().to_string(),
             right.to_string(),
-            wrong.to_string(),
+            (pairs.len() - right).to_string(),
+            certain.to_string(),
             format!("{} %", number(100.0 * right as f64 / returned as f64)),
         ]);
     }
@@ -105,14 +108,13 @@ impl Truth {
                     .entry(function.to_owned())
                     .or_default()
                     .push(Call {
-                        entry_ns: (before, begun),
-                        exit_ns: (ended, after),
-                        is_taken: false,
+                        entry_ns: before..=begun,
+                        exit_ns: ended..=after,
                     });
             }
         }
         for calls in functions.values_mut() {
-            calls.sort_unstable_by_key(|call| call.entry_ns);
+            calls.sort_unstable_by_key(|call| *call.entry_ns.start());
         }
         Ok((calls, Self(functions)))
     }
@@ -121,28 +123,29 @@ impl Truth {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// Compares pairs with the calls; each call is taken once.
-    fn judge(mut self, pairs: &[Pair]) -> Verdict {
+    /// Compares pairs with the calls. What the program knows of two calls at the same time may fit
+    /// the same pair, so as many pairs are right as can have a call of their own.
+    fn judge(&self, pairs: &[Pair]) -> Verdict {
         let mut verdict = Verdict::default();
-        for pair in pairs {
-            let calls = self.0.get_mut(&pair.function).into_iter().flatten();
-            let begun = calls.take_while(|call| call.entry_ns.0 <= pair.entry_ns);
-            let mut fitting = begun.filter(|call| call.fits(pair) && !call.is_taken);
-            match fitting.next() {
-                Some(call) => {
-                    call.is_taken = true;
-                    verdict.right += 1;
-                }
-                None => verdict.wrong += 1,
-            }
+        for (function, calls) in &self.0 {
+            let pairs = pairs.iter().filter(|pair| pair.function == *function);
+            let fitting: Vec<Vec<usize>> = pairs.map(|pair| fitting(pair, calls)).collect();
+            verdict.right += matched(&fitting);
+            verdict.certain += fitting.iter().filter(|calls| calls.len() == 1).count();
         }
         verdict
     }
 }
 
+/// The places of the calls that a pair fits, in the order in which they began.
+fn fitting(pair: &Pair, calls: &[Call]) -> Vec<usize> {
+    let begun = calls.partition_point(|call| *call.entry_ns.start() <= pair.entry_ns);
+    let places = (0..begun).filter(|&place| calls[place].fits(pair));
+    places.collect()
+}
+
 impl Call {
     fn fits(&self, pair: &Pair) -> bool {
-        let is_within = |(first, last), moment| first <= moment && moment <= last;
-        is_within(self.entry_ns, pair.entry_ns) && is_within(self.exit_ns, pair.exit_ns)
+        self.entry_ns.contains(&pair.entry_ns) && self.exit_ns.contains(&pair.exit_ns)
     }
 }
