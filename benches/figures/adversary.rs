@@ -18,7 +18,7 @@ use crate::work::NO_LIMIT;
 use crate::workload::Workload;
 
 /// Its functions, whose calls it knows; their slots are in this order.
-const FUNCTIONS: [&str; 8] = [
+pub(crate) const FUNCTIONS: [&str; 8] = [
     "step", "grow", "move", "spin", "recurse", "fail", "save", "leave",
 ];
 
@@ -88,8 +88,9 @@ impl Adversary {
         }
     }
 
-    /// Runs it under coral, which writes a record of every call; the pairs that it made.
-    pub(crate) fn run(&mut self, acts: u64) -> Result<Vec<Pair>> {
+    /// Runs it under coral, which writes a record of every call that returns; how many entries it
+    /// counted, and the pairs that it made.
+    pub(crate) fn run(&mut self, acts: u64) -> Result<(u64, Vec<Pair>)> {
         let pid = self.workload.pid();
         let mut engine = Engine::load(&EngineSpec {
             sample_rate: 1,
@@ -118,14 +119,16 @@ impl Adversary {
                 exit_ns: call.entry_ns + call.duration_ns,
             });
         })?;
-        let returns: u64 = slots.map(|slot| engine.function(slot).returns).sum();
+        let numbers: Vec<_> = slots.map(|slot| engine.function(slot)).collect();
+        let entries = numbers.iter().map(|it| it.calls).sum();
+        let returns: u64 = numbers.iter().map(|it| it.returns).sum();
         if returns != pairs.len() as u64 {
             return Err(
                 format!("{} records of {returns}: {:?}", pairs.len(), engine.hits()).into(),
             );
         }
         engine.detach(attachment);
-        Ok(pairs)
+        Ok((entries, pairs))
     }
 
     /// How bpftrace names a place in a binary without symbols.

@@ -5,6 +5,7 @@
 mod adversary;
 mod attach;
 mod bpftrace;
+mod calls;
 #[allow(unused_imports, unused_macros)] // the tests use all of it
 #[path = "../../tests/common/mod.rs"]
 mod common;
