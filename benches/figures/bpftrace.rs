@@ -48,7 +48,7 @@ fn script(subject: &Subject, returns: Returns) -> Result<String> {
     let binary = subject.binary.display();
     let (entry, exits) = match returns {
         Returns::Uretprobe => {
-            let function = format!("probe:{binary}:{}", subject.name);
+            let function = format!("probe:{binary}:{}", subject.function.name);
             (format!("u{function}"), format!("uret{function}"))
         }
         // A place in a binary without symbols is named by its offset in the file.
@@ -57,10 +57,10 @@ fn script(subject: &Subject, returns: Returns) -> Result<String> {
                 let offset = subject.file_offset(address)?;
                 Ok(format!("uprobe:{binary}:{offset:#x}"))
             };
-            let exits = subject.plan.exits.iter();
+            let exits = subject.function.plan.exits.iter();
             let exits = exits.map(|exit| probe(exit.address));
             let exits = exits.collect::<Result<Vec<String>>>()?;
-            (probe(subject.address)?, exits.join(", "))
+            (probe(subject.function.address)?, exits.join(", "))
         }
     };
     Ok(format!(

@@ -10,6 +10,7 @@ mod calls;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod cost;
+mod function;
 mod index;
 mod matching;
 mod pairs;

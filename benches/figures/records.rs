@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
          ({DURATION_S} s each; no rate limit; the reader comes as often as a session's)\n"
     );
     let binary = workload::build_c(include_str!("../targets/storm.c"))?;
-    let mut subject = Subject::start(binary, "empty")?;
+    let mut subject = Subject::start(binary, "empty", None)?;
     let columns = [
         "calls/s wanted",
         "reached",
@@ -90,7 +90,7 @@ impl Run {
             Some(rate) => (rate * DURATION_S, 1_000_000_000 / rate),
             None => (CALLS, 0),
         };
-        let (mut engine, attachment) = subject.attach(&subject.plan, false, work)?;
+        let (mut engine, attachment) = subject.attach(&subject.function.plan, false, work)?;
         let mut read = 0;
         subject
             .workload

@@ -35,8 +35,8 @@ pub(crate) fn run() -> Result<()> {
          of processor time; in every storm coral's counts equal the program's own, or this fails)\n"
     );
     let binary = workload::build_c(include_str!("../targets/storm.c"))?;
-    let mut subject = Subject::start(binary, "empty")?;
-    println!("  {}\n", subject.describe(&subject.plan));
+    let mut subject = Subject::start(binary, "empty", None)?;
+    println!("  {}\n", subject.describe());
     let cases = STORMS.iter().flat_map(|storm| [(storm, 1), (storm, 2)]);
     let mut cases: Vec<_> = cases
         .map(|(storm, threads)| (storm, threads, Vec::new()))
@@ -79,7 +79,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn blow(subject: &mut Subject, has_exit: bool, work: Work, threads: u64) -> Result<Storm> {
-    let mut plan: Plan = subject.plan.clone();
+    let mut plan: Plan = subject.function.plan.clone();
     if !has_exit {
         plan.exits.clear();
     }

@@ -6,6 +6,8 @@ use coral_tui::probe::{Engine, EngineSpec};
 use crate::Result;
 use crate::subject::SLOT;
 
+/// A function, and the one that may be called in turn with it.
+const FUNCTIONS: u32 = 2;
 /// More records than any run makes.
 pub(crate) const NO_LIMIT: i64 = i64::MAX / 2;
 
@@ -15,7 +17,9 @@ pub(crate) struct Work {
     /// Entries are counted and nothing else: no pairs, no durations.
     entries_only: bool,
     /// The call tree is counted.
-    tree: bool,
+    pub(crate) tree: bool,
+    /// Another function is called in turn with it.
+    pub(crate) in_turn: bool,
     /// A record of every call is wanted.
     wanted: bool,
     /// It is written: no limit is in the way.
@@ -34,6 +38,7 @@ impl Work {
     pub(crate) const COUNTERS: Self = Self {
         entries_only: false,
         tree: false,
+        in_turn: false,
         wanted: false,
         records: false,
         arguments: false,
@@ -49,7 +54,17 @@ impl Work {
         tree: true,
         ..Self::COUNTERS
     };
-    /// The same, and a record of every call.
+    /// Counters of two functions that are called in turn.
+    pub(crate) const COUNTERS_IN_TURN: Self = Self {
+        in_turn: true,
+        ..Self::COUNTERS
+    };
+    /// The same and the call tree, where no path is the one before.
+    pub(crate) const TREE_IN_TURN: Self = Self {
+        in_turn: true,
+        ..Self::TREE
+    };
+    /// Counters and the call tree, and a record of every call.
     pub(crate) const RECORDS: Self = Self {
         wanted: true,
         records: true,
@@ -66,13 +81,24 @@ impl Work {
         ..Self::TREE
     };
 
+    /// After so many calls the records must be read: no more of them fit in the ring.
+    pub(crate) fn calls_per_read(self) -> u64 {
+        match self {
+            Self {
+                arguments: true, ..
+            } => 1_000,
+            Self { records: true, .. } => 10_000,
+            _ => u64::MAX,
+        }
+    }
+
     /// An engine that does this to one function of a process.
     pub(crate) fn engine(self, pid: u32, argument: Option<ValueSpec>) -> Result<Engine> {
         let engine = Engine::load(&EngineSpec {
             sample_rate: u32::from(self.wanted),
             tree: self.tree,
             details: self.arguments,
-            ..EngineSpec::counting(pid, 1)
+            ..EngineSpec::counting(pid, FUNCTIONS)
         })?;
         engine.set_deadline_ns(u64::MAX);
         if self.entries_only {

@@ -47,6 +47,12 @@ impl Workload {
         Ok(self.answer()?.parse()?)
     }
 
+    /// The same with calls of its function and of another one in turn.
+    pub(crate) fn run_in_turn(&mut self, calls: u64) -> Result<f64> {
+        self.say(&format!("turn {calls}"))?;
+        Ok(self.answer()?.parse()?)
+    }
+
     /// Says a line to it.
     pub(crate) fn say(&mut self, line: &str) -> Result<()> {
         let mut stdin = self.child.stdin.as_ref().ok_or("it has a pipe")?;
