@@ -31,12 +31,13 @@ enum Variant {
     CountersInTurn,
     TreeInTurn,
     Records,
+    Stacks,
     Arguments,
 }
 
 use Variant::*;
 
-const VARIANTS: [(Variant, &str); 14] = [
+const VARIANTS: [(Variant, &str); 15] = [
     (Bare, "no probes"),
     (Empty, "empty programs at coral's sites"),
     (Coral, "coral"),
@@ -48,19 +49,21 @@ const VARIANTS: [(Variant, &str); 14] = [
     (Counters, "  counters only"),
     (Tree, "  + the call tree"),
     (Records, "  + a record of every call"),
-    (Arguments, "  + an argument in it"),
+    (Stacks, "  + its stack"),
+    (Arguments, "  + an argument"),
     (CountersInTurn, "  two functions in turn, counters only"),
     (TreeInTurn, "  + the call tree"),
 ];
 
 /// The work of the variants with an exit at a call, which tell the parts of coral's.
-const UNSTEPPED_WORK: [(Variant, Work); 7] = [
+const UNSTEPPED_WORK: [(Variant, Work); 8] = [
     (CoralUnstepped, Work::THROTTLED),
     (Counters, Work::COUNTERS),
     (Tree, Work::TREE),
     (CountersInTurn, Work::COUNTERS_IN_TURN),
     (TreeInTurn, Work::TREE_IN_TURN),
     (Records, Work::RECORDS),
+    (Stacks, Work::STACKS),
     (Arguments, Work::ARGUMENTS),
 ];
 
@@ -74,7 +77,7 @@ enum How {
 use How::{Minus, Per};
 
 /// What is compared, and the aim.
-const COMPARISONS: [(&str, (Variant, How, Variant), &str); 10] = [
+const COMPARISONS: [(&str, (Variant, How, Variant), &str); 11] = [
     (
         "coral - empty programs",
         (Coral, Minus, Empty),
@@ -91,13 +94,14 @@ const COMPARISONS: [(&str, (Variant, How, Variant), &str); 10] = [
         NONE,
     ),
     ("  + the call tree", (Tree, Minus, Counters), NONE),
-    ("  + a record of every call", (Records, Minus, Tree), NONE),
-    ("  + an argument in it", (Arguments, Minus, Records), NONE),
     (
-        "  two functions in turn + the call tree",
+        "    of two functions in turn",
         (TreeInTurn, Minus, CountersInTurn),
         NONE,
     ),
+    ("  + a record of every call", (Records, Minus, Tree), NONE),
+    ("  + its stack", (Stacks, Minus, Records), NONE),
+    ("  + an argument", (Arguments, Minus, Stacks), NONE),
     ("coral / bpftrace", (Coral, Per, Bpftrace), NONE),
     (
         "coral --fast-returns / bpftrace",

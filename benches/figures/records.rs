@@ -7,9 +7,10 @@ use crate::work::Work;
 use crate::{Result, workload};
 
 /// Calls a second, rising; the last is as many as there can be.
-const RATES_PER_S: [Option<u64>; 8] = [
+const RATES_PER_S: [Option<u64>; 9] = [
     Some(25_000),
     Some(50_000),
+    Some(75_000),
     Some(100_000),
     Some(200_000),
     Some(300_000),

@@ -24,7 +24,9 @@ pub(crate) struct Work {
     wanted: bool,
     /// It is written: no limit is in the way.
     pub(crate) records: bool,
-    /// The first argument is captured.
+    /// The caller's stack is in it.
+    stack: bool,
+    /// The first argument is captured; the stack is in the record as well, then.
     pub(crate) arguments: bool,
 }
 
@@ -41,6 +43,7 @@ impl Work {
         in_turn: false,
         wanted: false,
         records: false,
+        stack: false,
         arguments: false,
     };
     /// Records are wanted, as in a session; at these rates its limit allows hardly any, so here it
@@ -70,10 +73,15 @@ impl Work {
         records: true,
         ..Self::TREE
     };
-    /// The same, and in each record the first argument.
+    /// The same, and in each record the stack.
+    pub(crate) const STACKS: Self = Self {
+        stack: true,
+        ..Self::RECORDS
+    };
+    /// The same, and the first argument.
     pub(crate) const ARGUMENTS: Self = Self {
         arguments: true,
-        ..Self::RECORDS
+        ..Self::STACKS
     };
     /// What a session does with a function that is called all the time.
     pub(crate) const SESSION: Self = Self {
@@ -97,7 +105,7 @@ impl Work {
         let engine = Engine::load(&EngineSpec {
             sample_rate: u32::from(self.wanted),
             tree: self.tree,
-            details: self.arguments,
+            details: self.stack,
             ..EngineSpec::counting(pid, FUNCTIONS)
         })?;
         engine.set_deadline_ns(u64::MAX);
@@ -113,8 +121,8 @@ impl Work {
             engine.set_function(SLOT, FUNCTION_HAS_DETAIL, SLOT);
             engine.set_detail(SLOT, detail);
         }
-        // No call is among the slowest, whose records hold its stack as well.
-        engine.set_top_ns(SLOT, u64::MAX);
+        // Every call is among the slowest, whose records hold their stacks, or none is.
+        engine.set_top_ns(SLOT, if self.stack { 0 } else { u64::MAX });
         if self.records {
             engine.refill_records(SLOT, NO_LIMIT, 0);
         }
