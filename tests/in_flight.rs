@@ -30,6 +30,29 @@ fn of_a_goroutine() {
     }
 }
 
+#[test]
+fn what_was_left_without_an_exit_does_not_hang() {
+    need!(rights::probes());
+    let mut cases = vec![(need!(compile::e2e_c(&["-O2"])), "escapes")];
+    for go in need!(compile::gos()) {
+        cases.push((need!(compile::e2e_go(&go, &[])), "main.escapes"));
+    }
+    for (binary, name) in cases {
+        let mut target = Target::spawn(&binary);
+        let (coral, _) = Coral::attach(target.pid(), &[name], &["--duration", "1s"]);
+        target.run("begin_escape");
+        let document = coral.wait().document();
+        let escapes = function(&document, name);
+        assert_eq!(
+            [number(&escapes["calls"]), number(&escapes["returns"])],
+            [1, 0]
+        );
+        assert_eq!(list(&document["in_flight"]).len(), 0, "{document:#}");
+        target.run("end_block");
+        assert_eq!(target.quit().code(), Some(0));
+    }
+}
+
 /// One calls the other, which waits. The session ends once before it is released, once after.
 fn check(binary: &Path, names: [&str; 2]) {
     let mut target = Target::spawn(binary);

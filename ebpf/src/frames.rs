@@ -25,8 +25,9 @@ pub(crate) fn enter(hit: &Hit) {
     };
     let mut frames = Frames::new(hit, stack);
     let comes_twice = hit.cookie.may_refire() || hit.config.handover != 0;
-    let Entered::Call { parent } =
-        coral_ebpf_common::enter(&mut frames, hit.depth, slot, comes_twice)
+    // Another goroutine has nothing of the frames that the one before it left.
+    let left = if is_of_another(hit, stack) { 0 } else { hit.depth };
+    let Entered::Call { parent } = coral_ebpf_common::enter(&mut frames, left, slot, comes_twice)
     else {
         hit.stripe.count_refired();
         return;
@@ -106,6 +107,24 @@ fn address_of(hit: &Hit) -> u64 {
     }
 }
 
+/// Whether the stack's frames are of a goroutine that has ended; from now on they are of this one.
+#[inline(always)]
+fn is_of_another(hit: &Hit, stack: *mut Stack) -> bool {
+    let offset = hit.function.goid_offset;
+    if offset == 0 || hit.key.tid != 0 {
+        return false;
+    }
+    let Some(goid) = registers::word_at(hit.key.g.wrapping_add(u64::from(offset))) else {
+        return false;
+    };
+    // SAFETY: the pointer comes from a map lookup, and one thread at a time runs a goroutine.
+    unsafe {
+        let is_other = (*stack).goid != goid;
+        (*stack).goid = goid;
+        is_other
+    }
+}
+
 /// What a call takes over from its caller; where it has none, chance decides for the whole tree.
 #[inline(always)]
 fn inherited(hit: &Hit, parent: Option<&Frame>) -> u32 {
@@ -178,6 +197,18 @@ impl Frames {
             stack: self.key,
             index: self.len(),
             padding: 0,
+        }
+    }
+
+    /// The goroutine, by its number, or by its `g` where that is not known; 0 for a thread.
+    #[inline(always)]
+    pub(crate) fn goroutine(&self) -> u64 {
+        if self.key.tid != 0 {
+            return 0;
+        }
+        match unsafe { (*self.stack).goid } {
+            0 => self.key.g,
+            goid => goid,
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn offer(
         entry_ns: frame.entry_ns,
         duration_ns,
         children_ns: frame.children_ns,
-        g: if hit.key.tid == 0 { hit.key.g } else { 0 },
+        goroutine: frames.goroutine(),
         trace_id,
         slot: hit.cookie.slot(),
         tgid: hit.key.tgid,

@@ -9,7 +9,7 @@ use aya_ebpf::bindings::{pt_regs, task_struct};
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::bpf_probe_read_user;
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
-use coral_ebpf_common::{Cookie, FrameKey, Stack};
+use coral_ebpf_common::{Cookie, FrameKey, Stack, thread_depth};
 
 use crate::maps;
 
@@ -38,8 +38,7 @@ pub(crate) fn locate(
             key.g = other_stack(stack, entry_sp);
         }
     }
-    // Any falling function of the stack pointer serves; the highest bit keeps it positive.
-    (key, (1 << 63) - entry_sp)
+    (key, thread_depth(entry_sp))
 }
 
 /// Notes the bounds of a thread's stack that was seen for the first time.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coral_ebpf_common::{Cookie, FUNCTION_IS_COUNTED, HitKind};
+use coral_ebpf_common::{Cookie, FUNCTION_IS_COUNTED, FunctionConfig, HitKind};
 use coral_model::{ExitProbe, FunctionId};
 
 use super::error::AgentError;
@@ -38,7 +38,11 @@ impl Probes {
         let mut slots = Vec::new();
         for (id, function) in (first..).zip(inlined) {
             let slot = tally.track(tracked(FunctionId(id), function));
-            self.engine.set_function(slot, FUNCTION_IS_COUNTED, 0);
+            let function = FunctionConfig {
+                flags: FUNCTION_IS_COUNTED,
+                ..FunctionConfig::default()
+            };
+            self.engine.set_function(slot, function);
             slots.push(slot);
         }
         for module in 0..watched.table().modules().len() as u16 {

@@ -5,7 +5,9 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FUNCTION_IS_ROOT};
+use coral_ebpf_common::{
+    FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FUNCTION_IS_ROOT, FunctionConfig,
+};
 use coral_model::FunctionId;
 
 use super::error::AgentError;
@@ -372,8 +374,14 @@ impl Probes {
                 asked,
             });
         }
+        let modules = 0..watched.table().modules().len() as u16;
+        let goid_offsets: Vec<u32> = modules
+            .map(|module| watched.symbols.goid_offset(module).unwrap_or(0))
+            .collect();
         for (tracked, reading) in readings {
             let is_root = is_root(self.trace.as_ref(), tracked.id);
+            let function = watched.table().get(tracked.id);
+            let goid_offset = function.map_or(0, |it| goid_offsets[usize::from(it.module)]);
             let slot = tally.track(tracked);
             let mut flags = if self.only_counts {
                 FUNCTION_IS_COUNTED
@@ -387,7 +395,13 @@ impl Probes {
                 flags |= FUNCTION_IS_ROOT;
             }
             // The slot behind the function's own is that of its joined calls, where it has any.
-            self.engine.set_function(slot, flags, slot + 1);
+            let function = FunctionConfig {
+                flags,
+                call_slot: slot + 1,
+                goid_offset,
+                ..FunctionConfig::default()
+            };
+            self.engine.set_function(slot, function);
             self.engine.set_detail(slot, reading.detail);
             self.engine.set_filter(slot, reading.filter.as_ref());
             self.values.keep(slot, reading);

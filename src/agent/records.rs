@@ -44,7 +44,7 @@ pub(super) fn call(
         pid: call.tgid,
         tid: call.tid,
         // A thread's other stacks are named by their ends.
-        goroutine: (call.g != 0).then_some(call.g),
+        goroutine: (call.goroutine != 0).then_some(call.goroutine),
         failed: call.flags & RECORD_FAILED != 0,
         arguments,
         results,

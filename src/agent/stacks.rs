@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use coral_ebpf_common::DetailRecord;
-use coral_model::{InFlightCall, StackFrame};
+use coral_ebpf_common::{DetailRecord, FrameKey};
+use coral_model::{FunctionId, StackFrame};
 
 use super::watched::Watched;
-use crate::symbols::{AddressMap, Location, Process, StackReader};
+use crate::symbols::{AddressMap, Location, Process, StackEnd, StackReader};
 
 /// How many frames of a stack are kept.
 const FRAMES_MAX: usize = 64;
-/// How many hanging calls are looked at: their memory is read.
-const HANGING_MAX: usize = 10;
-/// Calls younger than this are on their way.
-const HANGING_NS: u64 = 100_000_000;
 
 /// The return addresses of a record: where its call ended, and its callers, innermost first.
 pub(super) fn addresses(detail: &DetailRecord) -> &[u64] {
@@ -53,28 +49,26 @@ pub(super) fn of_addresses(watched: &Watched, pid: u32, addresses: &[u64]) -> Ve
     frames
 }
 
-/// Reads where the oldest calls hang, without stopping anything.
-pub(super) fn of_hanging(watched: &Watched, calls: &mut [InFlightCall]) {
-    let hanging = calls
-        .iter_mut()
-        .filter(|call| call.is_innermost && call.age_ns >= HANGING_NS)
-        .take(HANGING_MAX);
-    for call in hanging {
-        let Some(process) = process(watched, call.pid) else {
-            continue;
-        };
-        let Ok(mut reader) = StackReader::new(process, &watched.symbols) else {
-            continue;
-        };
-        let stack = match (call.goroutine, call.tid) {
-            (Some(g), _) => reader.goroutine(g, FRAMES_MAX),
-            (None, Some(tid)) => reader.thread(tid, FRAMES_MAX),
-            (None, None) => None,
-        };
-        if let Some(stack) = stack {
-            call.stack = reader.locate(&stack).into_iter().map(frame).collect();
-        }
-    }
+/// What a goroutine or a thread that waits is doing.
+pub(super) struct Hanging {
+    /// Where it is, innermost first.
+    pub(super) frames: Vec<StackFrame>,
+    /// The functions whose calls it is in, if these are all.
+    pub(super) functions: Option<Vec<FunctionId>>,
+}
+
+/// Reads where a goroutine or a thread hangs, without stopping anything.
+pub(super) fn of_hanging(watched: &Watched, key: &FrameKey) -> Option<Hanging> {
+    let mut reader = StackReader::new(process(watched, key.tgid)?, &watched.symbols).ok()?;
+    let stack = match key.tid {
+        0 => reader.goroutine(key.g, FRAMES_MAX),
+        tid => reader.thread(tid, FRAMES_MAX),
+    }?;
+    let is_complete = stack.end == StackEnd::Complete;
+    Some(Hanging {
+        functions: is_complete.then(|| reader.functions(&stack)),
+        frames: reader.locate(&stack).into_iter().map(frame).collect(),
+    })
 }
 
 fn process(watched: &Watched, pid: u32) -> Option<&Arc<Process>> {

@@ -33,10 +33,10 @@ impl Tracer {
     pub(super) fn record(&mut self, call: &CallRecord, function: FunctionId) {
         let trace = self.builder.push(TraceRecord {
             trace_id: call.trace_id,
-            stack: if call.g == 0 {
+            stack: if call.goroutine == 0 {
                 u64::from(call.tid)
             } else {
-                call.g
+                call.goroutine
             },
             function,
             frame_index: call.frame_index,

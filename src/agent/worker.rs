@@ -512,8 +512,7 @@ impl Worker {
 
     /// Looks at the calls that go on, and where the oldest of them hang.
     fn look_at_calls(&mut self) {
-        self.in_flight = in_flight::read(&self.probes.engine, &self.tally);
-        stacks::of_hanging(&self.watched, &mut self.in_flight);
+        self.in_flight = in_flight::read(&self.probes.engine, &self.tally, &self.watched);
     }
 
     fn sweep_threads(&mut self) {

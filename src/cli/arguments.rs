@@ -57,6 +57,9 @@ pub(super) struct FunctionsArguments {
     /// Also the functions of mapped libraries whose path contains this; `*` means all
     #[arg(long, value_name = "PART")]
     pub(super) library: Vec<String>,
+    /// Also where such functions were inlined; as CSV these alone
+    #[arg(long, requires = "pattern")]
+    pub(super) inlined: bool,
     /// How to write the list
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,

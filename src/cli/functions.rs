@@ -2,37 +2,68 @@
 
 use std::process::ExitCode;
 
-use coral_model::Function;
+use coral_model::{Function, FunctionTable, Pattern};
 
 use super::arguments::{Format, FunctionsArguments};
 use super::output;
-use crate::export::{csv, functions_document, text};
+use crate::export::{InlinedCall, InlinedCalls, csv, functions_document, inlined, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, matches};
+use crate::symbols::InlinedFunction;
+
+/// How many inlined calls are listed.
+const INLINED_MAX: usize = 10_000;
 
 pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> {
     let watched = local::open(arguments.pid, &arguments.library)?;
     let symbols = watched.symbols.completed();
     let table = symbols.table();
-    let functions: Vec<Function<'_>> = match &arguments.pattern {
+    let pattern = arguments.pattern.as_deref().map(Pattern::parse);
+    let pattern = pattern.transpose().map_err(SelectError::from)?;
+    let found = match &pattern {
+        Some(pattern) if arguments.inlined => symbols.inlined(pattern, INLINED_MAX),
+        _ => Vec::new(),
+    };
+    let functions: Vec<Function<'_>> = match &pattern {
         None => table.iter().collect(),
-        Some(text) => {
-            let pattern = coral_model::Pattern::parse(text).map_err(SelectError::from)?;
-            let ids = matches(table, &pattern);
-            if ids.is_empty() {
+        Some(pattern) => {
+            let ids = matches(table, pattern);
+            if ids.is_empty() && found.is_empty() {
+                let text = arguments.pattern.as_deref().unwrap_or_default();
                 return Err(SelectError::none(table, text).into());
             }
             ids.into_iter().filter_map(|id| table.get(id)).collect()
         }
     };
+    let places: Vec<InlinedCalls<'_>> = found.iter().map(|found| calls(table, found)).collect();
+    let places = arguments.inlined.then_some(&places[..]);
     let target = &watched.target;
-    let bytes = match arguments.format {
-        Format::Json => output::json(&functions_document(target, &functions))?,
-        Format::Csv => output::written(|out| csv::write_functions(out, &functions))?,
-        Format::Text => {
-            output::written(|out| text::write_functions(out, target, &functions, output::width()))?
-        }
+    let width = output::width();
+    let bytes = match (arguments.format, places) {
+        (Format::Json, _) => output::json(&functions_document(target, &functions, places))?,
+        (Format::Csv, Some(places)) => output::written(|out| inlined::write_csv(out, places))?,
+        (Format::Csv, None) => output::written(|out| csv::write_functions(out, &functions))?,
+        (Format::Text, _) => output::written(|out| {
+            text::write_functions(out, target, &functions, width)?;
+            places.map_or(Ok(()), |places| inlined::write_text(out, places, width))
+        })?,
     };
     output::print(&bytes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn calls<'a>(table: &'a FunctionTable, found: &'a InlinedFunction) -> InlinedCalls<'a> {
+    let call = |place: &'a crate::symbols::InlinedInstance| InlinedCall {
+        into: table.get(place.host).map_or("", |host| host.name),
+        file: place.call_file.as_deref(),
+        line: place.call_line,
+        is_exact: place.is_exact,
+    };
+    InlinedCalls {
+        name: &found.name,
+        file: found.file.as_deref(),
+        line: found.line,
+        calls: found.instances.iter().map(call).collect(),
+        uncountable: found.uncountable,
+    }
 }

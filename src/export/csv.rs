@@ -199,7 +199,7 @@ mod tests {
 
         let (table, target) = (fixture::table(), fixture::target());
         let functions: Vec<_> = table.iter().collect();
-        let list = serde_json::to_value(functions_document(&target, &functions)).unwrap();
+        let list = serde_json::to_value(functions_document(&target, &functions, None)).unwrap();
         let mut names = field_names(&list["functions"][0]);
         names.sort();
         assert_eq!(names, sorted(&FUNCTIONS_HEADER));

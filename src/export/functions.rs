@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use coral_model::{Function, Target, escape};
 use serde::{Serialize, Serializer};
 
+use super::inlined::InlinedCalls;
+
 /// The functions of a target, ready to be serialised. Text from the target is escaped in it.
 #[derive(Clone, Debug, Serialize)]
 pub struct FunctionsDocument<'a> {
@@ -12,12 +14,16 @@ pub struct FunctionsDocument<'a> {
     target: TargetEntry<'a>,
     #[serde(serialize_with = "entries")]
     functions: &'a [Function<'a>],
+    /// Left out where nobody asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inlined: Option<&'a [InlinedCalls<'a>]>,
 }
 
 /// The document of those functions of a target that somebody asked for.
 pub fn functions_document<'a>(
     target: &'a Target,
     functions: &'a [Function<'a>],
+    inlined: Option<&'a [InlinedCalls<'a>]>,
 ) -> FunctionsDocument<'a> {
     FunctionsDocument {
         schema: "coral.functions.v1",
@@ -28,6 +34,7 @@ pub fn functions_document<'a>(
             language: target.language.name(),
         },
         functions,
+        inlined,
     }
 }
 
@@ -91,7 +98,7 @@ mod tests {
         let table = fixture::table();
         let functions: Vec<_> = table.iter().collect();
         let target = fixture::target();
-        let document = functions_document(&target, &functions);
+        let document = functions_document(&target, &functions, None);
         let text = serde_json::to_string_pretty(&document).unwrap();
         assert_eq!(text, include_str!("functions.expected.json").trim_end());
     }

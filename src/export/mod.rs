@@ -5,12 +5,14 @@ mod calls;
 pub mod csv;
 pub mod file;
 mod functions;
+pub mod inlined;
 mod session;
 mod table;
 pub mod text;
 mod trace;
 
 pub use functions::{FunctionsDocument, functions_document};
+pub use inlined::{InlinedCall, InlinedCalls};
 pub use session::{SessionDocument, session_document};
 pub use trace::{TraceDocument, TraceReport, trace_document};
 

@@ -316,7 +316,7 @@ fn write_accounting(out: &mut impl io::Write, snapshot: &Snapshot) -> io::Result
     )
 }
 
-fn location<'a>(file: Option<&'a str>, line: Option<u32>) -> Cow<'a, str> {
+pub(super) fn location<'a>(file: Option<&'a str>, line: Option<u32>) -> Cow<'a, str> {
     match (file.map(escape), line) {
         (Some(file), Some(line)) => format!("{file}:{line}").into(),
         (Some(file), None) => file,

@@ -168,7 +168,8 @@ pub struct InFlightCall {
     pub pid: u32,
     /// The thread, where frames are named by thread.
     pub tid: Option<u32>,
-    /// The goroutine, as the address of its `g`, in Go.
+    /// The goroutine in Go: by its number, as stack dumps name it, or by the address of its `g`
+    /// where the version of Go is not known.
     pub goroutine: Option<u64>,
     /// The probed calls that it was made from, outermost first.
     pub callers: Vec<FunctionId>,
@@ -225,7 +226,8 @@ pub struct CallRecord {
     pub pid: u32,
     /// The thread on which it ended.
     pub tid: u32,
-    /// The goroutine, as the address of its `g`, in Go.
+    /// The goroutine in Go: by its number, as stack dumps name it, or by the address of its `g`
+    /// where the version of Go is not known.
     pub goroutine: Option<u64>,
     /// Whether it returned an error; `false` too where that cannot be told.
     #[serde(default)]

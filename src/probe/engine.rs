@@ -206,17 +206,10 @@ impl Engine {
         self.config.write(0, config);
     }
 
-    /// Sets up a slot before its function is attached: the `FUNCTION_` flags, and the slot that
-    /// its polls are joined under.
-    pub fn set_function(&self, slot: u32, flags: u32, call_slot: u32) {
-        self.functions.write(
-            slot as usize,
-            FunctionConfig {
-                flags,
-                call_slot,
-                ..FunctionConfig::default()
-            },
-        );
+    /// Sets up a slot before its function is attached: its flags, the slot that its polls are
+    /// joined under, and where a goroutine's number lies. Everything else of it is 0.
+    pub fn set_function(&self, slot: u32, function: FunctionConfig) {
+        self.functions.write(slot as usize, function);
     }
 
     /// Sets what is read of a function's calls, before it is attached. Without effect where the

@@ -1,8 +1,9 @@
 //! The calls that have begun and not ended, read out of the kernel's maps.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use coral_ebpf_common::{Frame, FrameKey, INLINE_FRAMES, PlaceKey};
+use coral_ebpf_common::{Frame, FrameKey, INLINE_FRAMES, PlaceKey, Stack};
 
 use super::engine::Engine;
 use super::records::Shared;
@@ -15,6 +16,10 @@ const KEYS_MAX: usize = 20_000;
 pub struct LiveStack {
     /// Names the goroutine or thread.
     pub key: FrameKey,
+    /// The goroutine, as [`coral_ebpf_common::CallRecord::goroutine`] names it; 0 for a thread.
+    pub goroutine: u64,
+    /// The bounds of a thread's stack; empty where they are not known.
+    pub bounds: Range<u64>,
     /// Its calls, outermost first.
     pub frames: Vec<Frame>,
 }
@@ -23,9 +28,18 @@ impl Engine {
     /// The calls that go on, by goroutine and thread; at most `max` of these.
     pub fn live_stacks(&self, max: usize) -> Vec<LiveStack> {
         let keys = self.stacks.keys().take(KEYS_MAX).filter_map(Result::ok);
-        keys.map(|key| LiveStack {
-            frames: self.frames_of(&key),
-            key: key.0,
+        keys.filter_map(|key| {
+            let Shared(stack) = self.stacks.get(&key, 0).ok()?;
+            Some(LiveStack {
+                frames: self.frames_of(&key, &stack),
+                goroutine: match (key.0.tid, stack.goid) {
+                    (0, 0) => key.0.g,
+                    (0, goid) => goid,
+                    _ => 0,
+                },
+                bounds: stack.low..stack.high,
+                key: key.0,
+            })
         })
         .filter(|stack| !stack.frames.is_empty())
         .take(max)
@@ -43,8 +57,10 @@ impl Engine {
             .collect();
         let mut dropped = HashMap::new();
         for key in dead {
-            for frame in self.frames_of(&key) {
-                *dropped.entry(frame.slot).or_default() += 1;
+            if let Ok(Shared(stack)) = self.stacks.get(&key, 0) {
+                for frame in self.frames_of(&key, &stack) {
+                    *dropped.entry(frame.slot).or_default() += 1;
+                }
             }
             // A failure means that it is gone already.
             let _ = self.stacks.remove(&key);
@@ -52,10 +68,7 @@ impl Engine {
         dropped
     }
 
-    fn frames_of(&self, key: &Shared<FrameKey>) -> Vec<Frame> {
-        let Ok(Shared(stack)) = self.stacks.get(key, 0) else {
-            return Vec::new();
-        };
+    fn frames_of(&self, key: &Shared<FrameKey>, stack: &Stack) -> Vec<Frame> {
         let inline = (stack.len as usize).min(INLINE_FRAMES);
         let mut frames = stack.frames[..inline].to_vec();
         for index in inline as u32..stack.len {

@@ -15,20 +15,40 @@ const BUILD_INFO_BYTES_MAX: u64 = 1 << 20;
 /// The modules whose sources are under the developer's hands: the program's own, and those of
 /// its workspace. Empty where nothing is said of modules.
 pub(super) fn own_modules(image: &Image) -> Vec<String> {
-    let read = || {
-        let section = image.section_data(image.section(".go.buildinfo")?)?;
-        parse(&section.read(0, BUILD_INFO_BYTES_MAX)?)
-    };
+    let read = || parse_modules(parse(&bytes(image)?)?.1);
     read().unwrap_or_default()
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<String>> {
+/// The version of Go that it was made by, as in `1.27` of `go1.27.3`. `None` where that is not
+/// said, or is no released version.
+pub(super) fn version(image: &Image) -> Option<(u32, u32)> {
+    parse_version(parse(&bytes(image)?)?.0)
+}
+
+fn bytes(image: &Image) -> Option<Vec<u8>> {
+    let section = image.section_data(image.section(".go.buildinfo")?)?;
+    section.read(0, BUILD_INFO_BYTES_MAX)
+}
+
+/// The version, and the module information between its marks.
+fn parse(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let has_strings = bytes.get(FLAGS_AT)? & HAS_INLINE_STRINGS != 0;
     if !bytes.starts_with(MAGIC) || !has_strings {
         return None;
     }
-    let (_version, rest) = split_string(bytes.get(STRINGS_AT..)?)?;
-    let (marked, _) = split_string(rest)?;
+    let (version, rest) = split_string(bytes.get(STRINGS_AT..)?)?;
+    Some((version, split_string(rest)?.0))
+}
+
+fn parse_version(text: &[u8]) -> Option<(u32, u32)> {
+    let text = std::str::from_utf8(text).ok()?.strip_prefix("go")?;
+    let mut parts = text.split(|c: char| !c.is_ascii_digit());
+    let mut number = || parts.next()?.parse().ok();
+    Some((number()?, number()?))
+}
+
+/// The modules of the information that lies between marks.
+fn parse_modules(marked: &[u8]) -> Option<Vec<String>> {
     let information = marked.get(MARK_LEN..marked.len().checked_sub(MARK_LEN)?)?;
     let lines = std::str::from_utf8(information).ok()?.lines();
     Some(lines.filter_map(own_module).map(str::to_owned).collect())
@@ -83,8 +103,24 @@ mod tests {
         let information = "path\texample.com/shop/cmd\nmod\texample.com/shop\tv1.2.3\th1:x=\n\
             dep\tgithub.com/other/lib\tv1.0.0\th1:y=\ndep\texample.com/common\t(devel)\t\n\
             build\t-compiler=gc\n";
-        let modules = parse(&section(information)).unwrap();
+        let section = section(information);
+        let (version, marked) = parse(&section).unwrap();
+        assert_eq!(parse_version(version), Some((1, 27)));
+        let modules = parse_modules(marked).unwrap();
         assert_eq!(modules, ["example.com/shop", "example.com/common"]);
+    }
+
+    #[test]
+    fn versions_are_those_of_releases() {
+        for (text, expected) in [
+            ("go1.21.13", Some((1, 21))),
+            ("go1.25rc1", Some((1, 25))),
+            ("go1.24 X:nocoverageredesign", Some((1, 24))),
+            ("devel go1.28-0123456", None),
+            ("go", None),
+        ] {
+            assert_eq!(parse_version(text.as_bytes()), expected, "{text}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod error;
 mod functions;
 mod go_build_info;
 mod gopclntab;
+mod goroutine;
 mod image;
 mod inlined;
 mod inlined_dwarf;

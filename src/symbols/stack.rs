@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use coral_model::FunctionId;
+
 use super::ProcessError;
 use super::address_map::AddressMap;
 use super::bytes::u64_at;
@@ -104,6 +106,18 @@ impl<'a> StackReader<'a> {
         locations
     }
 
+    /// The functions whose calls are on a stack, innermost first; those that were inlined are not
+    /// among them.
+    pub fn functions(&self, stack: &Stack) -> Vec<FunctionId> {
+        let of = |address: &u64| {
+            let (module, address) = self.map.module_address(address.wrapping_sub(1))?;
+            self.symbols
+                .function_at(module, address)
+                .map(|function| function.id)
+        };
+        stack.addresses.iter().filter_map(of).collect()
+    }
+
     fn is_start(&self, address: u64) -> bool {
         self.map
             .module_address(address)
@@ -180,6 +194,19 @@ impl Parked {
 }
 
 impl Process {
+    /// The part of its stack that a goroutine uses while it waits, by the address of its
+    /// `runtime.g`. `None` if it runs, or waits in a system call, or is no goroutine.
+    pub fn goroutine_in_use(&self, g: u64) -> Option<Range<u64>> {
+        let parked = Parked::read(self, g)?;
+        Some(parked.sp..parked.stack.end - 1)
+    }
+
+    /// The stack pointer of a thread that waits in the kernel. `None` if it runs, or there is no
+    /// such thread.
+    pub fn thread_sp(&self, tid: u32) -> Option<u64> {
+        self.waiting_at(tid).map(|(sp, _)| sp)
+    }
+
     /// The stack pointer and the program counter of a thread that waits in the kernel.
     fn waiting_at(&self, tid: u32) -> Option<(u64, u64)> {
         let text = procfs::read(self.pid(), &format!("task/{tid}/syscall")).ok()?;

@@ -262,18 +262,22 @@ impl Wrong {
     }
 
     fn check_accounting(&mut self, accounting: &Value) {
-        let causes = HIT_CAUSES
-            .map(|cause| number(&accounting[cause]))
-            .iter()
-            .sum();
         self.unless_equal(
             "the sum of the accounting",
-            causes,
+            causes(accounting),
             number(&accounting["hits"]),
         );
         self.unless_equal("unmatched_exits", number(&accounting["unmatched_exits"]), 0);
         self.unless_equal("map_full", number(&accounting["map_full"]), 0);
     }
+}
+
+/// What the hits of a session's accounting add up to.
+pub(crate) fn causes(accounting: &Value) -> u64 {
+    HIT_CAUSES
+        .iter()
+        .map(|cause| number(&accounting[*cause]))
+        .sum()
 }
 
 /// The number, or one that equals no count.

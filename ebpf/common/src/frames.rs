@@ -22,6 +22,13 @@ pub trait FrameStack {
     fn drop_all(&mut self, depth: u64);
 }
 
+/// The depth of a thread's frame by its stack pointer: any falling function serves, and the highest
+/// bit keeps it positive.
+#[inline(always)]
+pub const fn thread_depth(sp: u64) -> u64 {
+    (1 << 63) - sp
+}
+
 /// What an entry means.
 pub enum Entered {
     /// It is a call that has begun already: its entry fired again.

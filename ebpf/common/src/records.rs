@@ -78,8 +78,10 @@ pub struct FunctionConfig {
     pub record_tokens: i64,
     /// The same for calls that are among the slowest.
     pub top_tokens: i64,
+    /// Where a goroutine's number lies in its `g`; 0 where that is not known.
+    pub goid_offset: u32,
     /// Unused.
-    pub padding: [u64; 3],
+    pub padding: [u32; 5],
 }
 
 /// The exact numbers of one function on one stripe.
@@ -254,6 +256,8 @@ pub struct Stack {
     pub len: u32,
     /// How many calls the trace has that is going on.
     pub trace_calls: u32,
+    /// The number of the goroutine that its frames are of: a `g` is used for one after the other.
+    pub goid: u64,
     /// The trace that is going on: when its root began.
     pub trace_id: u64,
     /// The depth of the exit that came last, and its slot: what comes twice during a handover.
@@ -329,8 +333,8 @@ pub struct CallRecord {
     pub duration_ns: u64,
     /// What the probed calls that it made took.
     pub children_ns: u64,
-    /// The goroutine, or 0.
-    pub g: u64,
+    /// The goroutine, by its number, or by the address of its `g` where that is not known; or 0.
+    pub goroutine: u64,
     /// The trace that it is of: when its root began.
     pub trace_id: u64,
     /// The function's slot.

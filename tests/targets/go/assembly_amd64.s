@@ -1,3 +1,4 @@
+#include "funcdata.h"
 #include "textflag.h"
 
 // func assemblyLeaf(x, y uint64) uint64
@@ -15,6 +16,7 @@ small:
 
 // func assemblyCaller(x uint64) uint64
 TEXT ·assemblyCaller(SB), 0, $24-16
+	NO_LOCAL_POINTERS // Without it the stack cannot grow below it.
 	MOVQ x+0(FP), AX
 	MOVQ AX, 0(SP)
 	CALL ·calledByAssembly(SB)

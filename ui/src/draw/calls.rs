@@ -92,7 +92,7 @@ fn draw_row(
             Kind::Thread => call.tid.to_string(),
             Kind::Goroutine => call
                 .goroutine
-                .map_or_else(String::new, |goroutine| format!("{goroutine:#x}")),
+                .map_or_else(String::new, |goroutine| goroutine.to_string()),
         };
         table::write(canvas, cell, &text, column.right, Meaning::Number);
     }

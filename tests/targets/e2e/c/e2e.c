@@ -1,6 +1,7 @@
 // A program that calls functions with known values and in known orders. ../../README.md has the
 // protocol; the scenarios know their own counts.
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -147,6 +148,44 @@ static void begin_block(void) {
     pthread_create(&blocked_thread, NULL, blocked_main, NULL);
 }
 
+// inlined: mix is inlined into straight and into branch.
+static inline unsigned long mix(unsigned long x) {
+    x ^= x >> 31;
+    x *= 0x9e3779b97f4a7c15;
+    if (x & 1) x += sink;
+    return x ^ x >> 17;
+}
+
+PROBED unsigned long straight(unsigned long x) { return mix(x) + 5; }
+PROBED unsigned long branch(unsigned long x) { return x % 3 == 0 ? mix(x + 1) : x; }
+
+static void run_inlined(void) {
+    for (int i = 0; i < 100; i++) sink += (straight(i) & 1) + (branch(i) & 1);
+    printf("\"straight\":{\"calls\":100,\"returns\":100,\"unwound\":0},"
+           "\"branch\":{\"calls\":100,\"returns\":100,\"unwound\":0},"
+           "\"mix\":{\"calls\":134,\"returns\":134,\"unwound\":0}");
+}
+
+// escape: a thread leaves a call without returning from it, and waits outside of it.
+static jmp_buf outside;
+
+PROBED long escapes(long x) {
+    sink += x;
+    longjmp(outside, 1);
+}
+
+static void *escaped_main(void *unused) {
+    char byte;
+    if (setjmp(outside) == 0) escapes(1);
+    sink += read(gate[0], &byte, 1);
+    return unused;
+}
+
+static void begin_escape(void) {
+    if (pipe(gate) != 0) abort();
+    pthread_create(&blocked_thread, NULL, escaped_main, NULL);
+}
+
 static void end_block(void) {
     if (write(gate[1], "x", 1) != 1) abort();
     pthread_join(blocked_thread, NULL);
@@ -161,6 +200,7 @@ static const struct {
     {"values", run_values},          {"long", run_long},           {"pay", run_pay},
     {"tree", run_tree},              {"begin_storm", begin_storm}, {"end_storm", end_storm},
     {"begin_block", begin_block},    {"end_block", end_block},
+    {"begin_escape", begin_escape},  {"inlined", run_inlined},
 };
 
 int main(void) {

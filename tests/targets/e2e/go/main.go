@@ -84,6 +84,40 @@ func waiting(x int) int { return blocked(x) + 1 }
 //go:noinline
 func blocked(x int) int { return x + <-gate }
 
+// Is inlined into `straight` and into `branch`.
+func mix(x uint64) uint64 {
+	x ^= x >> 31
+	x *= 0x9e3779b97f4a7c15
+	if x&1 == 1 {
+		x += uint64(sink)
+	}
+	return x ^ (x >> 17)
+}
+
+//go:noinline
+func straight(x uint64) uint64 { return mix(x) + 5 }
+
+//go:noinline
+func branch(x uint64) uint64 {
+	if x%3 == 0 {
+		return mix(x + 1)
+	}
+	return x
+}
+
+//go:noinline
+func escapes(x int) int {
+	if x > 0 {
+		panic(x)
+	}
+	return x
+}
+
+func recovers() {
+	defer func() { recover() }()
+	escapes(1)
+}
+
 // A scenario returns what it has called.
 var scenarios = map[string]func() map[string]int{
 	"values": func() map[string]int {
@@ -135,6 +169,21 @@ var scenarios = map[string]func() map[string]int{
 	"begin_block": func() map[string]int {
 		gate = make(chan int)
 		go func() { gate <- waiting(1) }()
+		return nil
+	},
+	"inlined": func() map[string]int {
+		for x := uint64(0); x < 100; x++ {
+			sink += int(straight(x)&1 + branch(x)&1)
+		}
+		return map[string]int{"main.straight": 100, "main.branch": 100, "main.mix": 134}
+	},
+	// A goroutine leaves a call without returning from it, and waits outside of it.
+	"begin_escape": func() map[string]int {
+		gate = make(chan int)
+		go func() {
+			recovers()
+			gate <- <-gate
+		}()
 		return nil
 	},
 	"end_block": func() map[string]int {
