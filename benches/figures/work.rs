@@ -93,7 +93,7 @@ impl Work {
     pub(crate) fn calls_per_read(self) -> u64 {
         match self {
             Self {
-                arguments: true, ..
+                stack: true, ..
             } => 1_000,
             Self { records: true, .. } => 10_000,
             _ => u64::MAX,
