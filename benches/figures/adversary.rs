@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use coral_ebpf_common::FunctionConfig;
 use coral_tui::probe::{Engine, EngineSpec, FunctionSites};
 use coral_tui::symbols::planner::Plan;
 use coral_tui::symbols::{Image, Symbols};
@@ -36,6 +37,8 @@ pub(crate) struct Adversary {
     image: Arc<Image>,
     /// The address and the plan of each function.
     functions: Vec<(u64, Plan)>,
+    /// Where a goroutine's number lies in its `g`.
+    goid_offset: u32,
 }
 
 impl Adversary {
@@ -60,6 +63,7 @@ impl Adversary {
             binary,
             image,
             functions,
+            goid_offset: symbols.goid_offset(0).ok_or("a Go that is not known")?,
         })
     }
 
@@ -100,6 +104,14 @@ impl Adversary {
         engine.set_deadline_ns(u64::MAX);
         let slots = 0..FUNCTIONS.len() as u32;
         for slot in slots.clone() {
+            let goid_offset = self.goid_offset;
+            engine.set_function(
+                slot,
+                FunctionConfig {
+                    goid_offset,
+                    ..FunctionConfig::default()
+                },
+            );
             // No call is among the slowest, whose records hold its stack as well.
             engine.set_top_ns(slot, u64::MAX);
             engine.refill_records(slot, NO_LIMIT, 0);

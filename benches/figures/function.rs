@@ -17,11 +17,15 @@ pub(crate) struct Function {
     pub(crate) address: u64,
     end: u64,
     pub(crate) plan: Plan,
+    /// How its first argument is read, if it has one.
+    pub(crate) argument: Option<ValueSpec>,
+    /// Where a goroutine's number lies in its `g`; 0 where there are none.
+    pub(crate) goid_offset: u32,
 }
 
 impl Function {
-    /// The function of that name, and how its first argument is read.
-    pub(crate) fn find(symbols: &Symbols, name: &'static str) -> Result<(Self, Option<ValueSpec>)> {
+    /// The function of that name.
+    pub(crate) fn find(symbols: &Symbols, name: &'static str) -> Result<Self> {
         let mut functions = symbols.table().iter();
         let function = functions
             .find(|function| function.name == name)
@@ -33,13 +37,14 @@ impl Function {
         }
         let arguments = symbols.signature(function.id, &plan).arguments;
         let mut arguments = arguments.into_iter().filter_map(|it| it.read.ok());
-        let found = Self {
+        Ok(Self {
             name,
             address: function.address,
             end: function.address + function.size,
             plan,
-        };
-        Ok((found, arguments.next()))
+            argument: arguments.next(),
+            goid_offset: symbols.goid_offset(function.module).unwrap_or(0),
+        })
     }
 
     /// The plan with the entry at the function's first instruction, as if every call passed it

@@ -5,7 +5,6 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coral_ebpf_common::ValueSpec;
 use coral_tui::probe::{Attachment, Engine, FunctionSites};
 use coral_tui::symbols::planner::Plan;
 use coral_tui::symbols::{Image, Symbols};
@@ -28,8 +27,6 @@ pub(crate) struct Subject {
     pub(crate) function: Function,
     /// What the program can call in turn with it.
     in_turn: Option<Function>,
-    /// How the function's first argument is read, if it has one.
-    argument: Option<ValueSpec>,
     image: Arc<Image>,
 }
 
@@ -43,14 +40,12 @@ impl Subject {
     ) -> Result<Self> {
         let image = Arc::new(Image::open(File::open(&binary)?, binary.to_string_lossy())?);
         let symbols = Symbols::read(Arc::clone(&image))?;
-        let (function, argument) = Function::find(&symbols, name)?;
         let in_turn = in_turn.map(|name| Function::find(&symbols, name));
         Ok(Self {
             workload: Workload::start(&binary)?,
             binary,
-            function,
-            in_turn: in_turn.transpose()?.map(|(function, _)| function),
-            argument,
+            function: Function::find(&symbols, name)?,
+            in_turn: in_turn.transpose()?,
             image,
         })
     }
@@ -100,7 +95,7 @@ impl Subject {
         fast: bool,
         work: Work,
     ) -> Result<(Engine, Attachment)> {
-        let mut engine = work.engine(self.workload.pid(), self.argument)?;
+        let mut engine = work.engine(self.workload.pid(), &self.function)?;
         let sites = self.sites(plan, fast, work.in_turn)?;
         let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
         Ok((engine, attachment))
@@ -108,7 +103,7 @@ impl Subject {
 
     /// Nanoseconds per call under programs that do nothing.
     pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
-        let mut engine = Work::COUNTERS.engine(self.workload.pid(), None)?;
+        let mut engine = Work::COUNTERS.engine(self.workload.pid(), &self.function)?;
         let sites = self.sites(plan, false, false)?;
         let attachment = engine.attach_empty(self.workload.pid(), &self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;

@@ -1,10 +1,11 @@
 //! What coral's programs do with a call.
 
-use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FunctionDetail, ValueSpec};
+use coral_ebpf_common::{FUNCTION_HAS_DETAIL, FUNCTION_IS_COUNTED, FunctionConfig, FunctionDetail};
 use coral_tui::probe::{Engine, EngineSpec};
 
 use crate::Result;
-use crate::subject::SLOT;
+use crate::function::Function;
+use crate::subject::{SLOT, SLOT_IN_TURN};
 
 /// A function, and the one that may be called in turn with it.
 const FUNCTIONS: u32 = 2;
@@ -92,16 +93,14 @@ impl Work {
     /// After so many calls the records must be read: no more of them fit in the ring.
     pub(crate) fn calls_per_read(self) -> u64 {
         match self {
-            Self {
-                stack: true, ..
-            } => 1_000,
+            Self { stack: true, .. } => 1_000,
             Self { records: true, .. } => 10_000,
             _ => u64::MAX,
         }
     }
 
-    /// An engine that does this to one function of a process.
-    pub(crate) fn engine(self, pid: u32, argument: Option<ValueSpec>) -> Result<Engine> {
+    /// An engine that does this to a function of a process.
+    pub(crate) fn engine(self, pid: u32, function: &Function) -> Result<Engine> {
         let engine = Engine::load(&EngineSpec {
             sample_rate: u32::from(self.wanted),
             tree: self.tree,
@@ -109,20 +108,32 @@ impl Work {
             ..EngineSpec::counting(pid, FUNCTIONS)
         })?;
         engine.set_deadline_ns(u64::MAX);
+        let mut flags = 0;
         if self.entries_only {
-            engine.set_function(SLOT, FUNCTION_IS_COUNTED, SLOT);
+            flags |= FUNCTION_IS_COUNTED;
         }
         if self.arguments {
+            flags |= FUNCTION_HAS_DETAIL;
             let mut detail = FunctionDetail {
                 arguments_len: 1,
                 ..FunctionDetail::default()
             };
-            detail.arguments[0] = argument.ok_or("no argument can be read")?;
-            engine.set_function(SLOT, FUNCTION_HAS_DETAIL, SLOT);
+            detail.arguments[0] = function.argument.ok_or("no argument can be read")?;
             engine.set_detail(SLOT, detail);
         }
-        // Every call is among the slowest, whose records hold their stacks, or none is.
-        engine.set_top_ns(SLOT, if self.stack { 0 } else { u64::MAX });
+        for slot in [SLOT, SLOT_IN_TURN] {
+            let goid_offset = function.goid_offset;
+            engine.set_function(
+                slot,
+                FunctionConfig {
+                    flags,
+                    goid_offset,
+                    ..FunctionConfig::default()
+                },
+            );
+            // Every call is among the slowest, whose records hold their stacks, or none is.
+            engine.set_top_ns(slot, if self.stack { 0 } else { u64::MAX });
+        }
         if self.records {
             engine.refill_records(SLOT, NO_LIMIT, 0);
         }
