@@ -8,7 +8,7 @@ use coral_model::{
     format_duration_ns,
 };
 
-use super::super::session::Names;
+use super::super::names::Names;
 use super::super::table::cut_tail;
 
 /// How many paths of the tree are shown.
