@@ -117,12 +117,6 @@ impl Worker {
         };
         let room = request.room.max(request.functions.len());
         let engine = Engine::load(spec)?;
-        if let Some(calibration) = Calibration::get() {
-            engine.set_costs_ns(
-                calibration.emulated_ns as u32,
-                calibration.single_stepped_ns as u32,
-            );
-        }
         Ok(Self {
             probes: Probes::new(
                 engine,
@@ -152,6 +146,12 @@ impl Worker {
 
     /// Attaches the first functions and lets the lease begin.
     pub(super) fn begin(&mut self, request: &AttachRequest) -> Result<Attached, AgentError> {
+        if let Some(calibration) = Calibration::get() {
+            self.probes.engine.set_costs_ns(
+                calibration.emulated_ns as u32,
+                calibration.single_stepped_ns as u32,
+            );
+        }
         let mut attached = Attached::default();
         if !request.functions.is_empty() {
             attached = self.attach(&request.functions)?;
