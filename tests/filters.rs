@@ -105,6 +105,21 @@ fn a_filter_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn what_a_filter_does_not_fit_is_named_in_the_document() {
+    let binary = need!(programs()).remove(0).0;
+    let options = ["--filter", "amount > 190"];
+    let (_, report) = measure(&binary, &["main.pay", "main.signIn"], &options, "pay");
+    let document = report.document();
+    assert_eq!(list(&document["functions"]).len(), 1);
+    let [notice] = list(&document["notices"]) else {
+        panic!("{document:#}");
+    };
+    let notice = notice.as_str().unwrap();
+    assert!(notice.starts_with("main.signIn is left out: "), "{notice}");
+    assert!(report.says(notice), "{report:#?}");
+}
+
+#[test]
 fn the_filter_of_a_running_session_can_change() {
     for (binary, name) in need!(programs()) {
         let mut target = Target::spawn(&binary);

@@ -11,6 +11,7 @@ use common::need;
 use common::session::{function, list, number};
 use common::target::Target;
 use common::{compile, rights};
+use serde_json::Value;
 
 #[test]
 fn of_a_thread() {
@@ -42,15 +43,53 @@ fn what_was_left_without_an_exit_does_not_hang() {
         let (coral, _) = Coral::attach(target.pid(), &[name], &["--duration", "1s"]);
         target.run("begin_escape");
         let document = coral.wait().document();
-        let escapes = function(&document, name);
-        assert_eq!(
-            [number(&escapes["calls"]), number(&escapes["returns"])],
-            [1, 0]
-        );
+        let found = balance(function(&document, name));
+        assert_eq!(found, [1, 0, 1, 0], "{}", binary.display());
         assert_eq!(list(&document["in_flight"]).len(), 0, "{document:#}");
         target.run("end_block");
         assert_eq!(target.quit().code(), Some(0));
     }
+}
+
+#[test]
+fn goroutines_that_ended_in_a_call_do_not_hang() {
+    need!(rights::probes());
+    for go in need!(compile::gos()) {
+        let mut target = Target::spawn(&need!(compile::e2e_go(&go, &["-ldflags=-s -w"])));
+        let (coral, _) = Coral::attach(target.pid(), &["main.exits"], &[]);
+        target.run("exits");
+        let document = coral.finish().document();
+        assert_eq!(balance(function(&document, "main.exits")), [5, 0, 5, 0]);
+        assert_eq!(list(&document["in_flight"]).len(), 0, "{document:#}");
+        assert_eq!(target.quit().code(), Some(0));
+    }
+}
+
+#[test]
+fn what_a_killed_process_was_in_does_not_hang() {
+    need!(rights::probes());
+    let mut cases = vec![(need!(compile::e2e_c(&["-O2"])), ["waiting", "blocked"])];
+    for go in need!(compile::gos()) {
+        let names = ["main.waiting", "main.blocked"];
+        cases.push((need!(compile::e2e_go(&go, &[])), names));
+    }
+    for (binary, names) in cases {
+        let mut target = Target::spawn(&binary);
+        let (coral, _) = Coral::attach(target.pid(), &names, &[]);
+        target.run("begin_block");
+        target.kill_without_reaping();
+        let document = coral.wait().document();
+        assert_eq!(document["session"]["end_reason"], "target_exited");
+        for name in names {
+            assert_eq!(balance(function(&document, name)), [1, 0, 1, 0], "{name}");
+        }
+        assert_eq!(list(&document["in_flight"]).len(), 0, "{document:#}");
+    }
+}
+
+/// Where a function's calls are: all, returned, left, going on.
+fn balance(function: &Value) -> [u64; 4] {
+    ["calls", "returns", "unwound", "in_flight"].map(|field| number(&function[field]))
 }
 
 /// One calls the other, which waits. The session ends once before it is released, once after.

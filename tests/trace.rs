@@ -9,6 +9,7 @@ use std::process::Command;
 use common::coral::{Coral, PROGRAM, Report};
 use common::http::{Service, ServiceTruth};
 use common::need;
+use common::target::Target;
 use common::{compile, rights};
 use serde_json::Value;
 
@@ -118,10 +119,27 @@ fn what_cannot_be_traced_is_said() {
         (["--path", long.as_str()], "not-probeable"),
         (["--root", "main.nobody"], "no-such-function"),
         (["--root", "main.*"], "ambiguous-function"),
+        (["--path", "api/checkout"], "usage"),
     ] {
         let report = Coral::start(&mut command(&service, &arguments)).wait();
         assert_eq!(report.status.code(), Some(2), "{arguments:?}: {report:#?}");
         assert_eq!(report.error_code(), code, "{arguments:?}");
+    }
+}
+
+#[test]
+fn roots_that_are_left_are_counted_even_if_nothing_in_them_ended() {
+    need!(rights::probes());
+    for go in need!(compile::gos()) {
+        let mut target = Target::spawn(&need!(compile::e2e_go(&go, &[])));
+        let mut command = trace_command(target.pid(), &["--root", "main.exits"]);
+        let mut coral = Coral::start(command.args(["--format", "json"]));
+        coral.attached().expect("coral attaches");
+        target.run("exits");
+        let document = finish(coral);
+        assert_eq!(document["requests"], 0, "{document:#}");
+        assert_eq!(document["accounting"]["traces_given_up"], 5, "{document:#}");
+        assert_eq!(target.quit().code(), Some(0));
     }
 }
 
@@ -132,9 +150,13 @@ fn binary() -> Result<std::path::PathBuf, String> {
 }
 
 fn command(service: &Service, arguments: &[&str]) -> Command {
+    trace_command(service.pid(), arguments)
+}
+
+fn trace_command(pid: u32, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["debug", "trace", "--budget", "none", "--duration", "300s"]);
-    command.args(["--pid", &service.pid().to_string()]);
+    command.args(["--pid", &pid.to_string()]);
     command.args(arguments);
     command
 }

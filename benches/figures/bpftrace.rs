@@ -1,5 +1,7 @@
 //! The latency script that people write for bpftrace, on the same function.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,7 +37,7 @@ pub(crate) fn run(subject: &mut Subject, returns: Returns, calls: u64) -> Result
     // The first probe is there; the others are a moment later.
     subject.workload.run(calls)?;
     let duration_ns = subject.workload.run(calls)?;
-    let counted = script.finish()?;
+    let counted = durations(&script.finish()?)?;
     if counted < calls {
         return Err(format!("bpftrace has seen {counted} calls and not {calls}").into());
     }
@@ -46,7 +48,7 @@ fn script(subject: &Subject, returns: Returns) -> Result<String> {
     let binary = subject.binary.display();
     let (entry, exits) = match returns {
         Returns::Uretprobe => {
-            let function = format!("probe:{binary}:{}", subject.name);
+            let function = format!("probe:{binary}:{}", subject.function.name);
             (format!("u{function}"), format!("uret{function}"))
         }
         // A place in a binary without symbols is named by its offset in the file.
@@ -55,10 +57,10 @@ fn script(subject: &Subject, returns: Returns) -> Result<String> {
                 let offset = subject.file_offset(address)?;
                 Ok(format!("uprobe:{binary}:{offset:#x}"))
             };
-            let exits = subject.plan.exits.iter();
+            let exits = subject.function.plan.exits.iter();
             let exits = exits.map(|exit| probe(exit.address));
             let exits = exits.collect::<Result<Vec<String>>>()?;
-            (probe(subject.address)?, exits.join(", "))
+            (probe(subject.function.address)?, exits.join(", "))
         }
     };
     Ok(format!(
@@ -68,38 +70,48 @@ fn script(subject: &Subject, returns: Returns) -> Result<String> {
 }
 
 /// A running script. Dropping it ends it.
-struct Script(Option<Child>);
+pub(crate) struct Script {
+    child: Child,
+    /// A file, which never makes the script wait as a pipe does.
+    output: File,
+}
 
 impl Script {
-    fn start(script: &str) -> Result<Self> {
+    pub(crate) fn start(script: &str) -> Result<Self> {
         let mut command = Command::new("bpftrace");
         // It allows probes at offsets; the planner has checked them.
         command.args(["--unsafe", "-e", script]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Self(Some(command.spawn()?)))
+        let output = tempfile::tempfile()?;
+        command.stdout(output.try_clone()?).stderr(Stdio::null());
+        let child = command.spawn()?;
+        Ok(Self { child, output })
     }
 
-    /// Ends it; how many durations its histogram holds.
-    fn finish(&mut self) -> Result<u64> {
-        let child = self.0.take().ok_or("it was finished already")?;
-        kill_process(Pid::from_child(&child), Signal::INT)?;
-        let output = child.wait_with_output()?;
-        // `[1K, 2K)    997 |@@@@@   |`
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let buckets = text.lines().filter_map(|line| line.split_once('|'));
-        let counts = buckets.filter_map(|(bucket, _)| bucket.split_whitespace().last());
-        Ok(counts
-            .map(str::parse::<u64>)
-            .sum::<std::result::Result<_, _>>()?)
+    /// Ends it; all that it has printed.
+    pub(crate) fn finish(&mut self) -> Result<String> {
+        kill_process(Pid::from_child(&self.child), Signal::INT)?;
+        self.child.wait()?;
+        let mut text = String::new();
+        self.output.rewind()?;
+        self.output.read_to_string(&mut text)?;
+        Ok(text)
     }
+}
+
+/// How many durations a histogram holds that a script has printed.
+fn durations(text: &str) -> Result<u64> {
+    // `[1K, 2K)    997 |@@@@@   |`
+    let buckets = text.lines().filter_map(|line| line.split_once('|'));
+    let counts = buckets.filter_map(|(bucket, _)| bucket.split_whitespace().last());
+    Ok(counts
+        .map(str::parse::<u64>)
+        .sum::<std::result::Result<_, _>>()?)
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            // It may have ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use crate::bpftrace::{self, Returns};
 use crate::subject::Subject;
 use crate::table::{NONE, Table, median, number};
+use crate::work::Work;
 use crate::{Result, workload};
 
 /// Every variant runs once in each round, so that what disturbs the machine disturbs all of them.
 const ROUNDS: usize = 41;
 /// Calls in one run; a run times them in batches.
 const CALLS: u64 = 4_000;
+/// The same where nothing is single-stepped.
+const CALLS_UNSTEPPED: u64 = 20_000;
 
 /// What runs at the function's entries and exits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +26,18 @@ enum Variant {
     Bpftrace,
     EmptyUnstepped,
     CoralUnstepped,
+    Counters,
+    Tree,
+    CountersInTurn,
+    TreeInTurn,
+    Records,
+    Stacks,
+    Arguments,
 }
 
 use Variant::*;
 
-const VARIANTS: [(Variant, &str); 8] = [
+const VARIANTS: [(Variant, &str); 15] = [
     (Bare, "no probes"),
     (Empty, "empty programs at coral's sites"),
     (Coral, "coral"),
@@ -36,6 +46,25 @@ const VARIANTS: [(Variant, &str); 8] = [
     (Bpftrace, "bpftrace's latency script"),
     (EmptyUnstepped, "empty programs, exit at a call"),
     (CoralUnstepped, "coral, exit at a call"),
+    (Counters, "  counters only"),
+    (Tree, "  + the call tree"),
+    (Records, "  + a record of every call"),
+    (Stacks, "  + its stack"),
+    (Arguments, "  + an argument"),
+    (CountersInTurn, "  two functions in turn, counters only"),
+    (TreeInTurn, "  + the call tree"),
+];
+
+/// The work of the variants with an exit at a call, which tell the parts of coral's.
+const UNSTEPPED_WORK: [(Variant, Work); 8] = [
+    (CoralUnstepped, Work::THROTTLED),
+    (Counters, Work::COUNTERS),
+    (Tree, Work::TREE),
+    (CountersInTurn, Work::COUNTERS_IN_TURN),
+    (TreeInTurn, Work::TREE_IN_TURN),
+    (Records, Work::RECORDS),
+    (Stacks, Work::STACKS),
+    (Arguments, Work::ARGUMENTS),
 ];
 
 /// How two variants are compared.
@@ -48,7 +77,7 @@ enum How {
 use How::{Minus, Per};
 
 /// What is compared, and the aim.
-const COMPARISONS: [(&str, (Variant, How, Variant), &str); 5] = [
+const COMPARISONS: [(&str, (Variant, How, Variant), &str); 11] = [
     (
         "coral - empty programs",
         (Coral, Minus, Empty),
@@ -59,6 +88,20 @@ const COMPARISONS: [(&str, (Variant, How, Variant), &str); 5] = [
         (CoralUnstepped, Minus, EmptyUnstepped),
         "at most 0.60 µs",
     ),
+    (
+        "  counters only - empty programs",
+        (Counters, Minus, EmptyUnstepped),
+        NONE,
+    ),
+    ("  + the call tree", (Tree, Minus, Counters), NONE),
+    (
+        "    of two functions in turn",
+        (TreeInTurn, Minus, CountersInTurn),
+        NONE,
+    ),
+    ("  + a record of every call", (Records, Minus, Tree), NONE),
+    ("  + its stack", (Stacks, Minus, Records), NONE),
+    ("  + an argument", (Arguments, Minus, Stacks), NONE),
     ("coral / bpftrace", (Coral, Per, Bpftrace), NONE),
     (
         "coral --fast-returns / bpftrace",
@@ -86,12 +129,14 @@ struct Case {
 pub(crate) fn run() -> Result<()> {
     println!(
         "cost: a call with its entry, its exit and its place in a histogram\n\
-         (ns per call; median of {ROUNDS} interleaved rounds of {CALLS} calls)\n"
+         (ns per call; median of {ROUNDS} interleaved rounds of {CALLS} calls, {CALLS_UNSTEPPED}\n\
+         where no instruction is single-stepped)\n"
     );
     println!(
         "  an exit at a call is not single-stepped, which tells coral's own part without noise"
     );
-    let mut variants = vec![Bare, Empty, Coral, EmptyUnstepped, CoralUnstepped];
+    let mut variants = vec![Bare, Empty, Coral, EmptyUnstepped];
+    variants.extend(UNSTEPPED_WORK.map(|(variant, _)| variant));
     match bpftrace::version() {
         Ok(version) => {
             println!("  compared with {version}, whose entry probe is on the first instruction");
@@ -99,17 +144,21 @@ pub(crate) fn run() -> Result<()> {
         }
         Err(reason) => println!("  skipped: bpftrace: {reason}"),
     }
-    let c = Subject::start(workload::build_c()?, "work")?;
+    let c = Subject::start(
+        workload::build_c(include_str!("../targets/cost.c"))?,
+        "work",
+        Some("other"),
+    )?;
     let mut cases = vec![Case::new("C", c, &variants, FastReturns)];
-    match workload::build_go() {
+    match workload::build_go("cost.go") {
         Ok(binary) => {
-            let go = Subject::start(binary, "main.work")?;
+            let go = Subject::start(binary, "main.work", Some("main.other"))?;
             cases.push(Case::new("Go", go, &variants, FirstInstruction));
         }
         Err(reason) => println!("  skipped: Go: {reason}"),
     }
     for case in &cases {
-        case.print_sites();
+        println!("  {}: {}", case.language, case.subject.describe());
     }
     let measured = cases.iter_mut().map(Case::measure);
     let measured: Vec<Rounds> = measured.collect::<Result<_>>()?;
@@ -127,17 +176,6 @@ impl Case {
         }
     }
 
-    fn print_sites(&self) {
-        let Self {
-            language, subject, ..
-        } = self;
-        println!("  {language}: {}", subject.describe(&subject.plan));
-        println!(
-            "  {language}: the first instruction is {}",
-            subject.instruction(subject.address)
-        );
-    }
-
     fn measure(&mut self) -> Result<Rounds> {
         let mut rounds = Rounds::new();
         for _ in 0..ROUNDS {
@@ -151,23 +189,19 @@ impl Case {
 
     fn run(&mut self, variant: Variant) -> Result<f64> {
         let subject = &mut self.subject;
-        let plan = subject.plan.clone();
+        let plan = subject.function.plan.clone();
         match variant {
             Bare => subject.workload.run(CALLS),
             Empty => subject.run_with_empty_programs(&plan, CALLS),
-            Coral => subject.run_probed(&plan, false, CALLS),
-            FastReturns => subject.run_probed(&plan, true, CALLS),
+            Coral => subject.run_probed(&plan, false, Work::THROTTLED, CALLS),
+            FastReturns => subject.run_probed(&plan, true, Work::THROTTLED, CALLS),
             FirstInstruction => {
-                let plan = subject.plan_at_first_instruction();
-                subject.run_probed(&plan, false, CALLS)
+                let plan = subject.function.plan_at_first_instruction();
+                subject.run_probed(&plan, false, Work::THROTTLED, CALLS)
             }
             EmptyUnstepped => {
                 let plan = subject.plan_without_single_steps()?;
-                subject.run_with_empty_programs(&plan, CALLS)
-            }
-            CoralUnstepped => {
-                let plan = subject.plan_without_single_steps()?;
-                subject.run_probed(&plan, false, CALLS)
+                subject.run_with_empty_programs(&plan, CALLS_UNSTEPPED)
             }
             Bpftrace => {
                 let returns = match self.language {
@@ -175,6 +209,12 @@ impl Case {
                     _ => Returns::Uretprobe,
                 };
                 bpftrace::run(subject, returns, CALLS)
+            }
+            _ => {
+                let mut works = UNSTEPPED_WORK.into_iter().filter(|(it, _)| *it == variant);
+                let (_, work) = works.next().ok_or("it is one of them")?;
+                let plan = subject.plan_without_single_steps()?;
+                subject.run_probed(&plan, false, work, CALLS_UNSTEPPED)
             }
         }
     }

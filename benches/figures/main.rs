@@ -2,19 +2,28 @@
 //! `--`. Times are compared within one run and never asserted; counts are.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // it prints, and its harness is the tests'
 
+mod adversary;
 mod attach;
 mod bpftrace;
+mod calls;
 #[allow(unused_imports, unused_macros)] // the tests use all of it
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod cost;
+mod function;
 mod index;
+mod matching;
+mod pairs;
+mod percentiles;
+mod records;
 mod start;
+mod storm;
 mod subject;
 mod table;
 #[allow(dead_code)] // the tests of the console use all of it
 #[path = "../../tests/console/terminal.rs"]
 mod terminal;
+mod work;
 mod workload;
 
 use std::error::Error;
@@ -27,8 +36,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A part of the figures: its name, and what measures and prints it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 8] = [
     ("cost", cost::run),
+    ("storm", storm::run),
+    ("records", records::run),
+    ("percentiles", percentiles::run),
+    ("pairs", pairs::run),
     ("attach", attach::run),
     ("index", index::run),
     ("start", start::run),

@@ -1,129 +1,124 @@
-//! The function whose calls are measured: where it lies, and how it is probed.
+//! A running program with a function whose calls are measured.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coral_tui::probe::{Engine, EngineSpec, FunctionSites};
-use coral_tui::symbols::planner::{Plan, Site, SiteCost, SiteKind};
+use coral_tui::probe::{Attachment, Engine, FunctionSites};
+use coral_tui::symbols::planner::Plan;
 use coral_tui::symbols::{Image, Symbols};
-use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 
 use crate::Result;
+use crate::function::Function;
+use crate::table::median;
+use crate::work::Work;
 use crate::workload::Workload;
 
-/// The one slot of its sessions.
-const SLOT: u32 = 0;
-/// A record of every call is wanted, as in a session; at this rate the limit allows hardly any, so
-/// here it allows none.
-const RECORDS: (u32, (u64, u64)) = (1, (0, u64::MAX));
-/// The longest encoding of an x86 instruction in bytes.
-const INSTRUCTION_BYTES_MAX: u64 = 15;
+/// The slot of the function.
+pub(crate) const SLOT: u32 = 0;
+/// The slot of the function that is called in turn with it.
+pub(crate) const SLOT_IN_TURN: u32 = 1;
 
-/// A function of a running program.
+/// A running program with a function to be measured.
 pub(crate) struct Subject {
     pub(crate) workload: Workload,
     pub(crate) binary: PathBuf,
-    pub(crate) name: &'static str,
-    pub(crate) address: u64,
-    end: u64,
-    pub(crate) plan: Plan,
+    pub(crate) function: Function,
+    /// What the program can call in turn with it.
+    in_turn: Option<Function>,
     image: Arc<Image>,
 }
 
 impl Subject {
-    /// Starts a binary and plans one of its functions, which must have an entry and exits.
-    pub(crate) fn start(binary: PathBuf, name: &'static str) -> Result<Self> {
+    /// Starts a binary and plans one of its functions, and maybe the one that it can call in turn.
+    /// They must have an entry and exits.
+    pub(crate) fn start(
+        binary: PathBuf,
+        name: &'static str,
+        in_turn: Option<&'static str>,
+    ) -> Result<Self> {
         let image = Arc::new(Image::open(File::open(&binary)?, binary.to_string_lossy())?);
         let symbols = Symbols::read(Arc::clone(&image))?;
-        let function = symbols
-            .table()
-            .iter()
-            .find(|function| function.name == name)
-            .ok_or_else(|| format!("no function {name}"))?;
-        let plan = symbols.plan(function.id).ok_or("it is of this table")?;
-        let plan = plan.map_err(|reason| format!("{name} {}", reason.text()))?;
-        if plan.entry.is_none() || plan.exits.is_empty() {
-            return Err(format!("{name} cannot be timed").into());
-        }
+        let in_turn = in_turn.map(|name| Function::find(&symbols, name));
         Ok(Self {
             workload: Workload::start(&binary)?,
-            name,
-            address: function.address,
-            end: function.address + function.size,
-            plan,
             binary,
+            function: Function::find(&symbols, name)?,
+            in_turn: in_turn.transpose()?,
             image,
         })
     }
 
-    /// The plan with the entry at the function's first instruction, as if every call passed it
-    /// exactly once and the kernel did not care which instruction it is.
-    pub(crate) fn plan_at_first_instruction(&self) -> Plan {
-        Plan {
-            entry: Some(Site {
-                address: self.address,
-                kind: SiteKind::Entry,
-                stack_adjust: 0,
-                cost: SiteCost::SingleStepped,
-            }),
-            entry_may_refire: true,
-            ..self.plan.clone()
+    /// Nanoseconds per call under the kernel programs, every one of which must be counted, and in
+    /// the tree and have its record where that is their work.
+    pub(crate) fn run_probed(
+        &mut self,
+        plan: &Plan,
+        fast: bool,
+        work: Work,
+        calls: u64,
+    ) -> Result<f64> {
+        let (mut engine, attachment) = self.attach(plan, fast, work)?;
+        let portion = work.calls_per_read().min(calls);
+        let mut durations_ns = Vec::new();
+        let mut records = 0;
+        for _ in 0..calls / portion {
+            durations_ns.push(if work.in_turn {
+                self.workload.run_in_turn(portion)?
+            } else {
+                self.workload.run(portion)?
+            });
+            engine.drain_records(|_| records += 1);
         }
-    }
-
-    /// The plan with the exit at the function's first call instead of its returns, which the kernel
-    /// emulates: without single-stepping's noise the programs' own part can be told.
-    pub(crate) fn plan_without_single_steps(&self) -> Result<Plan> {
-        let mut stack_adjust: u16 = 0;
-        let code = self.image.code(self.address..self.end);
-        let code = code.ok_or("the function is not in the file")?;
-        for instruction in Decoder::with_ip(64, &code, self.address, DecoderOptions::NONE) {
-            match instruction.mnemonic() {
-                Mnemonic::Push => stack_adjust += 8,
-                Mnemonic::Sub if instruction.op0_register() == Register::RSP => {
-                    stack_adjust += instruction.immediate(1) as u16;
-                }
-                Mnemonic::Call => {
-                    return Ok(Plan {
-                        exits: vec![Site {
-                            address: instruction.ip(),
-                            kind: SiteKind::Return,
-                            stack_adjust,
-                            cost: SiteCost::Emulated,
-                        }],
-                        ..self.plan.clone()
-                    });
-                }
-                _ => {}
-            }
-        }
-        Err("the function calls nothing".into())
-    }
-
-    /// Nanoseconds per call under the kernel programs, every one of which must be counted.
-    pub(crate) fn run_probed(&mut self, plan: &Plan, fast: bool, calls: u64) -> Result<f64> {
-        let mut engine = self.engine()?;
-        let sites = self.sites(plan, fast)?;
-        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
-        let duration_ns = self.workload.run(calls)?;
-        let numbers = engine.function(SLOT);
-        if (numbers.calls, numbers.returns) != (calls, calls) {
-            return Err(format!("{calls} calls are counted as {numbers:?}").into());
+        let slots = [SLOT, SLOT_IN_TURN].map(|slot| engine.function(slot));
+        let nodes = engine.tree();
+        let counted = (
+            slots.iter().map(|it| it.calls).sum::<u64>(),
+            slots.iter().map(|it| it.returns).sum::<u64>(),
+            nodes.iter().map(|it| it.returns).sum::<u64>(),
+            records,
+        );
+        let all_if = |is_wanted| if is_wanted { calls } else { 0 };
+        let wanted = (calls, calls, all_if(work.tree), all_if(work.records));
+        if counted != wanted {
+            return Err(format!("{wanted:?} and not {counted:?}: {:?}", engine.hits()).into());
         }
         engine.detach(attachment);
-        Ok(duration_ns)
+        Ok(median(durations_ns))
+    }
+
+    /// Lets the kernel programs do that work at the plan's sites.
+    pub(crate) fn attach(
+        &self,
+        plan: &Plan,
+        fast: bool,
+        work: Work,
+    ) -> Result<(Engine, Attachment)> {
+        let mut engine = work.engine(self.workload.pid(), &self.function)?;
+        let sites = self.sites(plan, fast, work.in_turn)?;
+        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
+        Ok((engine, attachment))
     }
 
     /// Nanoseconds per call under programs that do nothing.
     pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
-        let mut engine = self.engine()?;
-        let sites = self.sites(plan, false)?;
+        let mut engine = Work::COUNTERS.engine(self.workload.pid(), &self.function)?;
+        let sites = self.sites(plan, false, false)?;
         let attachment = engine.attach_empty(self.workload.pid(), &self.path(), &sites)?;
         let duration_ns = self.workload.run(calls)?;
         engine.detach(attachment);
         Ok(duration_ns)
+    }
+
+    /// See [`Function::plan_without_single_steps`].
+    pub(crate) fn plan_without_single_steps(&self) -> Result<Plan> {
+        self.function.plan_without_single_steps(&self.image)
+    }
+
+    /// What is under the plan's probes, and how the kernel executes it.
+    pub(crate) fn describe(&self) -> String {
+        self.function.describe(&self.image)
     }
 
     /// Where in the binary the code at an address lies.
@@ -132,46 +127,16 @@ impl Subject {
         offset.ok_or_else(|| format!("{address:#x} is not in the file").into())
     }
 
-    /// What is under the plan's probes, and how the kernel executes it.
-    pub(crate) fn describe(&self, plan: &Plan) -> String {
-        let entry = plan.entry.iter().map(|site| self.describe_site(site));
-        let exits = plan.exits.iter().map(|site| self.describe_site(site));
-        let [entry, exits] = [entry.collect::<Vec<_>>(), exits.collect()].map(|it| it.join(", "));
-        format!("entry at {entry}; exits at {exits}")
-    }
-
-    /// The instruction at an address, without its operands.
-    pub(crate) fn instruction(&self, address: u64) -> String {
-        let range = address..self.end.min(address + INSTRUCTION_BYTES_MAX);
-        let code = self.image.code(range).unwrap_or_default();
-        let instruction = Decoder::with_ip(64, &code, address, DecoderOptions::NONE).decode();
-        format!("{:?}", instruction.mnemonic()).to_lowercase()
-    }
-
-    fn describe_site(&self, site: &Site) -> String {
-        let cost = match site.cost {
-            SiteCost::Emulated => "emulated",
-            SiteCost::SingleStepped => "single-stepped",
-        };
-        let distance = site.address - self.address;
-        format!("+{distance} {} ({cost})", self.instruction(site.address))
-    }
-
-    fn engine(&self) -> Result<Engine> {
-        let (sample_rate, record_range_ns) = RECORDS;
-        let engine = Engine::load(&EngineSpec {
-            sample_rate,
-            record_range_ns,
-            ..EngineSpec::counting(self.workload.pid(), 1)
-        })?;
-        engine.set_deadline_ns(u64::MAX);
-        Ok(engine)
-    }
-
-    fn sites(&self, plan: &Plan, fast_returns: bool) -> Result<[FunctionSites; 1]> {
-        let offset = |address| self.image.file_offset(address);
-        let sites = FunctionSites::new(SLOT, self.address, plan, fast_returns, offset);
-        Ok([sites.ok_or("a site is not in the file")?])
+    /// Where the function and the one in turn are probed; the latter's exits are not single-stepped.
+    fn sites(&self, plan: &Plan, fast_returns: bool, in_turn: bool) -> Result<Vec<FunctionSites>> {
+        let image = &self.image;
+        let mut sites = vec![self.function.sites(image, SLOT, plan, fast_returns)?];
+        if in_turn {
+            let other = self.in_turn.as_ref().ok_or("nothing is called in turn")?;
+            let plan = other.plan_without_single_steps(image)?;
+            sites.push(other.sites(image, SLOT_IN_TURN, &plan, false)?);
+        }
+        Ok(sites)
     }
 
     fn path(&self) -> PathBuf {

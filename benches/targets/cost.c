@@ -1,4 +1,5 @@
-// Calls one small function in a loop: `run N` on stdin, nanoseconds per call on stdout.
+// Calls one small function in a loop, or two in turn: `run N` or `turn N` on stdin, nanoseconds per
+// call on stdout.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,6 +11,8 @@ __attribute__((noipa)) unsigned long mix(unsigned long x) { return x * 31 + 7; }
 
 // It needs x after the call, so it begins as most functions do: by saving a register.
 __attribute__((noipa)) unsigned long work(unsigned long x) { return mix(x) + x; }
+
+__attribute__((noipa)) unsigned long other(unsigned long x) { return mix(x) - x; }
 
 static double now_ns(void) {
     struct timespec now;
@@ -23,17 +26,18 @@ static int ascending(const void *left, const void *right) {
 }
 
 int main(void) {
-    char line[64];
+    char line[64], order[8];
     long calls;
     unsigned long sum = 0;
     puts("ready");
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin) && sscanf(line, "run %ld", &calls) == 1) {
+    while (fgets(line, sizeof line, stdin) && sscanf(line, "%7s %ld", order, &calls) == 2) {
+        unsigned long (*functions[])(unsigned long) = {work, *order == 't' ? other : work};
         double batches[BATCHES];
         for (int batch = 0; batch < BATCHES; batch++) {
             double begin = now_ns();
             for (long call = 0; call < calls / BATCHES; call++)
-                sum = work(sum);
+                sum = functions[call % 2](sum);
             batches[batch] = (now_ns() - begin) / (calls / BATCHES);
         }
         qsort(batches, BATCHES, sizeof *batches, ascending);

@@ -1,4 +1,5 @@
-// Calls one small function in a loop: `run N` on stdin, nanoseconds per call on stdout.
+// Calls one small function in a loop, or two in turn: `run N` or `turn N` on stdin, nanoseconds per
+// call on stdout.
 package main
 
 import (
@@ -18,19 +19,27 @@ func mix(x uint64) uint64 { return x*31 + 7 }
 //go:noinline
 func work(x uint64) uint64 { return mix(x) + x }
 
+//go:noinline
+func other(x uint64) uint64 { return mix(x) - x }
+
 func main() {
+	var order string
 	var calls int
 	var sum uint64
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "run %d", &calls); err != nil {
+		if _, err := fmt.Sscanf(lines.Text(), "%s %d", &order, &calls); err != nil {
 			break
+		}
+		functions := [2]func(uint64) uint64{work, work}
+		if order == "turn" {
+			functions[1] = other
 		}
 		batches := make([]float64, batchCount)
 		for i := range batches {
 			begin := time.Now()
 			for call := 0; call < calls/batchCount; call++ {
-				sum = work(sum)
+				sum = functions[call%2](sum)
 			}
 			batches[i] = float64(time.Since(begin).Nanoseconds()) / float64(calls/batchCount)
 		}

@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use coral_ebpf_common::{
-    BUCKETS, Config, FRAME_RECURS, Frame, FunctionCounters, HitCounters, NODE_FIRST, NODE_NONE,
-    NodeCounters, bucket_of,
+    BUCKETS, Config, FRAME_IS_ROOT, FRAME_RECURS, Frame, FunctionCounters, HitCounters, NODE_FIRST,
+    NODE_NONE, NodeCounters, bucket_of,
 };
 
 use crate::{atomic, maps};
@@ -61,6 +61,7 @@ impl Stripe {
         count_throttled: throttled,
         count_ring_full: ring_full,
         count_tree_full: tree_full,
+        count_root_unwound: roots_unwound,
     }
 
     function_counter! {
@@ -83,6 +84,9 @@ impl Stripe {
     #[inline(always)]
     pub(crate) fn count_unwound(self, frame: &Frame) {
         self.count_dropped(frame.slot);
+        if frame.flags & FRAME_IS_ROOT != 0 {
+            self.count_root_unwound();
+        }
         if let Some(counters) = self.node_counters(frame.node) {
             atomic::add(unsafe { &raw mut (*counters).unwound }, 1);
         }

@@ -1,6 +1,8 @@
 //! The frames of goroutines and threads, where the kernel keeps them, and what a call's begin and
 //! end do. The rule by which they are paired is in `coral_ebpf_common`.
 
+use core::hint::black_box;
+
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_loop};
 use coral_ebpf_common::{
@@ -26,7 +28,7 @@ pub(crate) fn enter(hit: &Hit) {
     let mut frames = Frames::new(hit, stack);
     let comes_twice = hit.cookie.may_refire() || hit.config.handover != 0;
     // Another goroutine has nothing of the frames that the one before it left.
-    let left = if is_of_another(hit, stack) { 0 } else { hit.depth };
+    let left = hit.depth & !is_of_another(hit, stack);
     let Entered::Call { parent } = coral_ebpf_common::enter(&mut frames, left, slot, comes_twice)
     else {
         hit.stripe.count_refired();
@@ -107,22 +109,23 @@ fn address_of(hit: &Hit) -> u64 {
     }
 }
 
-/// Whether the stack's frames are of a goroutine that has ended; from now on they are of this one.
+/// All bits if the stack's frames are of a goroutine that has ended, none otherwise; from now on
+/// they are of this one. No branch depends on it, because the verifier would walk all that follows
+/// twice.
 #[inline(always)]
-fn is_of_another(hit: &Hit, stack: *mut Stack) -> bool {
-    let offset = hit.function.goid_offset;
-    if offset == 0 || hit.key.tid != 0 {
-        return false;
-    }
-    let Some(goid) = registers::word_at(hit.key.g.wrapping_add(u64::from(offset))) else {
-        return false;
-    };
+fn is_of_another(hit: &Hit, stack: *mut Stack) -> u64 {
     // SAFETY: the pointer comes from a map lookup, and one thread at a time runs a goroutine.
-    unsafe {
-        let is_other = (*stack).goid != goid;
-        (*stack).goid = goid;
-        is_other
-    }
+    let known = unsafe { (*stack).goid };
+    let offset = hit.function.goid_offset;
+    let goid = if offset != 0 && hit.key.tid == 0 {
+        let address = hit.key.g.wrapping_add(u64::from(offset));
+        registers::word_at(address).unwrap_or(known)
+    } else {
+        known
+    };
+    unsafe { (*stack).goid = goid };
+    let difference = black_box(goid ^ known);
+    ((difference | difference.wrapping_neg()) as i64 >> 63) as u64
 }
 
 /// What a call takes over from its caller; where it has none, chance decides for the whole tree.

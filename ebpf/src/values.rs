@@ -3,9 +3,9 @@
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user_str};
 use coral_ebpf_common::{
-    BASE_RESULT, BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey, REGISTERS,
-    STATUS_FAULT, STATUS_NULL, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES, VALUES_MAX,
-    ValueKind, ValueSpec,
+    BASE_RESULT, BASE_STACK, Captured, CapturedValues, FRAME_HAS_VALUES, FRAME_MATCHES, PlaceKey,
+    REGISTERS, STATUS_FAULT, STATUS_NULL, STATUS_OK, STATUS_TRUNCATED, STEPS_MAX, VALUE_BYTES,
+    VALUES_MAX, ValueKind, ValueSpec,
 };
 
 use crate::registers::{lowest, lowest_signed, read_user, word_at, write_all};
@@ -36,7 +36,13 @@ pub(crate) fn enter(hit: &Hit, place: &PlaceKey) -> u32 {
             0
         };
     };
-    read_all(hit, detail.arguments.as_ptr(), detail.arguments_len, 0, values);
+    read_all(
+        hit,
+        detail.arguments.as_ptr(),
+        detail.arguments_len,
+        0,
+        values,
+    );
     let matches = hit.function.filter == 0 || filter::matches(hit.function.filter, values);
     FRAME_HAS_VALUES | if matches { FRAME_MATCHES } else { 0 }
 }

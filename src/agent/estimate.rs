@@ -9,12 +9,15 @@ use super::error::AgentError;
 use super::own_sites::OwnSites;
 use super::probes::Probes;
 use super::request::AttachRequest;
-use super::tally::Tally;
+use super::tally::{CountedCalls, Tally};
 use super::watched::Watched;
 use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
 
 /// How long calls are counted.
 const COUNT_DURATION: Duration = Duration::from_millis(100);
+
+/// Where counting takes more of a core than that, the program is slowed down by it.
+const COUNTING_SHARE_MAX: f64 = 0.3;
 
 /// What probes on functions would cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Expected {
     pub dearest: Option<(FunctionId, f64)>,
     /// How long calls were counted.
     pub counted: Duration,
+    /// Counting itself took so much of the program's time that it calls them more often.
+    pub is_at_least: bool,
 }
 
 /// Counts calls at their entries, with a program that does nothing else, and takes the probes out
@@ -47,6 +52,7 @@ pub(super) fn expected(
             cpu_percent: None,
             dearest: None,
             counted: Duration::ZERO,
+            is_at_least: false,
         });
     }
     let mut tally = Tally::default();
@@ -71,6 +77,10 @@ pub(super) fn expected(
         });
         costs.collect::<Vec<_>>()
     });
+    let counting = Calibration::get().map_or(0.0, |calibration| {
+        let cost_ns = |call: &CountedCalls| calibration.cost_ns(call.costs, call.calls, 0);
+        per_s(calls.iter().map(cost_ns).sum()) / 1e9
+    });
     let hits: u64 = calls
         .iter()
         .map(|call| call.calls * if call.has_exits { 2 } else { 1 })
@@ -85,5 +95,6 @@ pub(super) fn expected(
             .flatten()
             .max_by(|(_, a), (_, b)| a.total_cmp(b)),
         counted,
+        is_at_least: counting > COUNTING_SHARE_MAX,
     })
 }

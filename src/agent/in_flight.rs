@@ -19,64 +19,97 @@ const HANGING_NS: u64 = 100_000_000;
 /// Calls shorter than this are on their way, not hanging.
 const AGE_MIN_NS: u64 = 1_000_000;
 
-/// The calls that go on, oldest first.
-pub(super) fn read(engine: &Engine, tally: &Tally, watched: &Watched) -> Vec<InFlightCall> {
+/// What is known of the calls that have begun and not passed an exit.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Those that go on, oldest first.
+    pub(super) calls: Vec<InFlightCall>,
+    /// Those that were left without passing an exit, where nothing was probed since that would have
+    /// told the kernel: by stack and frame.
+    pub(super) left: Vec<(FrameKey, Frame)>,
+}
+
+/// Looks at the calls that have begun and not passed an exit: all of them at the end, and those
+/// that may hang before.
+pub(super) fn read(engine: &Engine, tally: &Tally, watched: &Watched, is_end: bool) -> Open {
     let now_ns = monotonic_ns();
+    let goid_offset = watched.symbols.goid_offset(0);
     let age_ns = |frame: &Frame| now_ns.saturating_sub(frame.entry_ns);
     let mut stacks = engine.live_stacks(STACKS_MAX);
     stacks.retain(|stack| {
-        stack
-            .frames
-            .first()
-            .is_some_and(|oldest| age_ns(oldest) >= AGE_MIN_NS)
+        let oldest = stack.frames.first();
+        is_end || oldest.is_some_and(|oldest| age_ns(oldest) >= AGE_MIN_NS)
     });
     stacks.sort_by_key(|stack| std::cmp::Reverse(stack.frames.first().map(age_ns)));
-    let mut calls = Vec::new();
+    let mut open = Open::default();
     for (index, stack) in stacks.iter_mut().enumerate() {
-        forget_left(stack, watched);
-        let is_hanging = stack
-            .frames
-            .first()
-            .is_some_and(|oldest| age_ns(oldest) >= HANGING_NS);
+        let mut keep = Keep {
+            stack,
+            left: &mut open.left,
+        };
+        if has_ended(&keep.stack.key, watched, goid_offset) {
+            keep.only(|_| false);
+            continue;
+        }
+        if let Some(depth) = depth_now(keep.stack, watched) {
+            keep.only(|frame| frame.depth <= depth);
+        }
+        let oldest = keep.stack.frames.first();
+        let is_hanging = oldest.is_some_and(|oldest| age_ns(oldest) >= HANGING_NS);
         let hanging = match is_hanging && index < HANGING_MAX {
-            true => stacks::of_hanging(watched, &stack.key),
+            true => stacks::of_hanging(watched, &keep.stack.key),
             false => None,
         };
-        if let Some(functions) = hanging
+        // What is not on the stack is over: other calls have made the stack as deep again.
+        let functions = hanging
             .as_ref()
-            .and_then(|hanging| hanging.functions.as_ref())
-        {
-            forget_absent(stack, tally, functions);
+            .and_then(|hanging| hanging.functions.as_ref());
+        if let Some(functions) = functions {
+            keep.only(|frame| {
+                tally
+                    .id(frame.slot)
+                    .is_none_or(|id| functions.contains(&id))
+            });
         }
         let mut of_stack = of_stack(stack, tally, now_ns);
         let innermost = of_stack.last_mut().filter(|call| call.is_innermost);
         if let (Some(innermost), Some(hanging)) = (innermost, hanging) {
             innermost.stack = hanging.frames;
         }
-        calls.append(&mut of_stack);
+        open.calls.append(&mut of_stack);
     }
-    calls.sort_by_key(|call| std::cmp::Reverse(call.age_ns));
-    calls.truncate(SHOWN);
-    calls
+    open.calls
+        .sort_by_key(|call| std::cmp::Reverse(call.age_ns));
+    open.calls.truncate(SHOWN);
+    open
 }
 
-/// Takes away the calls that were left without passing an exit, by a panic or a longjmp, where
-/// nothing was probed since: the stack is not that deep any more.
-fn forget_left(stack: &mut LiveStack, watched: &Watched) {
-    if let Some(depth) = depth_now(stack, watched) {
-        stack.frames.retain(|frame| frame.depth <= depth);
+/// Takes frames out of a stack, and remembers them.
+struct Keep<'a> {
+    stack: &'a mut LiveStack,
+    left: &'a mut Vec<(FrameKey, Frame)>,
+}
+
+impl Keep<'_> {
+    fn only(&mut self, is_open: impl Fn(&Frame) -> bool) {
+        let key = self.stack.key;
+        let left = self.stack.frames.extract_if(.., |frame| !is_open(frame));
+        self.left.extend(left.map(|frame| (key, frame)));
     }
 }
 
-/// The same where other calls have made the stack as deep again. Only Go's functions are in one
-/// piece, so that one which is not on the stack does not run.
-fn forget_absent(stack: &mut LiveStack, tally: &Tally, functions: &[FunctionId]) {
-    if stack.key.tid == 0 {
-        let is_present = |id: FunctionId| functions.contains(&id);
-        stack
-            .frames
-            .retain(|frame| tally.id(frame.slot).is_none_or(is_present));
+/// Whether a goroutine has ended, or its process; threads that have ended are swept.
+fn has_ended(key: &FrameKey, watched: &Watched, goid_offset: Option<u32>) -> bool {
+    if key.tid != 0 {
+        return false;
     }
+    let process = watched
+        .processes()
+        .find(|process| process.pid() == key.tgid);
+    let Some(process) = process.filter(|process| !process.has_exited()) else {
+        return true;
+    };
+    goid_offset.is_some_and(|offset| process.goroutine_has_ended(key.g, offset))
 }
 
 /// How deep the stack is, as frames count it, if it waits and can be looked at.

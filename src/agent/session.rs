@@ -78,8 +78,6 @@ impl Agent {
         self.check(request)?;
         probe::can_probe()?;
         check_returns(&watched, request)?;
-        // What a hit costs is measured once, on this program itself, before others pay for it.
-        Calibration::measure_once();
         let room = request.room.max(request.functions.len()) + request.inlined.len();
         let spec = EngineSpec {
             targets: watched.pids(),
@@ -96,15 +94,24 @@ impl Agent {
         };
         let share = self.take_share(spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));
-        let mut worker = Worker::new(
-            id.clone(),
-            watched,
-            request,
-            &spec,
-            self.limits,
-            self.own_sites.clone(),
-            share,
-        )?;
+        let own_sites = self.own_sites.clone();
+        let load = || {
+            Worker::new(
+                id.clone(),
+                watched,
+                request,
+                &spec,
+                self.limits,
+                own_sites,
+                share,
+            )
+        };
+        // What a hit costs is measured once, on this program itself, before others pay for it;
+        // meanwhile the kernel checks the session's programs.
+        let mut worker = std::thread::scope(|scope| {
+            scope.spawn(Calibration::measure_once);
+            load()
+        })?;
         let attached = worker.begin(request)?;
         let (commands, received) = mpsc::channel();
         let snapshots = worker.publish();

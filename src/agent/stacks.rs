@@ -6,7 +6,7 @@ use coral_ebpf_common::{DetailRecord, FrameKey};
 use coral_model::{FunctionId, StackFrame};
 
 use super::watched::Watched;
-use crate::symbols::{AddressMap, Location, Process, StackEnd, StackReader};
+use crate::symbols::{AddressMap, Location, Process, StackReader};
 
 /// How many frames of a stack are kept.
 const FRAMES_MAX: usize = 64;
@@ -64,9 +64,8 @@ pub(super) fn of_hanging(watched: &Watched, key: &FrameKey) -> Option<Hanging> {
         0 => reader.goroutine(key.g, FRAMES_MAX),
         tid => reader.thread(tid, FRAMES_MAX),
     }?;
-    let is_complete = stack.end == StackEnd::Complete;
     Some(Hanging {
-        functions: is_complete.then(|| reader.functions(&stack)),
+        functions: reader.functions(&stack),
         frames: reader.locate(&stack).into_iter().map(frame).collect(),
     })
 }

@@ -60,6 +60,8 @@ struct Tracked {
     cost: Rate,
     last_point: Duration,
     thread_ends: u64,
+    /// Calls that were left, though the kernel does not know it yet.
+    left: u64,
     /// Records that it may make, and how many of them the kernel was told of.
     tokens: f64,
     granted: i64,
@@ -165,6 +167,13 @@ impl Tally {
         }
     }
 
+    /// Sets how many calls were left that the kernel still takes for open, by slot.
+    pub(super) fn set_left(&mut self, left: &HashMap<u32, u64>) {
+        for (slot, tracked) in (0u32..).zip(&mut self.slots) {
+            tracked.left = left.get(&slot).copied().unwrap_or(0);
+        }
+    }
+
     /// Lets the kernel write records for the next `interval`, at `records_per_s` shared by all
     /// attached functions, and those of the slowest calls beside them.
     pub(super) fn refill(&mut self, engine: &Engine, interval: Duration, records_per_s: u32) {
@@ -174,8 +183,8 @@ impl Tally {
             if !tracked.stats.attached {
                 continue;
             }
-            // What was not used up is given again, up to what a fifth of a second allows.
-            let burst = (share / 5.0).max(1.0);
+            // What was not used up is given again, up to what a second allows: calls come in bursts.
+            let burst = share.max(1.0);
             let used = tracked.granted - engine.records_left(slot);
             tracked.tokens =
                 (tracked.tokens - used as f64 + share * interval.as_secs_f64()).clamp(0.0, burst);
@@ -317,6 +326,7 @@ impl Tracked {
             cost: Rate::default(),
             last_point: Duration::ZERO,
             thread_ends: 0,
+            left: 0,
             tokens: 0.0,
             granted: 0,
             is_throttled: false,
@@ -379,7 +389,7 @@ impl Tracked {
         let unwound = if self.is_counted {
             numbers.calls
         } else {
-            numbers.unwound + self.thread_ends
+            numbers.unwound + self.thread_ends + self.left
         };
         let old = &self.stats;
         let same = old.calls == numbers.calls

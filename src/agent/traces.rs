@@ -53,11 +53,13 @@ impl Tracer {
         }
     }
 
-    /// No more records will come: traces without a root are given up.
-    pub(super) fn finish(&mut self) {
+    /// No more records will come: traces without a root are given up. So many roots were left, or
+    /// still go on; those in which no call ended have made no record at all.
+    pub(super) fn finish(&mut self, roots: u64) {
         self.builder.finish();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.losses = self.builder.losses();
+        shared.losses.traces = shared.losses.traces.max(roots);
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use coral_ebpf_common::RECORD_IS_TRACED;
 use coral_model::filter::Expression;
 use coral_model::{
-    EndReason, FunctionId, InFlightCall, Limits, SessionId, SessionInfo, SessionNotice,
-    SessionState, Snapshot,
+    EndReason, FunctionId, Limits, SessionId, SessionInfo, SessionNotice, SessionState, Snapshot,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -42,6 +41,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const IN_FLIGHT_INTERVAL: Duration = Duration::from_secs(1);
 /// Slow calls whose stacks are looked up for one snapshot.
 const STACKS_PER_SNAPSHOT: usize = 5;
+/// How many functions are named that are not measured.
+const REFUSED_TOLD_MAX: usize = 20;
 /// How many notices a session keeps.
 const NOTICES_MAX: usize = 100;
 
@@ -75,7 +76,7 @@ pub(super) struct Worker {
     probes: Probes,
     tally: Tally,
     tree: Tree,
-    in_flight: Vec<InFlightCall>,
+    open: in_flight::Open,
     notices: Vec<SessionNotice>,
     budget: Option<Budget>,
     clock: Clock,
@@ -117,12 +118,6 @@ impl Worker {
         };
         let room = request.room.max(request.functions.len());
         let engine = Engine::load(spec)?;
-        if let Some(calibration) = Calibration::get() {
-            engine.set_costs_ns(
-                calibration.emulated_ns as u32,
-                calibration.single_stepped_ns as u32,
-            );
-        }
         Ok(Self {
             probes: Probes::new(
                 engine,
@@ -133,7 +128,7 @@ impl Worker {
             ),
             tally: Tally::default(),
             tree: Tree::default(),
-            in_flight: Vec::new(),
+            open: in_flight::Open::default(),
             notices: Vec::new(),
             budget: request.budget_percent.map(Budget::new),
             clock: Clock::new(),
@@ -152,6 +147,12 @@ impl Worker {
 
     /// Attaches the first functions and lets the lease begin.
     pub(super) fn begin(&mut self, request: &AttachRequest) -> Result<Attached, AgentError> {
+        if let Some(calibration) = Calibration::get() {
+            self.probes.engine.set_costs_ns(
+                calibration.emulated_ns as u32,
+                calibration.single_stepped_ns as u32,
+            );
+        }
         let mut attached = Attached::default();
         if !request.functions.is_empty() {
             attached = self.attach(&request.functions)?;
@@ -160,6 +161,7 @@ impl Worker {
         self.probes
             .attach_inlined(&watched, &mut self.tally, &request.inlined, &mut attached)?;
         self.info.probes = self.probes.count();
+        self.tell_refused(&attached);
         self.started = Instant::now();
         self.info.started_at = Timestamp::now();
         self.refill();
@@ -234,7 +236,7 @@ impl Worker {
             }
             if Instant::now() >= next_in_flight {
                 next_in_flight = Instant::now() + IN_FLIGHT_INTERVAL;
-                self.look_at_calls();
+                self.look_at_calls(false);
             }
             if Instant::now() >= next_snapshot {
                 next_snapshot = Instant::now() + SNAPSHOT_INTERVAL;
@@ -248,12 +250,14 @@ impl Worker {
     fn end(&mut self, reason: EndReason) {
         let elapsed = self.started.elapsed();
         // Before the probes go: what hangs at the end is what one asks for.
-        self.look_at_calls();
+        self.sweep_threads();
+        self.look_at_calls(true);
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
-        self.tracer.finish();
-        self.sweep_threads();
+        let engine = &self.probes.engine;
+        self.tracer
+            .finish(engine.hits().roots_unwound + engine.open_roots());
         // A short session may be over before the calibration that began with it.
         Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
@@ -271,6 +275,20 @@ impl Worker {
             .attach(&self.watched, &mut self.tally, functions)?;
         self.info.probes = self.probes.count();
         Ok(attached)
+    }
+
+    /// Says which functions are not measured, in every document of the session.
+    fn tell_refused(&mut self, attached: &Attached) {
+        let refused = &attached.refused;
+        for refused in refused.iter().take(REFUSED_TOLD_MAX) {
+            let function = self.watched.table().get(refused.function);
+            let name = function.map_or("", |function| function.name);
+            self.notify(format!("{name} is left out: {}", refused.reason));
+        }
+        if refused.len() > REFUSED_TOLD_MAX {
+            let more = refused.len() - REFUSED_TOLD_MAX;
+            self.notify(format!("{more} more functions are left out"));
+        }
     }
 
     fn reason_to_end(&mut self) -> Option<EndReason> {
@@ -514,8 +532,8 @@ impl Worker {
     }
 
     /// Looks at the calls that go on, and where the oldest of them hang.
-    fn look_at_calls(&mut self) {
-        self.in_flight = in_flight::read(&self.probes.engine, &self.tally, &self.watched);
+    fn look_at_calls(&mut self, is_end: bool) {
+        self.open = in_flight::read(&self.probes.engine, &self.tally, &self.watched, is_end);
     }
 
     fn sweep_threads(&mut self) {
@@ -534,6 +552,8 @@ impl Worker {
     }
 
     fn snapshot_at(&mut self, elapsed: Duration, stacks_max: usize) -> Snapshot {
+        let left = self.probes.engine.count_frames(&self.open.left);
+        self.tally.set_left(&left);
         let (accounting, overhead) = self.tally.read(&self.probes.engine, elapsed);
         self.info.elapsed = elapsed;
         self.info.remaining = self.remaining();
@@ -542,7 +562,7 @@ impl Worker {
             functions: self.tally.functions(),
             call_tree: self.tree.read(&self.probes.engine, &self.tally),
             slow_calls: self.tally.slowest_calls(&self.watched, stacks_max),
-            in_flight: self.in_flight.clone(),
+            in_flight: self.open.calls.clone(),
             notices: self.notices.clone(),
             accounting,
             overhead,

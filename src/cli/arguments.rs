@@ -97,6 +97,7 @@ pub(super) struct TraceArguments {
     #[arg(
         long,
         value_name = "PATH",
+        value_parser = http_path,
         required_unless_present = "root",
         conflicts_with = "root"
     )]
@@ -206,6 +207,14 @@ fn budget(text: &str) -> Result<Budget, String> {
     match number.trim().parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Budget(Some(percent))),
         _ => Err("write percent of a core, such as 2 or 2.5%, or `none`".into()),
+    }
+}
+
+fn http_path(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("a path of a request begins with `/`")
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{ExitStatus, Pattern};
+use coral_model::{ExitStatus, Pattern, format_duration};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, session};
@@ -59,6 +59,7 @@ fn request(
     watched: &Watched,
     filter: Option<Expression>,
 ) -> Result<AttachRequest, Failure> {
+    check_durations(arguments)?;
     let patterns = patterns(&arguments.functions)?;
     let inlined = if arguments.inlined {
         inlined(watched, &patterns)
@@ -101,6 +102,23 @@ fn request(
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     })
+}
+
+/// No call takes at least more than it takes at most.
+fn check_durations(arguments: &AttachArguments) -> Result<(), Failure> {
+    match (arguments.min_duration, arguments.max_duration) {
+        (Some(min), Some(max)) if min > max => Err(Failure::new(
+            "bad-durations",
+            format!(
+                "no call takes at least {} and at most {}",
+                format_duration(min),
+                format_duration(max)
+            ),
+            "swap --min-duration and --max-duration",
+            ExitStatus::Usage,
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The functions that were inlined somewhere, where that can be counted.

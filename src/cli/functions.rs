@@ -6,7 +6,7 @@ use coral_model::{Function, FunctionTable, Pattern};
 
 use super::arguments::{Format, FunctionsArguments};
 use super::output;
-use crate::export::{InlinedCall, InlinedCalls, csv, functions_document, inlined, text};
+use crate::export::{InlinedCall, InlinedCalls, csv, functions_document, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, matches};
 use crate::symbols::InlinedFunction;
@@ -41,11 +41,11 @@ pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> 
     let width = output::width();
     let bytes = match (arguments.format, places) {
         (Format::Json, _) => output::json(&functions_document(target, &functions, places))?,
-        (Format::Csv, Some(places)) => output::written(|out| inlined::write_csv(out, places))?,
+        (Format::Csv, Some(places)) => output::written(|out| csv::write_inlined(out, places))?,
         (Format::Csv, None) => output::written(|out| csv::write_functions(out, &functions))?,
         (Format::Text, _) => output::written(|out| {
             text::write_functions(out, target, &functions, width)?;
-            places.map_or(Ok(()), |places| inlined::write_text(out, places, width))
+            places.map_or(Ok(()), |places| text::write_inlined(out, places, width))
         })?,
     };
     output::print(&bytes)?;

@@ -114,7 +114,12 @@ fn open(pids: &[u32], libraries: &[String]) -> Result<Arc<Watched>, Failure> {
 
 fn announce_cost(watched: &Watched, request: &AttachRequest, expected: &Expected) {
     let counted = format_duration(expected.counted);
-    let hits = format_count(expected.hits_per_s);
+    let least = if expected.is_at_least {
+        "at least "
+    } else {
+        ""
+    };
+    let hits = format!("{least}{}", format_count(expected.hits_per_s));
     let Some(percent) = expected.cpu_percent else {
         say!("expected: {hits} hits/s (calls counted for {counted})");
         return;
@@ -134,13 +139,6 @@ fn announce_cost(watched: &Watched, request: &AttachRequest, expected: &Expected
 }
 
 fn announce(watched: &Watched, session: &Session, attached: &Attached) {
-    for refused in &attached.refused {
-        let name = watched
-            .table()
-            .get(refused.function)
-            .map_or("", |function| function.name);
-        say!("note: {} is left out: {}", Escaped(name), refused.reason);
-    }
     if watched.process.state().is_ok_and(|state| state.stopped) {
         say!("note: no hits yet: the target is stopped");
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use coral_model::{CallValue, InFlightCall, Snapshot, StackFrame, escape};
 use serde::Serialize;
 
-use super::session::Names;
+use super::names::Names;
 
 /// A path of calls.
 #[derive(Clone, Debug, Serialize)]

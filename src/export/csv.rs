@@ -6,6 +6,7 @@ use std::io;
 use coral_model::{Function, Snapshot};
 
 use super::functions::FunctionEntry;
+use super::inlined::{self, InlinedCalls};
 use super::session::{self, session_document};
 
 /// Nested names are joined by `_`.
@@ -67,6 +68,36 @@ pub fn write_functions(out: impl io::Write, functions: &[Function<'_>]) -> io::R
         writer.write_record(functions_row(&FunctionEntry::of(function)))?;
     }
     writer.flush()
+}
+
+/// Writes inlined calls, a line each.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_inlined(out: impl io::Write, inlined: &[InlinedCalls<'_>]) -> io::Result<()> {
+    const COLUMNS: [&str; 7] = [
+        "name",
+        "file",
+        "line",
+        "into",
+        "call_file",
+        "call_line",
+        "count",
+    ];
+    let line = |line: Option<u32>| line.map_or(String::new(), |line| line.to_string());
+    let file = |file: Option<&str>| file.unwrap_or_default().to_owned();
+    let rows = inlined::rows(inlined).map(|(function, call)| {
+        vec![
+            function.name.to_owned(),
+            file(function.file),
+            line(function.line),
+            call.into.to_owned(),
+            file(call.file),
+            line(call.line),
+            call.kind().to_owned(),
+        ]
+    });
+    write_table(out, &COLUMNS, &rows.collect::<Vec<_>>())
 }
 
 /// Writes any table of plain values; text in it may come from a target.

@@ -2,15 +2,16 @@
 //! contract with other programs.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
 use coral_model::{
-    CallRecord, FunctionId, FunctionStats, Histogram, JoinedCalls, Overhead, SessionState,
-    Snapshot, Target, bucket_range_ns, escape,
+    CallRecord, FunctionStats, Histogram, JoinedCalls, Overhead, SessionState, Snapshot, Target,
+    bucket_range_ns, escape,
 };
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
+use super::names::Names;
 
 /// The agent that is part of this program, as documents name it.
 const EMBEDDED_AGENT: &str = "local";
@@ -253,26 +254,6 @@ impl<'a> SlowCallEntry<'a> {
             returns: call.results.iter().map(ValueEntry::of).collect(),
             stack: call.stack.iter().map(PlaceEntry::of).collect(),
         }
-    }
-}
-
-/// The names of a snapshot's functions.
-pub(super) struct Names<'a>(HashMap<FunctionId, Cow<'a, str>>);
-
-impl<'a> Names<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        let functions = snapshot.functions.iter();
-        Self(
-            functions
-                .map(|stats| (stats.id, escape(&stats.name)))
-                .collect(),
-        )
-    }
-
-    /// The escaped name of a function, or its number where the snapshot does not hold it.
-    pub(super) fn of(&self, function: FunctionId) -> Cow<'a, str> {
-        let name = self.0.get(&function).cloned();
-        name.unwrap_or_else(|| Cow::Owned(format!("function {}", function.0)))
     }
 }
 

@@ -8,13 +8,15 @@ use coral_model::{
     Snapshot, Target, escape, format_count, format_duration, format_duration_ns,
 };
 
-use super::session::Names;
+use super::names::Names;
 use super::table::{Column, Kind, cut_head, cut_tail, write_table};
 
 mod calls;
 mod histogram;
+mod inlined;
 mod trace;
 
+pub use inlined::write_inlined;
 pub use trace::write_trace;
 
 /// The width where no terminal says another one.
@@ -316,7 +318,7 @@ fn write_accounting(out: &mut impl io::Write, snapshot: &Snapshot) -> io::Result
     )
 }
 
-pub(super) fn location<'a>(file: Option<&'a str>, line: Option<u32>) -> Cow<'a, str> {
+fn location<'a>(file: Option<&'a str>, line: Option<u32>) -> Cow<'a, str> {
     match (file.map(escape), line) {
         (Some(file), Some(line)) => format!("{file}:{line}").into(),
         (Some(file), None) => file,

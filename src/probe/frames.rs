@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use coral_ebpf_common::{Frame, FrameKey, INLINE_FRAMES, PlaceKey, Stack};
+use coral_ebpf_common::{FRAME_IS_ROOT, Frame, FrameKey, INLINE_FRAMES, PlaceKey, Stack};
 
 use super::engine::Engine;
 use super::records::Shared;
@@ -66,6 +66,31 @@ impl Engine {
             let _ = self.stacks.remove(&key);
         }
         dropped
+    }
+
+    /// How many roots of traces have begun and not ended.
+    pub fn open_roots(&self) -> u64 {
+        let stacks = self.live_stacks(KEYS_MAX);
+        let frames = stacks.iter().flat_map(|stack| &stack.frames);
+        frames
+            .filter(|frame| frame.flags & FRAME_IS_ROOT != 0)
+            .count() as u64
+    }
+
+    /// How many of these frames are still where they were, by slot.
+    pub fn count_frames(&self, frames: &[(FrameKey, Frame)]) -> HashMap<u32, u64> {
+        let mut counts = HashMap::new();
+        for (key, frame) in frames {
+            let key = Shared(*key);
+            let stack = self.stacks.get(&key, 0);
+            let frames = stack.map_or(Vec::new(), |Shared(stack)| self.frames_of(&key, &stack));
+            let is_same = |other: &Frame| {
+                (other.depth, other.entry_ns, other.slot)
+                    == (frame.depth, frame.entry_ns, frame.slot)
+            };
+            *counts.entry(frame.slot).or_default() += u64::from(frames.iter().any(is_same));
+        }
+        counts
     }
 
     fn frames_of(&self, key: &Shared<FrameKey>, stack: &Stack) -> Vec<Frame> {

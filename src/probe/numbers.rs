@@ -50,6 +50,8 @@ pub struct HitNumbers {
     pub throttled: u64,
     pub ring_full: u64,
     pub tree_full: u64,
+    /// Roots of traces that were left without passing an exit.
+    pub roots_unwound: u64,
 }
 
 /// How the counters lie in their arrays.
@@ -144,6 +146,7 @@ impl Layout {
             sum.throttled += part.throttled;
             sum.ring_full += part.ring_full;
             sum.tree_full += part.tree_full;
+            sum.roots_unwound += part.roots_unwound;
         }
         sum
     }

@@ -92,7 +92,7 @@ impl SymbolTable {
                 continue;
             };
             let name = c_string_at(&self.names, u64::from(symbol.name), NAME_LEN_MAX);
-            let name_len = name.map_or(0, <[u8]>::len);
+            let name_len = name.map_or(0, |name| without_version(name).len());
             if name_len > names_left {
                 names_left = 0;
                 self.left_out += 1;
@@ -207,6 +207,14 @@ fn parent_name(name: &[u8]) -> Option<&[u8]> {
     }
     stem.strip_suffix(b".cold")
         .filter(|parent| !parent.is_empty())
+}
+
+/// A name without the version of its library's interface, as in `clock_nanosleep@@GLIBC_2.17`.
+fn without_version(name: &[u8]) -> &[u8] {
+    match name.iter().position(|&byte| byte == b'@') {
+        Some(at) if at > 0 => &name[..at],
+        _ => name,
+    }
 }
 
 fn read_function(entry: &[u8], kind: u8, unit: u32) -> Option<Symbol> {

@@ -1,11 +1,17 @@
 //! Where Go's runtime keeps what names a goroutine.
 
 use super::go_build_info;
+use super::process::Process;
 use super::table::Symbols;
 
 /// The first version whose `runtime.g` has `goid` there, and that place: after what came and went
 /// before it, `syscallbp` in Go 1.23 and `sched.ret` until Go 1.24.
 const GOID_OFFSETS: [((u32, u32), u32); 3] = [((1, 18), 152), ((1, 23), 160), ((1, 25), 152)];
+/// `atomicstatus` lies so far before `goid`, in all of these.
+const STATUS_BEFORE_GOID: u64 = 8;
+/// `_Gdead`, and the mark that the collector sets on any status.
+const DEAD: u32 = 6;
+const SCANNED: u32 = 0x1000;
 /// Nobody has looked at later versions.
 const VERSION_MAX: (u32, u32) = (1, 27);
 
@@ -14,6 +20,17 @@ impl Symbols {
     /// that is known. A `g` is used for one goroutine after the other; the number is not.
     pub fn goid_offset(&self, module: u16) -> Option<u32> {
         offset_of(go_build_info::version(self.image(module)?)?)
+    }
+}
+
+impl Process {
+    /// Whether the goroutine of a `runtime.g` has ended, by where its number lies; what it was
+    /// doing then still stands in its stack. False where that cannot be read.
+    pub fn goroutine_has_ended(&self, g: u64, goid_offset: u32) -> bool {
+        let mut status = [0; 4];
+        let address = g.wrapping_add(u64::from(goid_offset) - STATUS_BEFORE_GOID);
+        let is_read = self.read_memory(address, &mut status).is_some();
+        is_read && u32::from_le_bytes(status) & !SCANNED == DEAD
     }
 }
 

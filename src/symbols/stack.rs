@@ -106,16 +106,17 @@ impl<'a> StackReader<'a> {
         locations
     }
 
-    /// The functions whose calls are on a stack, innermost first; those that were inlined are not
-    /// among them.
-    pub fn functions(&self, stack: &Stack) -> Vec<FunctionId> {
+    /// The functions of the known modules whose calls are on a stack, innermost first; those that
+    /// were inlined are not among them. `None` if these may not be all.
+    pub fn functions(&self, stack: &Stack) -> Option<Vec<FunctionId>> {
         let of = |address: &u64| {
             let (module, address) = self.map.module_address(address.wrapping_sub(1))?;
-            self.symbols
-                .function_at(module, address)
-                .map(|function| function.id)
+            let function = self.symbols.function_at(module, address);
+            Some(function.map(|function| function.id))
         };
-        stack.addresses.iter().filter_map(of).collect()
+        let known = stack.addresses.iter().filter_map(of);
+        let functions = known.collect::<Option<Vec<_>>>()?;
+        (stack.end == StackEnd::Complete).then_some(functions)
     }
 
     fn is_start(&self, address: u64) -> bool {

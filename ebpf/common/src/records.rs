@@ -140,6 +140,8 @@ pub struct HitCounters {
     pub ring_full: u64,
     /// Calls whose place in the call tree found no room.
     pub tree_full: u64,
+    /// Roots of traces that were left without passing an exit.
+    pub roots_unwound: u64,
 }
 
 /// The parent of nodes that have none.

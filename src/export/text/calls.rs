@@ -8,7 +8,7 @@ use coral_model::{
     format_duration_ns,
 };
 
-use super::super::session::Names;
+use super::super::names::Names;
 use super::super::table::cut_tail;
 
 /// How many paths of the tree are shown.
@@ -19,6 +19,8 @@ const IN_FLIGHT_MAX: usize = 10;
 const DETAILED_MAX: usize = 5;
 /// How many frames of a stack are shown.
 const FRAMES_MAX: usize = 12;
+/// How many functions are named whose slowest calls are not certain.
+const INCOMPLETE_MAX: usize = 5;
 
 /// The call tree, if any call was made from another.
 pub(super) fn write_tree(
@@ -147,12 +149,17 @@ pub(super) fn write_details(
     }
     let is_incomplete =
         |stats: &&Arc<FunctionStats>| stats.returns > 0 && !stats.slowest_are_complete;
-    let incomplete = snapshot.functions.iter().filter(is_incomplete).count();
-    if incomplete > 0 && !snapshot.slow_calls.is_empty() {
+    let incomplete = snapshot.functions.iter().filter(is_incomplete);
+    let incomplete: Vec<_> = incomplete.map(|stats| escape(&stats.name)).collect();
+    if !incomplete.is_empty() && !snapshot.slow_calls.is_empty() {
+        let shown = incomplete.iter().take(INCOMPLETE_MAX).cloned();
+        let mut names = shown.collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = incomplete.len().checked_sub(INCOMPLETE_MAX) {
+            names += &format!(" and {more} more");
+        }
         writeln!(
             out,
-            "\nfunctions whose slower calls may be missing, because not every one made a record: \
-             {incomplete}"
+            "\nslower calls may be missing, because not every one made a record: {names}"
         )?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use coral_model::{Analysis, Trace, TraceNode, escape, format_count, format_duration_ns};
+use coral_model::{Analysis, Escaped, Trace, TraceNode, escape, format_count, format_duration_ns};
 
 use super::super::table::{columns_of, cut_head};
 use super::super::trace::{TraceReport, span_id};
@@ -181,9 +181,13 @@ fn write_lines<'a>(
 /// What keeps the tree from being whole.
 fn write_losses(out: &mut impl io::Write, report: &TraceReport<'_>) -> io::Result<()> {
     let tree = report.summary.tree();
+    let ends_unseen = match report.path {
+        Some(_) => "requests whose end was not seen: they panicked, or still go on",
+        None => "calls whose end was not seen: they were left by a panic, or still go on",
+    };
     let notes = [
         (report.summary.missing_calls(), "calls that made no record"),
-        (report.losses.traces, "requests whose end was not seen"),
+        (report.losses.traces, ends_unseen),
         (
             tree.left_out_calls(),
             "calls without a place in the call chain",
@@ -191,6 +195,9 @@ fn write_losses(out: &mut impl io::Write, report: &TraceReport<'_>) -> io::Resul
     ];
     for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "note: {what}: {count}")?;
+    }
+    for notice in &report.snapshot.notices {
+        writeln!(out, "note: {}", Escaped(&notice.text))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, OpKind};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, OpKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -33,7 +33,9 @@ fn reachable(code: &[u8]) -> BTreeSet<u64> {
                 | FlowControl::Return
                 | FlowControl::Exception
         );
-        if !ends {
+        // A breakpoint ends the program; other interrupts are system calls.
+        let is_system_call = instruction.code() == Code::Int_imm8 && instruction.immediate8() != 3;
+        if !ends && (flow != FlowControl::Interrupt || is_system_call) {
             roots.push(instruction.next_ip());
         }
     }

@@ -2,6 +2,7 @@
 // protocol; the scenarios know their own counts.
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -134,8 +135,11 @@ static void end_storm(void) {
 // block: a thread waits inside of two calls until it is released.
 static int gate[2];
 
+static atomic_bool is_blocked;
+
 PROBED long blocked(long x) {
     char byte;
+    is_blocked = true;
     sink += read(gate[0], &byte, 1);
     return x + 1;
 }
@@ -152,6 +156,8 @@ static void *blocked_main(void *unused) {
 static void begin_block(void) {
     if (pipe(gate) != 0) abort();
     pthread_create(&blocked_thread, NULL, blocked_main, NULL);
+    while (!is_blocked) sched_yield();
+    is_blocked = false;
 }
 
 // inlined: mix is inlined into straight and into branch.
@@ -210,7 +216,8 @@ static jmp_buf outside;
 
 PROBED long escapes(long x) {
     sink += x;
-    longjmp(outside, 1);
+    if (x > 0) longjmp(outside, 1);
+    return x;
 }
 
 static void *escaped_main(void *unused) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 )
 
@@ -77,12 +78,16 @@ func child(i int) {
 func leaf(i int) { (&cart{}).add(i) }
 
 var gate chan int
+var entered = make(chan int)
 
 //go:noinline
 func waiting(x int) int { return blocked(x) + 1 }
 
 //go:noinline
-func blocked(x int) int { return x + <-gate }
+func blocked(x int) int {
+	entered <- 1
+	return x + <-gate
+}
 
 // Is inlined into `straight` and into `branch`.
 func mix(x uint64) uint64 {
@@ -109,6 +114,14 @@ func branch(x uint64) uint64 {
 func escapes(x int) int {
 	if x > 0 {
 		panic(x)
+	}
+	return x
+}
+
+//go:noinline
+func exits(x int) int {
+	if x > 0 {
+		runtime.Goexit()
 	}
 	return x
 }
@@ -169,6 +182,7 @@ var scenarios = map[string]func() map[string]int{
 	"begin_block": func() map[string]int {
 		gate = make(chan int)
 		go func() { gate <- waiting(1) }()
+		<-entered
 		return nil
 	},
 	"inlined": func() map[string]int {
@@ -185,6 +199,19 @@ var scenarios = map[string]func() map[string]int{
 			gate <- <-gate
 		}()
 		return nil
+	},
+	// Goroutines end inside of a call; nothing comes after them.
+	"exits": func() map[string]int {
+		var all sync.WaitGroup
+		for i := 0; i < 5; i++ {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				exits(1)
+			}()
+		}
+		all.Wait()
+		return map[string]int{"main.exits": 5}
 	},
 	"end_block": func() map[string]int {
 		gate <- 1

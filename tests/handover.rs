@@ -1,0 +1,58 @@
+//! Functions come and go in a running session, and those that stay lose no hit by it.
+#![allow(clippy::unwrap_used)] // all of this is tests
+
+mod common;
+
+use std::sync::Arc;
+
+use common::need;
+use common::target::Target;
+use common::{code, compile, rights};
+use coral_model::{FunctionId, Limits};
+use coral_tui::agent::{Agent, AttachRequest, Watched};
+use coral_tui::source::{local, select};
+
+/// How often a function leaves and comes back.
+const ROUNDS: usize = 20;
+
+#[test]
+fn who_stays_loses_and_doubles_nothing() {
+    need!(rights::probes());
+    let mut target = Target::spawn(&need!(compile::e2e_c(&["-O2"])));
+    let opened = local::open(target.pid(), &[]).unwrap();
+    let watched = Arc::new(Watched {
+        symbols: opened.symbols.completed(),
+        ..opened
+    });
+    let [hot, spare] = ["hot", "spare"]
+        .map(|name| -> Vec<FunctionId> { select(watched.table(), &[name.to_owned()]).unwrap() });
+    // Of both from the beginning: they share a link, which one leaves.
+    let request = AttachRequest {
+        room: 8,
+        budget_percent: None,
+        ..AttachRequest::new([&hot[..], &spare].concat(), "a test".into())
+    };
+    let (session, _) = Agent::new(Limits::default())
+        .attach(watched, &request)
+        .unwrap();
+    target.run("begin_storm");
+    for _ in 0..ROUNDS {
+        session.remove(spare.clone()).unwrap();
+        session.add(spare.clone()).unwrap();
+    }
+    let truth = target.run("end_storm").functions["hot"];
+    let snapshot = session.detach();
+    let [measured, other] = [0, 1].map(|place| &snapshot.functions[place]);
+    assert_eq!(measured.name, "hot");
+    assert_eq!([measured.calls, measured.returns], [truth.calls; 2]);
+    assert_eq!([measured.unwound, measured.unmatched_exits], [0, 0]);
+    assert!(
+        (1..truth.calls).contains(&other.calls),
+        "{} of {}",
+        other.calls,
+        truth.calls
+    );
+    assert!(snapshot.accounting.is_balanced());
+    assert_eq!(code::changed(target.pid()), Vec::<u64>::new());
+    assert_eq!(target.quit().code(), Some(0));
+}
