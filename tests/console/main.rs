@@ -6,5 +6,6 @@ mod common;
 mod ending;
 mod measuring;
 mod showing;
+mod source;
 mod suspending;
 mod terminal;

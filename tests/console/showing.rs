@@ -83,10 +83,19 @@ fn without_the_rights_the_demo_is_a_recording_and_says_why() {
     let frame = terminal.wait_for(|frame| cell(frame, "checkout::handleCheckout", "p50").is_some());
     let reason = "Linux 5.4 is too old for probes, which need 5.17; this is the shipped recording";
     assert!(frame.contains(reason), "{frame}");
-    assert!(
-        frame.lines().next().unwrap().ends_with(" REPLAY"),
-        "{frame}"
-    );
+    let header = frame.lines().next().unwrap();
+    assert!(header.contains(" REPLAY 00:"), "{frame}");
+    terminal.press("p");
+    terminal.wait_for_text("REPLAY PAUSED 00:");
+    terminal.press("L");
+    terminal.wait_for(|frame| {
+        let header = frame.lines().next().unwrap_or_default();
+        let times = header
+            .rsplit("PAUSED ")
+            .next()
+            .and_then(|times| times.trim().split_once('/'));
+        times.is_some_and(|(at, end)| at == end)
+    });
     terminal.press(" ");
     terminal.wait_for_text("error[replay]: This is a recording: nothing can be probed in it");
     terminal.press("q");

@@ -80,10 +80,6 @@ impl Timeline {
         self.position = Position::Playing { from, since: now };
     }
 
-    pub(crate) fn moments(&self) -> &VecDeque<Moment> {
-        &self.moments
-    }
-
     pub(crate) fn position(&self) -> Position {
         self.position
     }
@@ -333,6 +329,6 @@ mod tests {
             assert!(timeline.bytes() <= BYTES_MAX);
         }
         assert_eq!(hits(&timeline, 500), [499]);
-        assert!(timeline.moments().len() > 50);
+        assert!(timeline.moments.len() > 50);
     }
 }
