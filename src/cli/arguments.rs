@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use coral_model::{DurationError, parse_duration};
 
 use crate::source::local::{self, OpenError};
@@ -67,9 +67,9 @@ pub(super) struct FunctionsArguments {
 
 /// The processes of a session.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true).args(["service", "pid"]))]
 pub(super) struct TargetArguments {
     /// All processes of a program of that name
-    #[arg(required_unless_present = "pid", conflicts_with = "pid")]
     pub(super) service: Option<String>,
     /// The process; several of one program are measured together
     #[arg(long)]
@@ -90,6 +90,7 @@ impl TargetArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("start").required(true).args(["path", "root"]))]
 pub(super) struct TraceArguments {
     #[command(flatten)]
     pub(super) target: TargetArguments,
@@ -97,9 +98,7 @@ pub(super) struct TraceArguments {
     #[arg(
         long,
         value_name = "PATH",
-        value_parser = http_path,
-        required_unless_present = "root",
-        conflicts_with = "root"
+        value_parser = http_path
     )]
     pub(super) path: Option<String>,
     /// Trace the calls of this function
