@@ -30,8 +30,14 @@ fn console(screen: u8, above: u8, ascii: bool) -> Console {
         1 => console.press("?"),
         2 => console.press("/ c a"),
         3 => console.press("c x s s s"),
+        4 => console.press("{ w"),
         _ => console.press("Esc"),
     };
+    console.send(SourceEvent::SourceText {
+        file: "/src/shop/checkout.go".into(),
+        first_line: 50,
+        lines: (50..70).map(|line| format!("\tline {line}")).collect(),
+    });
     console
 }
 
@@ -42,7 +48,7 @@ proptest! {
         columns in 0u16..=250,
         rows in 0u16..=80,
         screen in 1u8..=6,
-        above in 0u8..=3,
+        above in 0u8..=4,
         ascii: bool,
     ) {
         let mut console = console(screen, above, ascii);
@@ -56,7 +62,7 @@ proptest! {
 #[test]
 fn small_sizes_all_draw() {
     for screen in 1..=6 {
-        for above in 0..=3 {
+        for above in 0..=4 {
             let mut console = console(screen, above, false);
             for columns in [0, 1, 39, 40, 41, 79, 80, 119, 120, 121] {
                 for rows in 0..=16 {
