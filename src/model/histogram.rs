@@ -176,6 +176,50 @@ impl Histogram {
         }
         self.buckets = merged;
     }
+
+    /// What was counted since an earlier state of the same histogram: merged with that, it is this
+    /// one again.
+    ///
+    /// Counts and the sum are exact. The shortest and the longest duration are exact where they are
+    /// new ones; otherwise they are the bounds of their buckets, within what this one has seen.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let buckets: Vec<Bucket> = self
+            .buckets
+            .iter()
+            .map(|bucket| Bucket {
+                count: bucket.count.saturating_sub(earlier.count_in(bucket.index)),
+                ..*bucket
+            })
+            .filter(|bucket| bucket.count > 0)
+            .collect();
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
+            return Self::default();
+        };
+        let is_first = earlier.buckets.is_empty();
+        let min_ns = if is_first || self.min_ns < earlier.min_ns {
+            self.min_ns
+        } else {
+            bucket_range_ns(first.index).start.max(self.min_ns)
+        };
+        let max_ns = if is_first || self.max_ns > earlier.max_ns {
+            self.max_ns
+        } else {
+            (bucket_range_ns(last.index).end - 1).min(self.max_ns)
+        };
+        Self {
+            total_ns: self.total_ns.saturating_sub(earlier.total_ns),
+            min_ns,
+            max_ns,
+            buckets,
+        }
+    }
+
+    fn count_in(&self, index: u16) -> u64 {
+        self.buckets
+            .binary_search_by_key(&index, |bucket| bucket.index)
+            .map_or(0, |place| self.buckets[place].count)
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +296,26 @@ mod tests {
             merged.merge(&histogram_of(&b));
             let both: Vec<u64> = a.iter().chain(&b).copied().collect();
             prop_assert_eq!(merged, histogram_of(&both));
+        }
+
+        #[test]
+        fn what_was_before_and_the_difference_are_what_is_now(
+            before in prop::collection::vec(0u64..1_000_000, 0..50),
+            after in prop::collection::vec(0u64..1_000_000, 0..50),
+        ) {
+            let earlier = histogram_of(&before);
+            let mut later = earlier.clone();
+            later.merge(&histogram_of(&after));
+            let difference = later.since(&earlier);
+            let truth = histogram_of(&after);
+            prop_assert_eq!(&difference.buckets, &truth.buckets);
+            prop_assert_eq!(difference.total_ns, truth.total_ns);
+            prop_assert!(difference.min_ns <= truth.min_ns && truth.max_ns <= difference.max_ns);
+            prop_assert_eq!(index_of(difference.min_ns), index_of(truth.min_ns));
+            prop_assert_eq!(index_of(difference.max_ns), index_of(truth.max_ns));
+            let mut sum = earlier;
+            sum.merge(&difference);
+            prop_assert_eq!(sum, later);
         }
 
         #[test]

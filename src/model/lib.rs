@@ -4,6 +4,7 @@
 //! one, and it imports none of them.
 
 mod call_tree;
+mod comparison;
 mod diagnostic;
 pub mod filter;
 mod function;
@@ -18,6 +19,7 @@ mod trace;
 mod units;
 
 pub use call_tree::{CallNode, CallTree};
+pub use comparison::{Verdict, compare_percentile, percentile_interval_ns};
 pub use diagnostic::{Diagnostic, ExitStatus};
 pub use function::{
     Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, NewFunction,

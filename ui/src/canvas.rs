@@ -80,6 +80,16 @@ impl Canvas<'_> {
         }
     }
 
+    /// Draws the upper and the lower half of a cell in two colours.
+    pub(crate) fn halves(&mut self, cell: Rect, upper: Meaning, lower: Meaning) {
+        let background = self.theme.style(lower).fg.unwrap_or_default();
+        self.text(cell, "▀", upper);
+        self.buffer.set_style(
+            cell.intersection(self.buffer.area),
+            Style::new().bg(background),
+        );
+    }
+
     /// Adds a style to what is drawn already.
     pub(crate) fn restyle(&mut self, area: Rect, meaning: Meaning) {
         let style = self.theme.style(meaning);

@@ -1,20 +1,25 @@
 //! Draws the state. Reads it, changes nothing, and builds only what is visible.
 
+mod area;
 mod calls;
+mod comparison;
 mod events;
 mod filter_line;
 mod footer;
 mod functions;
 pub(crate) mod header;
+mod heatmap;
 mod help;
 mod histogram;
 mod latency;
 mod notice;
 mod overlay;
+mod percentile_lines;
 mod processes;
 mod question;
 mod sessions;
 mod source;
+mod time_axis;
 
 use ratatui::layout::Rect;
 
@@ -63,7 +68,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
                 calls::draw(canvas, state, area);
             }
         }
-        Screen::Latency => latency::draw(canvas, state, body),
+        Screen::Latency => latency::draw_view(canvas, state, body, state.latency.view),
         Screen::Calls => calls::draw(canvas, state, body),
         Screen::Sessions => sessions::draw(canvas, state, body),
         Screen::Events => events::draw(canvas, state, body),

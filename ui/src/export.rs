@@ -4,18 +4,19 @@ use coral_model::{Function, Histogram, PERCENTILES, SessionState, bucket_range_n
 
 use crate::command_line;
 use crate::event::ViewExport;
+use crate::export_latency;
 use crate::state::{Screen, State};
 use crate::update::measuring_command;
 
 /// A view's export holds at most this many rows; `coral functions` prints all of them.
-const ROWS_MAX: usize = 10_000;
+pub(crate) const ROWS_MAX: usize = 10_000;
 
 /// The table of the screen in front.
 pub(crate) fn view(state: &State) -> ViewExport {
     match state.screen {
         Screen::Processes => processes(state),
         Screen::Functions => functions(state),
-        Screen::Latency => latency(state),
+        Screen::Latency => export_latency::view(state).unwrap_or_else(|| latency(state)),
         Screen::Calls => calls(state),
         Screen::Sessions => sessions(state),
         Screen::Events => events(state),
@@ -255,7 +256,7 @@ fn events(state: &State) -> ViewExport {
     table("events", None, &columns, rows.collect())
 }
 
-fn table(
+pub(crate) fn table(
     view: &'static str,
     command: Option<String>,
     columns: &[&'static str],

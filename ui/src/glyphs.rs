@@ -9,6 +9,14 @@ pub struct Glyphs {
     pub(crate) ascii: bool,
     /// From nothing to a full cell, in eighths.
     pub(crate) bars: [&'static str; 9],
+    /// From few to many calls, for a heatmap without colours.
+    pub(crate) density: [&'static str; 8],
+    /// Marks what is selected along an axis.
+    pub(crate) selected: &'static str,
+    /// Where the cursor of a picture is.
+    pub(crate) cross: &'static str,
+    /// Lines that are told apart by what they are drawn with.
+    pub(crate) lines: [&'static str; 4],
     pub(crate) cursor: &'static str,
     pub(crate) probed: &'static str,
     pub(crate) attaching: &'static str,
@@ -32,6 +40,10 @@ impl Glyphs {
     pub const UNICODE: Self = Self {
         ascii: false,
         bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+        density: ["░", "░", "▒", "▒", "▒", "▓", "▓", "█"],
+        selected: "━",
+        cross: "┼",
+        lines: ["⠒⠒", "⠒⠂", "⠂⠂", "⠂⠀"],
         cursor: "▌",
         probed: "●",
         attaching: "◌",
@@ -53,6 +65,10 @@ impl Glyphs {
     pub const ASCII: Self = Self {
         ascii: true,
         bars: [" ", "_", ".", ".", "-", "=", "=", "#", "#"],
+        density: [":", "-", "=", "+", "*", "%", "#", "@"],
+        selected: "=",
+        cross: "+",
+        lines: ["--", "==", "**", "##"],
         cursor: ">",
         probed: "*",
         attaching: "~",

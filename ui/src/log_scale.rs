@@ -17,8 +17,13 @@ impl LogScale {
     /// An axis that holds every duration of a histogram and is at least a decade long, so that a
     /// decade's label is always on it.
     pub(crate) fn of(histogram: &Histogram, columns: u16) -> Self {
-        let low_log = nice_below((histogram.min_ns.max(1)) as f64).log10();
-        let high_log = nice_above((histogram.max_ns.max(1)) as f64).log10();
+        Self::between(histogram.min_ns, histogram.max_ns, columns)
+    }
+
+    /// An axis that holds all durations from the shortest to the longest.
+    pub(crate) fn between(min_ns: u64, max_ns: u64, columns: u16) -> Self {
+        let low_log = nice_below(min_ns.max(1) as f64).log10();
+        let high_log = nice_above(max_ns.max(1) as f64).log10();
         let low_log = low_log.min(high_log - 1.0).max(0.0);
         Self {
             low_log,
@@ -31,6 +36,14 @@ impl LogScale {
     pub(crate) fn column(&self, duration_ns: u64) -> u16 {
         let position = self.position(duration_ns as f64);
         (position.max(0.0) as u16).min(self.columns.saturating_sub(1))
+    }
+
+    /// The duration at which a column begins.
+    pub(crate) fn start_ns(&self, column: u16) -> u64 {
+        let share = f64::from(column) / f64::from(self.columns.max(1));
+        10f64
+            .powf(self.low_log + share * (self.high_log - self.low_log))
+            .ceil() as u64
     }
 
     /// The powers of ten on the axis: column and duration.
@@ -159,6 +172,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn columns_begin_where_they_say(max_ns in 1u64..u64::MAX / 4, columns in 1u16..200) {
+            let scale = scale(max_ns / 1_000, max_ns, columns);
+            for column in 0..columns {
+                let (start, next) = (scale.start_ns(column), scale.start_ns(column + 1));
+                if next > start + 2 {
+                    prop_assert_eq!(scale.column(start + (next - start) / 2), column);
+                }
+            }
+        }
+
         #[test]
         fn every_duration_is_drawn_once(
             buckets in prop::collection::btree_map(0u16..900, 1u64..1_000_000, 1..40),

@@ -10,6 +10,7 @@ use ratatui::layout::Rect;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Level, Notice};
 use crate::functions::FunctionList;
+use crate::latency::LatencyScreen;
 use crate::measurements::Measurements;
 use crate::notices::Notices;
 use crate::options::{Options, Start};
@@ -113,6 +114,7 @@ pub struct State {
     /// What is shown: the newest numbers, or those of the time that the timeline stands at.
     pub(crate) measurements: Measurements,
     pub(crate) timeline: Timeline,
+    pub(crate) latency: LatencyScreen,
     pub(crate) calls: Selection<CallKey>,
     pub(crate) sessions: Selection<SessionId>,
     pub(crate) notices: Notices,
@@ -151,6 +153,7 @@ impl State {
             attaching: HashSet::new(),
             measurements: Measurements::default(),
             timeline: Timeline::default(),
+            latency: LatencyScreen::default(),
             calls: Selection::default(),
             sessions: Selection::default(),
             notices: Notices::default(),

@@ -80,6 +80,10 @@ impl Timeline {
         self.position = Position::Playing { from, since: now };
     }
 
+    pub(crate) fn moments(&self) -> &VecDeque<Moment> {
+        &self.moments
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.position
     }

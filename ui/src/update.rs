@@ -2,6 +2,7 @@
 //! outside is returned as effects.
 
 mod code;
+mod latency;
 mod navigate;
 mod probes;
 mod source;
@@ -35,6 +36,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // A tick changes what is drawn only sometimes, and says so itself.
     state.dirty |= !matches!(event, Event::Tick { .. });
     let effects = take(state, event);
+    crate::latency::refresh(state);
     if state.screen == Screen::Events {
         state.notices.seen();
     }
@@ -131,6 +133,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Copy => return copy(state),
         Command::ExportView => return export_view(state),
         Command::ExportSession => return export_session(state),
+        Command::Down if latency::has_cursor(state) => latency::move_cursor(state, 0, -1),
+        Command::Up if latency::has_cursor(state) => latency::move_cursor(state, 0, 1),
         Command::Down | Command::FilterDown => navigate::move_by(state, 1),
         Command::Up | Command::FilterUp => navigate::move_by(state, -1),
         Command::PageDown => navigate::move_pages(state, 1),
@@ -156,7 +160,14 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
             };
         }
         Command::PinProbed => state.functions.toggle_pinned(&state.measurements),
-        Command::LogScale => state.log_scale = !state.log_scale,
+        Command::LogScale => latency::toggle_scale(state),
+        Command::NextView => latency::show_view(state, state.latency.view.after(1)),
+        Command::PreviousView => latency::show_view(state, state.latency.view.after(3)),
+        Command::Left => latency::move_cursor(state, -1, 0),
+        Command::Right => latency::move_cursor(state, 1, 0),
+        Command::SelectArea => latency::select_area(state),
+        Command::AcceptArea => latency::accept_area(state),
+        Command::Compare => latency::compare(state),
         Command::ShowProcesses => return show(state, Screen::Processes),
         Command::ShowFunctions => return show(state, Screen::Functions),
         Command::ShowLatency | Command::ShowLatencyScreen => return show(state, Screen::Latency),
@@ -208,7 +219,12 @@ fn back(state: &mut State) {
         _ => false,
     };
     if state.notices.dismiss() {
-    } else if filtered {
+        return;
+    }
+    if state.screen == Screen::Latency && state.latency.clear_brush() {
+        return;
+    }
+    if filtered {
         clear_filter(state);
     } else {
         state.screen = home(state);

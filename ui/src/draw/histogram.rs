@@ -31,7 +31,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, histogram: &Histogram, area: Rect, l
     let counts = scale.spread(histogram);
     let highest = counts.iter().copied().fold(0.0, f64::max);
     draw_gutter(canvas, gutter, bars.height, highest, log_heights);
-    draw_bars(canvas, bars, &counts, highest, log_heights);
+    draw_bars(canvas, bars, &counts, highest, log_heights, Meaning::Bar);
     draw_axis(canvas, &scale, below);
     draw_marks(canvas, histogram, &scale, inset_rows(below, 2));
 }
@@ -52,7 +52,15 @@ fn draw_gutter(canvas: &mut Canvas<'_>, area: Rect, height: u16, highest: f64, l
     }
 }
 
-fn draw_bars(canvas: &mut Canvas<'_>, area: Rect, counts: &[f64], highest: f64, log_heights: bool) {
+/// Draws bars from the bottom of an area, one for each column.
+pub(super) fn draw_bars(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    counts: &[f64],
+    highest: f64,
+    log_heights: bool,
+    meaning: Meaning,
+) {
     let share = |count: f64| {
         if log_heights {
             count.ln_1p() / highest.ln_1p()
@@ -78,12 +86,13 @@ fn draw_bars(canvas: &mut Canvas<'_>, area: Rect, counts: &[f64], highest: f64, 
                 width: 1,
                 ..inset(line, column as u16)
             };
-            canvas.text(cell, canvas.glyphs.bars[filled], Meaning::Bar);
+            canvas.text(cell, canvas.glyphs.bars[filled], meaning);
         }
     }
 }
 
-fn draw_axis(canvas: &mut Canvas<'_>, scale: &LogScale, area: Rect) {
+/// Draws the axis, and below it the labels of its decades.
+pub(super) fn draw_axis(canvas: &mut Canvas<'_>, scale: &LogScale, area: Rect) {
     let line = row(area, 0);
     canvas.fill(line, canvas.glyphs.horizontal, Meaning::Rule);
     let mut free_from = 0;
@@ -101,7 +110,7 @@ fn draw_axis(canvas: &mut Canvas<'_>, scale: &LogScale, area: Rect) {
 }
 
 /// `1 µs`, `10 µs`: a power of ten without decimals.
-fn decade_label(duration_ns: u64, ascii: bool) -> String {
+pub(super) fn decade_label(duration_ns: u64, ascii: bool) -> String {
     let (divisor, unit) = match duration_ns {
         0..1_000 => (1, "ns"),
         1_000..1_000_000 if ascii => (1_000, "us"),

@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::functions::{facts, group_digits};
-use crate::draw::histogram;
-use crate::layout::{split_bottom, split_top};
+use crate::draw::{area, comparison, heatmap, histogram, percentile_lines};
+use crate::latency::{Panes, View};
+use crate::layout::{Frame, split_bottom, split_top};
 use crate::measurements::Session;
 use crate::state::State;
 use crate::table::draw_empty;
@@ -17,10 +18,16 @@ use crate::theme::Meaning;
 /// Columns of a number with its name.
 const STATISTIC: u16 = 15;
 
+/// The histogram, beside a list of functions.
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    draw_view(canvas, state, area, View::Histogram);
+}
+
+/// A view on the whole screen.
+pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view: View) {
     let (title, rest) = split_top(area, 1);
     let Some(function) = state.functions.selected() else {
-        canvas.title(title, &[("Latency", Meaning::Title)], &[]);
+        canvas.title(title, &[(view.title(), Meaning::Title)], &[]);
         let help = format!(
             "Press {} for the functions.",
             state.key(Command::ShowFunctions)
@@ -30,12 +37,17 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let stats = state.measurements.stats(function.id);
     let session = state.measurements.session_of(function.id);
     let right = title_right(stats.map(|stats| &**stats), session);
-    let taken: u16 = right.iter().map(|(text, _)| width(text)).sum::<u16>() + 16;
+    let taken: u16 =
+        right.iter().map(|(text, _)| width(text)).sum::<u16>() + 9 + width(view.title());
     let room = usize::from(title.width.saturating_sub(taken));
     let name = fit(function.name, room, Cut::Middle, canvas.glyphs);
     canvas.title(
         title,
-        &[("Latency  ", Meaning::Title), (&name, Meaning::Text)],
+        &[
+            (view.title(), Meaning::Title),
+            ("  ", Meaning::Text),
+            (&name, Meaning::Text),
+        ],
         &right,
     );
     let (line, rest) = split_top(rest, u16::from(rest.height >= 8));
@@ -43,7 +55,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     canvas.foreign(inset(line, 1), &facts, Cut::Middle, Meaning::Dim);
     match stats {
         Some(stats) if !stats.latency.buckets.is_empty() => {
-            draw_measured(canvas, state, rest, stats);
+            draw_measured_view(canvas, state, rest, stats, view);
         }
         Some(stats) => draw_untimed(canvas, state, rest, stats),
         None => {
@@ -78,6 +90,38 @@ fn title_right(stats: Option<&FunctionStats>, session: Option<&Session>) -> Vec<
         right.push(("  final".into(), Meaning::Ended));
     }
     right
+}
+
+fn draw_measured_view(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    area: Rect,
+    stats: &FunctionStats,
+    view: View,
+) {
+    let latency = &state.latency;
+    match view {
+        View::Histogram => return draw_measured(canvas, state, area, stats),
+        View::Compare => return comparison::draw(canvas, state, area),
+        View::Heatmap | View::Lines => {}
+    }
+    let body = Frame::of(state.area, state.notice_lines(state.area.width)).body;
+    let panes = Panes::of(body, latency);
+    match (&latency.history, &latency.heatmap, &latency.lines) {
+        (Some(history), Some(heatmap), _) => {
+            heatmap::draw(canvas, state, &panes, history, heatmap);
+            area::draw(canvas, state, &panes);
+        }
+        (Some(history), _, Some(lines)) => {
+            percentile_lines::draw(canvas, state, &panes, history, lines);
+        }
+        _ => draw_empty(
+            canvas,
+            area,
+            "Nothing is kept of the time that is shown.",
+            &format!("Press {} for the newest moment.", state.key(Command::Live)),
+        ),
+    }
 }
 
 fn draw_measured(canvas: &mut Canvas<'_>, state: &State, area: Rect, stats: &FunctionStats) {

@@ -3,6 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
+use super::latency;
 use crate::commands::Command;
 use crate::draw::header;
 use crate::event::Level;
@@ -75,6 +76,7 @@ fn click(state: &mut State, position: Position) {
         }
         return;
     }
+    latency::click(state, frame.body, position);
     let rows = state.list_rows();
     if state.screen == Screen::Latency || !rows.contains(position) {
         return;

@@ -259,6 +259,37 @@ pub(crate) fn snapshot() -> Snapshot {
     }
 }
 
+/// The shop's session at each of its seconds: from the 24th one on, one checkout in six takes
+/// 40 ms longer, and the slowest of them are recorded.
+pub(crate) fn incident(seconds: u64) -> Vec<Snapshot> {
+    let mut checkout = stats(CHECKOUT, "main.handleCheckout", &[]);
+    let mut calls = Vec::new();
+    let began_at = snapshot().session.started_at;
+    (1..=seconds)
+        .map(|second| {
+            let mut modes = vec![(180_000, 40, 14), (4_200_000, 6 + second % 3, 20)];
+            if second >= 24 {
+                modes.push((44_000_000 + 500_000 * (second % 5), 8, 8));
+                let began = began_at + Duration::from_millis(1_000 * second - 900);
+                let record = CallRecord::new(CHECKOUT, began, 47_000_000 + second);
+                calls.push(CallRecord {
+                    goroutine: Some(second),
+                    ..record
+                });
+            }
+            checkout.latency.merge(&latency(&modes));
+            checkout.returns = checkout.latency.count();
+            (checkout.calls, checkout.unwound) = (checkout.returns + 1, 0);
+            let mut snapshot = snapshot();
+            snapshot.session.elapsed = Duration::from_secs(second);
+            snapshot.session.remaining = Duration::from_secs(60 - second);
+            snapshot.functions[0] = Arc::new(checkout.clone());
+            snapshot.slow_calls = calls.clone();
+            snapshot
+        })
+        .collect()
+}
+
 fn slow_call(rank: u32) -> CallRecord {
     CallRecord {
         pid: 4242,

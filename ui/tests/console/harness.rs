@@ -54,6 +54,22 @@ impl Console {
         console
     }
 
+    /// On the latency screen, after 40 seconds with an incident from the 24th on; the time before
+    /// it is marked.
+    pub(crate) fn incident(options: Options) -> Self {
+        let mut console = Self::open_with(options, fixture::table());
+        for snapshot in fixture::incident(40) {
+            console.advance(Duration::from_secs(1));
+            let elapsed = snapshot.session.elapsed;
+            console.snapshot(snapshot);
+            if elapsed == Duration::from_secs(23) {
+                console.press("m");
+            }
+        }
+        console.press("3 g");
+        console
+    }
+
     pub(crate) fn event(&mut self, event: Event) -> Vec<Effect> {
         update(&mut self.state, event)
     }

@@ -7,6 +7,7 @@ mod fixture;
 mod harness;
 mod hostile;
 mod keys;
+mod latency;
 mod probes;
 mod rows;
 mod screens;

@@ -18,7 +18,7 @@ fn check(name: &str, console: &mut Console) {
     }
 }
 
-fn check_at(name: &str, console: &mut Console, (columns, rows): (u16, u16)) {
+pub(crate) fn check_at(name: &str, console: &mut Console, (columns, rows): (u16, u16)) {
     let screen = console.screen(columns, rows);
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
