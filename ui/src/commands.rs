@@ -26,6 +26,14 @@ pub enum Command {
     ReverseSort,
     Columns,
     PinProbed,
+    NextView,
+    PreviousView,
+    Choose,
+    Right,
+    Left,
+    OpenBelow,
+    Zoom,
+    ZoomOut,
     ShowLatency,
     LogScale,
     Extend,
@@ -187,12 +195,21 @@ const fn line(
 }
 
 const MEASURED: &[Scope] = &[S::Functions, S::Latency];
-const FILTERED: &[Scope] = &[S::Processes, S::Functions];
+const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Calls];
+const MATCHED: &[Scope] = &[S::Functions, S::Calls];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
+    line(C::NextView, "next-view", &["v"], &[S::Calls], "view", "the next view: tree, flame, sandwich, slow, in flight"),
+    line(C::PreviousView, "previous-view", &["V"], &[S::Calls], "", "the view before"),
+    line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
+    line(C::Right, "right", &["l", "Right"], &[S::Calls], "", "open, or go to the first callee; the frame to the right"),
+    line(C::Left, "left", &["h", "Left"], &[S::Calls], "", "fold, or go to the caller; the frame to the left"),
+    line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
+    line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path in the flame, as wide as the screen"),
+    line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame"),
     line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: words in any order; 'exact ^start end$ !not"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
@@ -201,8 +218,8 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ReverseSort, "reverse-sort", &["S"], &[S::Functions], "", "turn the order round"),
     line(C::Columns, "columns", &["c"], &[S::Functions], "columns", "columns of numbers, or about the code"),
     line(C::PinProbed, "pin-probed", &["P"], &[S::Functions], "", "keep probed functions at the top, or among the others"),
-    line(C::NextMatch, "next-match", &["n"], &[S::Functions], "", "go to the next match, also of a cleared filter"),
-    line(C::PreviousMatch, "previous-match", &["N"], &[S::Functions], "", "go to the previous match"),
+    line(C::NextMatch, "next-match", &["n"], MATCHED, "", "go to the next match, also of a cleared filter"),
+    line(C::PreviousMatch, "previous-match", &["N"], MATCHED, "", "go to the previous match"),
     line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "heights of the histogram: linear or logarithmic"),
     line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
     line(C::Down, "down", &["j", "Down"], &[S::Screens], "", "one row down"),
@@ -226,7 +243,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ShowProcesses, "show-processes", &["1"], &[S::Screens], "", "processes"),
     line(C::ShowFunctions, "show-functions", &["2"], &[S::Screens], "", "functions"),
     line(C::ShowLatencyScreen, "show-latency-screen", &["3"], &[S::Screens], "", "latency"),
-    line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "slow calls"),
+    line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "calls: tree, flame, slow, in flight"),
     line(C::ShowSessions, "show-sessions", &["5"], &[S::Screens], "", "sessions"),
     line(C::ShowEvents, "show-events", &["6"], &[S::Screens], "", "events and notices"),
     line(C::NextScreen, "next-screen", &["Tab"], &[S::Screens], "", "the next screen"),

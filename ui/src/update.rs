@@ -1,6 +1,7 @@
 //! What every event does to the state. Synchronous, total, and without I/O: what has to be done
 //! outside is returned as effects.
 
+mod calls;
 mod navigate;
 mod probes;
 mod source;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Rect;
 
+use crate::calls::View;
 use crate::command_line;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Event, Level};
@@ -31,8 +33,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // A tick changes what is drawn only sometimes, and says so itself.
     state.dirty |= !matches!(event, Event::Tick { .. });
     let effects = take(state, event);
-    if state.screen == Screen::Events {
-        state.notices.seen();
+    match state.screen {
+        Screen::Events => state.notices.seen(),
+        Screen::Calls => calls::follow(state),
+        _ => {}
     }
     effects
 }
@@ -146,6 +150,14 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
             };
         }
         Command::PinProbed => state.functions.toggle_pinned(&state.measurements),
+        Command::NextView => calls::show_view(state, 1),
+        Command::PreviousView => calls::show_view(state, View::ALL.len() - 1),
+        Command::Choose => calls::choose(state),
+        Command::Right => calls::sideways(state, true),
+        Command::Left => calls::sideways(state, false),
+        Command::OpenBelow => calls::open_below(state),
+        Command::Zoom => calls::zoom(state),
+        Command::ZoomOut => calls::zoom_out(state),
         Command::LogScale => state.log_scale = !state.log_scale,
         Command::ShowProcesses => return show(state, Screen::Processes),
         Command::ShowFunctions => return show(state, Screen::Functions),
@@ -195,9 +207,11 @@ fn back(state: &mut State) {
     let filtered = match state.screen {
         Screen::Processes => state.processes.filter.is_active(),
         Screen::Functions => state.functions.filter.is_active(),
+        Screen::Calls => state.calls.search.is_active(),
         _ => false,
     };
-    if state.notices.dismiss() {
+    let in_calls = state.screen == Screen::Calls;
+    if state.notices.dismiss() || (in_calls && calls::back(state)) {
     } else if filtered {
         clear_filter(state);
     } else {
@@ -209,6 +223,7 @@ fn back(state: &mut State) {
 fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
     match state.screen {
         Screen::Processes => &mut state.processes.filter,
+        Screen::Calls => &mut state.calls.search,
         _ => &mut state.functions.filter,
     }
 }
@@ -221,6 +236,7 @@ fn clear_filter(state: &mut State) {
 fn filter_changed(state: &mut State) {
     match state.screen {
         Screen::Processes => state.processes.arrange(),
+        Screen::Calls => state.calls.search_changed(&state.functions.table),
         _ => state.functions.filter_changed(&state.measurements),
     }
 }
@@ -232,12 +248,16 @@ fn paste(state: &mut State, text: &str) {
 }
 
 fn sort(state: &mut State) {
-    if state.screen == Screen::Processes {
-        state.processes.sort = state.processes.sort.next();
-        state.processes.arrange();
-    } else {
-        let sort = state.functions.sort().next();
-        state.functions.sort_by(sort, false, &state.measurements);
+    match state.screen {
+        Screen::Processes => {
+            state.processes.sort = state.processes.sort.next();
+            state.processes.arrange();
+        }
+        Screen::Calls => calls::sort(state),
+        _ => {
+            let sort = state.functions.sort().next();
+            state.functions.sort_by(sort, false, &state.measurements);
+        }
     }
 }
 

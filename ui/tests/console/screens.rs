@@ -18,7 +18,7 @@ fn check(name: &str, console: &mut Console) {
     }
 }
 
-fn check_at(name: &str, console: &mut Console, (columns, rows): (u16, u16)) {
+pub(crate) fn check_at(name: &str, console: &mut Console, (columns, rows): (u16, u16)) {
     let screen = console.screen(columns, rows);
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
@@ -71,7 +71,7 @@ fn the_latency_of_a_function() {
 #[test]
 fn slow_calls() {
     let mut console = Console::live();
-    console.press("4");
+    console.press("4 v v v");
     check_at("calls", &mut console, (80, 24));
 }
 
