@@ -28,7 +28,8 @@ impl Paths {
 pub(crate) struct Forest {
     tree: Arc<CallTree>,
     paths: Vec<PathId>,
-    nodes: HashMap<PathId, u32>,
+    /// The node of each path that was ever seen, where this tree has it.
+    nodes: Vec<Option<u32>>,
     /// Callees one caller after the other, longest first; those of nobody come first of all.
     callees: Vec<u32>,
     /// Where in `callees` those of each caller begin, and the end.
@@ -73,7 +74,7 @@ impl Forest {
 
     /// The node that has a path in this tree.
     pub(crate) fn find(&self, path: PathId) -> Option<u32> {
-        self.nodes.get(&path).copied()
+        self.nodes.get(path.0 as usize).copied().flatten()
     }
 
     /// The caller's node. Nodes come after their callers; what a damaged recording says else is
@@ -121,7 +122,10 @@ impl Forest {
             let caller = self.caller(id).map(|caller| self.path(caller));
             let path = paths.id(caller, self.node(id).function);
             self.paths.push(path);
-            self.nodes.entry(path).or_insert(id);
+        }
+        self.nodes = vec![None; paths.ids.len()];
+        for (id, path) in (0u32..).zip(&self.paths) {
+            self.nodes[path.0 as usize].get_or_insert(id);
         }
     }
 
@@ -139,19 +143,30 @@ impl Forest {
         }
     }
 
+    /// Counts the callees of each caller, gives each its place, and sorts those of one caller.
     fn list_callees(&mut self) {
+        let ids = 0..self.len() as u32;
         let place = |forest: &Self, id| forest.caller(id).map_or(0, |caller| caller as usize + 1);
-        let mut ids: Vec<u32> = (0..self.len() as u32).collect();
-        ids.sort_by_cached_key(|&id| (place(self, id), Reverse(self.extents_ns[id as usize]), id));
-        self.starts = vec![0; self.len() + 2];
-        for &id in &ids {
-            let next = place(self, id) + 1;
-            self.starts[next] += 1;
+        let mut starts = vec![0; self.len() + 2];
+        for id in ids.clone() {
+            starts[place(self, id) + 1] += 1;
         }
-        for place in 1..self.starts.len() {
-            self.starts[place] += self.starts[place - 1];
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
         }
-        self.callees = ids;
+        let mut next = starts.clone();
+        let mut callees = vec![0; self.len()];
+        for id in ids {
+            let next = &mut next[place(self, id)];
+            callees[*next as usize] = id;
+            *next += 1;
+        }
+        for range in starts.windows(2) {
+            let siblings = &mut callees[range[0] as usize..range[1] as usize];
+            siblings.sort_by_key(|&id| Reverse(self.extents_ns[id as usize]));
+        }
+        self.starts = starts;
+        self.callees = callees;
     }
 }
 

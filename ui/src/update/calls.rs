@@ -93,7 +93,7 @@ pub(super) fn sideways(state: &mut State, right: bool) {
             let line = frames[selected].line;
             select_frame(state, beside.filter(|frame| frame.line == line));
         }
-        _ => {}
+        View::Sandwich | View::Slow | View::InFlight => return,
     }
     state.calls.tree_selection_moved();
 }
@@ -106,8 +106,11 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
             state.calls.tree_selection_moved();
         }
         View::Flame => {
-            for _ in 0..delta.clamp(-FRAMES_MAX, FRAMES_MAX).unsigned_abs() {
-                move_frame(state, delta > 0);
+            let steps = delta.clamp(-FRAMES_MAX, FRAMES_MAX).unsigned_abs();
+            for _ in 0..steps {
+                if !move_frame(state, delta > 0) {
+                    break;
+                }
             }
             state.calls.tree_selection_moved();
         }
@@ -242,11 +245,13 @@ fn select_frame(state: &mut State, frame: Option<&FlameFrame>) {
     }
 }
 
-/// To the longest callee, or to the caller; the zoom follows where the screen ends.
-fn move_frame(state: &mut State, down: bool) {
+/// To the longest callee, or to the caller; the zoom follows where the screen ends. Returns
+/// whether there was one.
+fn move_frame(state: &mut State, down: bool) -> bool {
     let (frames, selected) = frames(state);
     let Some(selected) = selected else {
-        return select_frame(state, frames.first());
+        select_frame(state, frames.first());
+        return !frames.is_empty();
     };
     let forest = state.calls.tree.forest();
     let node = frames[selected].node;
@@ -256,7 +261,7 @@ fn move_frame(state: &mut State, down: bool) {
         forest.caller(node)
     };
     let Some(next) = next else {
-        return;
+        return false;
     };
     if !frames.iter().any(|frame| frame.node == next) {
         let root = if down { node } else { next };
@@ -264,6 +269,7 @@ fn move_frame(state: &mut State, down: bool) {
     }
     let height = usize::from(state.list_rows().height);
     state.calls.tree.reveal(next, height);
+    true
 }
 
 /// Leaves a zoom that does not hold a node.
