@@ -28,12 +28,16 @@ pub enum Command {
     ReverseSort,
     Columns,
     PinProbed,
-    ShowLatency,
-    LogScale,
     NextView,
     PreviousView,
-    Left,
+    Choose,
     Right,
+    Left,
+    OpenBelow,
+    Zoom,
+    ZoomOut,
+    ShowLatency,
+    LogScale,
     SelectArea,
     AcceptArea,
     Compare,
@@ -209,12 +213,23 @@ const MEASURED: &[Scope] = &[S::Functions, S::Latency];
 /// Where a function is selected.
 const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Calls];
 const SOURCE_OR_SCREENS: &[Scope] = &[S::Source, S::Functions, S::Latency, S::Calls];
-const FILTERED: &[Scope] = &[S::Processes, S::Functions];
+const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Calls];
+const MATCHED: &[Scope] = &[S::Functions, S::Calls];
+/// Where one screen has several views.
+const VIEWED: &[Scope] = &[S::Latency, S::Calls];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
+    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view of this screen"),
+    line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
+    line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
+    line(C::Right, "right", &["l", "Right"], VIEWED, "", "to the right; open, or go to the first callee"),
+    line(C::Left, "left", &["h", "Left"], VIEWED, "", "to the left; fold, or go to the caller"),
+    line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
+    line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path in the flame, as wide as the screen"),
+    line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame"),
     line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: words in any order; 'exact ^start end$ !not"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
@@ -223,16 +238,12 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ReverseSort, "reverse-sort", &["S"], &[S::Functions], "", "turn the order round"),
     line(C::Columns, "columns", &["c"], &[S::Functions], "columns", "columns of numbers, or about the code"),
     line(C::PinProbed, "pin-probed", &["P"], &[S::Functions], "", "keep probed functions at the top, or among the others"),
-    line(C::NextMatch, "next-match", &["n"], &[S::Functions], "", "go to the next match, also of a cleared filter"),
-    line(C::PreviousMatch, "previous-match", &["N"], &[S::Functions], "", "go to the previous match"),
+    line(C::NextMatch, "next-match", &["n"], MATCHED, "", "go to the next match, also of a cleared filter"),
+    line(C::PreviousMatch, "previous-match", &["N"], MATCHED, "", "go to the previous match"),
     line(C::OpenSession, "open-session", &["Enter"], &[S::Sessions], "look at it", "show this session on all screens, or the newest again"),
     line(C::Repeat, "repeat-session", &["r"], &[S::Sessions], "repeat", "attach to the functions of the selected session again"),
-    line(C::NextView, "next-view", &["v"], &[S::Latency], "view", "the next view: heatmap, percentiles, compare"),
-    line(C::PreviousView, "previous-view", &["V"], &[S::Latency], "", "the previous view"),
     line(C::SelectArea, "select-area", &["b"], &[S::Latency], "select", "select an area of the heatmap from the cursor on"),
     line(C::AcceptArea, "accept-area", &["Enter"], &[S::Latency], "", "list the calls of the selected area; Esc clears it"),
-    line(C::Left, "left", &["h", "Left"], &[S::Latency], "", "one column left"),
-    line(C::Right, "right", &["l", "Right"], &[S::Latency], "", "one column right"),
     line(C::Compare, "compare", &["M"], MEASURED, "compare", "compare with the mark; again: the next pair"),
     line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "linear or logarithmic scale of the picture"),
     line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
@@ -257,7 +268,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ShowProcesses, "show-processes", &["1"], &[S::Screens], "", "processes"),
     line(C::ShowFunctions, "show-functions", &["2"], &[S::Screens], "", "functions"),
     line(C::ShowLatencyScreen, "show-latency-screen", &["3"], &[S::Screens], "", "latency"),
-    line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "slow calls"),
+    line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "calls: tree, flame, slow, in flight"),
     line(C::ShowSessions, "show-sessions", &["5"], &[S::Screens], "", "sessions"),
     line(C::ShowEvents, "show-events", &["6"], &[S::Screens], "", "events and notices"),
     line(C::NextScreen, "next-screen", &["Tab"], &[S::Screens], "", "the next screen"),

@@ -65,7 +65,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
                 latency::draw(canvas, state, area);
             }
             if let Some(area) = panes.calls {
-                calls::draw(canvas, state, area);
+                calls::draw_slowest(canvas, state, area);
             }
         }
         Screen::Latency => latency::draw_view(canvas, state, body, state.latency.view),

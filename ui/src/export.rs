@@ -1,5 +1,7 @@
 //! What a screen shows, as a table for a file.
 
+mod calls;
+
 use coral_model::{Function, Histogram, PERCENTILES, SessionState, bucket_range_ns};
 
 use crate::command_line;
@@ -17,7 +19,7 @@ pub(crate) fn view(state: &State) -> ViewExport {
         Screen::Processes => processes(state),
         Screen::Functions => functions(state),
         Screen::Latency => export_latency::view(state).unwrap_or_else(|| latency(state)),
-        Screen::Calls => calls(state),
+        Screen::Calls => calls::view(state),
         Screen::Sessions => sessions(state),
         Screen::Events => events(state),
     }
@@ -177,30 +179,6 @@ fn latency(state: &State) -> ViewExport {
         &["function", "low_ns", "high_ns", "count"],
         rows,
     )
-}
-
-fn calls(state: &State) -> ViewExport {
-    let row = |call: &coral_model::CallRecord| {
-        let function = state.functions.table.get(call.function);
-        vec![
-            function.map_or("", |function| function.name).to_owned(),
-            call.started_at.to_string(),
-            call.duration_ns.to_string(),
-            call.pid.to_string(),
-            call.tid.to_string(),
-            call.goroutine.map_or_else(String::new, |g| g.to_string()),
-        ]
-    };
-    let rows = state.slow_calls().iter().map(row).collect();
-    let columns = [
-        "function",
-        "started_at",
-        "duration_ns",
-        "pid",
-        "tid",
-        "goroutine",
-    ];
-    table("calls", measuring_command(state), &columns, rows)
 }
 
 fn sessions(state: &State) -> ViewExport {

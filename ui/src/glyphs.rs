@@ -31,6 +31,12 @@ pub struct Glyphs {
     pub(crate) descending: &'static str,
     pub(crate) ascending: &'static str,
     pub(crate) left: &'static str,
+    /// What is called: one more follows, the last one.
+    pub(crate) branch: &'static str,
+    pub(crate) last_branch: &'static str,
+    pub(crate) open: &'static str,
+    pub(crate) folded: &'static str,
+    pub(crate) failed: &'static str,
     /// The corners of an overlay: top left, top right, bottom left, bottom right.
     pub(crate) corners: [&'static str; 4],
 }
@@ -58,6 +64,11 @@ impl Glyphs {
         descending: "▾",
         ascending: "▴",
         left: "░",
+        branch: "├",
+        last_branch: "└",
+        open: "▾",
+        folded: "▸",
+        failed: "!",
         corners: ["╭", "╮", "╰", "╯"],
     };
 
@@ -83,6 +94,11 @@ impl Glyphs {
         descending: "v",
         ascending: "^",
         left: ".",
+        branch: "|",
+        last_branch: "`",
+        open: "-",
+        folded: "+",
+        failed: "!",
         corners: ["+", "+", "+", "+"],
     };
 

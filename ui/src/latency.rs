@@ -37,7 +37,7 @@ pub(crate) enum View {
 }
 
 impl View {
-    const ALL: [Self; 4] = [Self::Histogram, Self::Heatmap, Self::Lines, Self::Compare];
+    pub(crate) const ALL: [Self; 4] = [Self::Histogram, Self::Heatmap, Self::Lines, Self::Compare];
 
     /// The title of the pane.
     pub(crate) fn title(self) -> &'static str {

@@ -3,6 +3,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::calls::View;
+use crate::canvas::inset;
 use crate::state::{Screen, State};
 
 /// Below this size there is a message instead of a screen.
@@ -85,6 +87,36 @@ impl FunctionPanes {
     }
 }
 
+/// The panes of the calls screen: the rows of a view, and what else there is to say about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallPanes {
+    pub(crate) list: ListPane,
+    pub(crate) detail: Option<Rect>,
+}
+
+impl CallPanes {
+    pub(crate) fn of(state: &State, body: Rect) -> Self {
+        let calls = &state.calls;
+        let (list, detail) = if !calls.view.has_detail() {
+            (body, None)
+        } else if body.width >= SIDE_BY_SIDE {
+            let (list, detail) = split_left(body, body.width * 3 / 5);
+            (list, Some(inset(detail, 2)))
+        } else if body.width >= STACKED && body.height >= 16 {
+            let (list, detail) = split_bottom(body, body.height * 2 / 5);
+            (list, Some(detail))
+        } else if calls.detail_is_open {
+            (Rect { height: 0, ..body }, Some(body))
+        } else {
+            (body, None)
+        };
+        let search = &calls.search;
+        let detail_lines = u16::from(calls.view == View::Flame);
+        let list = ListPane::of(list, search.editing || search.is_active(), detail_lines);
+        Self { list, detail }
+    }
+}
+
 /// The parts of a pane with a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListPane {
@@ -126,8 +158,8 @@ impl ListPane {
         )
     }
 
-    pub(crate) fn calls(body: Rect) -> Self {
-        Self::of(body, false, 0)
+    pub(crate) fn slow_calls(area: Rect) -> Self {
+        Self::of(area, false, 0)
     }
 
     pub(crate) fn sessions(body: Rect) -> Self {
@@ -140,14 +172,19 @@ impl ListPane {
 }
 
 impl State {
+    /// Where the screen is, on the terminal as it was last reported.
+    pub(crate) fn body(&self) -> Rect {
+        Frame::of(self.area, self.notice_lines(self.area.width)).body
+    }
+
     /// The rows of the list that keys move in, on the terminal as it was last reported.
     pub(crate) fn list_rows(&self) -> Rect {
-        let body = Frame::of(self.area, self.notice_lines(self.area.width)).body;
+        let body = self.body();
         match self.screen {
             Screen::Processes => ListPane::processes(self, body).rows,
             Screen::Functions => ListPane::functions(self, &FunctionPanes::of(body)).rows,
             Screen::Latency => Rect { height: 1, ..body },
-            Screen::Calls => ListPane::calls(body).rows,
+            Screen::Calls => CallPanes::of(self, body).list.rows,
             Screen::Sessions => ListPane::sessions(body).rows,
             Screen::Events => ListPane::events(body).rows,
         }

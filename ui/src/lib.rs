@@ -10,6 +10,7 @@
 //!   is waiting,
 //! - draws when [`State::take_redraw`] says so.
 
+mod calls;
 mod canvas;
 mod color;
 mod command_line;

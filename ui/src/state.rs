@@ -1,12 +1,15 @@
 //! Everything that the console knows. Changed by [`update`](crate::update), read by
 //! [`draw`](crate::draw).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{CallRecord, FunctionId, SessionId, SessionState};
+use coral_model::{FunctionId, SessionId, SessionState, Snapshot};
 use ratatui::layout::Rect;
 
+use crate::calls::CallsScreen;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Level, Notice};
 use crate::functions::FunctionList;
@@ -29,7 +32,7 @@ pub enum Screen {
     Functions,
     /// The selected function's latency.
     Latency,
-    /// Slow calls.
+    /// The call tree, slow calls, and calls in flight.
     Calls,
     /// Sessions, live and ended.
     Sessions,
@@ -115,15 +118,12 @@ pub struct State {
     pub(crate) measurements: Measurements,
     pub(crate) timeline: Timeline,
     pub(crate) latency: LatencyScreen,
-    pub(crate) calls: Selection<CallKey>,
+    pub(crate) calls: CallsScreen,
     pub(crate) sessions: Selection<SessionId>,
     pub(crate) notices: Notices,
     pub(crate) log_scale: bool,
     pub(crate) dirty: bool,
 }
-
-/// What tells a call from all others.
-pub(crate) type CallKey = (FunctionId, u32, i128, u64);
 
 impl State {
     /// The state to start with, and what to do first.
@@ -154,7 +154,7 @@ impl State {
             measurements: Measurements::default(),
             timeline: Timeline::default(),
             latency: LatencyScreen::default(),
-            calls: Selection::default(),
+            calls: CallsScreen::default(),
             sessions: Selection::default(),
             notices: Notices::default(),
             log_scale: false,
@@ -188,6 +188,7 @@ impl State {
         let editing = match self.screen {
             Screen::Processes => self.processes.filter.editing,
             Screen::Functions => self.functions.filter.editing,
+            Screen::Calls => self.calls.search.editing,
             _ => false,
         };
         match &self.overlay {
@@ -228,11 +229,17 @@ impl State {
             .collect()
     }
 
-    /// The slow calls of the session that the header speaks of.
-    pub(crate) fn slow_calls(&self) -> &[CallRecord] {
-        self.measurements
-            .current()
-            .map_or(&[], |session| &session.snapshot.slow_calls)
+    /// What is known of the session that the header speaks of.
+    pub(crate) fn current_snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.measurements.current().map(|session| &session.snapshot)
+    }
+
+    /// A function's name; its number while the table does not hold it.
+    pub(crate) fn name_of(&self, function: FunctionId) -> Cow<'_, str> {
+        match self.functions.table.get(function) {
+            Some(known) => Cow::Borrowed(known.name),
+            None => Cow::Owned(format!("function {}", function.0)),
+        }
     }
 
     /// Whether numbers come in.
@@ -241,14 +248,4 @@ impl State {
             .current()
             .is_some_and(|session| session.snapshot.session.state == SessionState::Active)
     }
-}
-
-/// What tells this call from all others.
-pub(crate) fn call_key(call: &CallRecord) -> CallKey {
-    (
-        call.function,
-        call.tid,
-        call.started_at.as_nanosecond(),
-        call.duration_ns,
-    )
 }

@@ -223,14 +223,14 @@ fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use coral_model::{
         Accounting, CallRecord, CallTree, FunctionId, Language, Overhead, SessionInfo, Target,
     };
 
     use super::*;
 
-    fn snapshot(id: &str, hits: u64) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(id: &str, hits: u64) -> Arc<Snapshot> {
         Arc::new(Snapshot {
             session: SessionInfo {
                 id: SessionId(id.into()),

@@ -1,6 +1,7 @@
 //! What every event does to the state. Synchronous, total, and without I/O: what has to be done
 //! outside is returned as effects.
 
+mod calls;
 mod code;
 mod latency;
 mod navigate;
@@ -37,8 +38,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     state.dirty |= !matches!(event, Event::Tick { .. });
     let effects = take(state, event);
     crate::latency::refresh(state);
-    if state.screen == Screen::Events {
-        state.notices.seen();
+    match state.screen {
+        Screen::Events => state.notices.seen(),
+        Screen::Calls => calls::follow(state),
+        _ => {}
     }
     effects
 }
@@ -161,13 +164,17 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         }
         Command::PinProbed => state.functions.toggle_pinned(&state.measurements),
         Command::LogScale => latency::toggle_scale(state),
-        Command::NextView => latency::show_view(state, state.latency.view.after(1)),
-        Command::PreviousView => latency::show_view(state, state.latency.view.after(3)),
-        Command::Left => latency::move_cursor(state, -1, 0),
-        Command::Right => latency::move_cursor(state, 1, 0),
+        Command::NextView => next_view(state, true),
+        Command::PreviousView => next_view(state, false),
+        Command::Left => sideways(state, false),
+        Command::Right => sideways(state, true),
         Command::SelectArea => latency::select_area(state),
         Command::AcceptArea => latency::accept_area(state),
         Command::Compare => latency::compare(state),
+        Command::Choose => calls::choose(state),
+        Command::OpenBelow => calls::open_below(state),
+        Command::Zoom => calls::zoom(state),
+        Command::ZoomOut => calls::zoom_out(state),
         Command::ShowProcesses => return show(state, Screen::Processes),
         Command::ShowFunctions => return show(state, Screen::Functions),
         Command::ShowLatency | Command::ShowLatencyScreen => return show(state, Screen::Latency),
@@ -195,6 +202,31 @@ fn show(state: &mut State, screen: Screen) -> Vec<Effect> {
     vec![Effect::ListProcesses]
 }
 
+/// Shows the next view of the screen in front, or the one before.
+fn next_view(state: &mut State, forward: bool) {
+    match state.screen {
+        Screen::Calls => {
+            let views = crate::calls::View::ALL.len();
+            calls::show_view(state, if forward { 1 } else { views - 1 });
+        }
+        _ => {
+            let views = crate::latency::View::ALL.len();
+            let view = state
+                .latency
+                .view
+                .after(if forward { 1 } else { views - 1 });
+            latency::show_view(state, view);
+        }
+    }
+}
+
+fn sideways(state: &mut State, right: bool) {
+    match state.screen {
+        Screen::Calls => calls::sideways(state, right),
+        _ => latency::move_cursor(state, if right { 1 } else { -1 }, 0),
+    }
+}
+
 /// The screen that the others lead back to.
 fn home(state: &State) -> Screen {
     if state.phase == Phase::NoTarget {
@@ -216,12 +248,18 @@ fn back(state: &mut State) {
     let filtered = match state.screen {
         Screen::Processes => state.processes.filter.is_active(),
         Screen::Functions => state.functions.filter.is_active(),
+        Screen::Calls => state.calls.search.is_active(),
         _ => false,
     };
     if state.notices.dismiss() {
         return;
     }
-    if state.screen == Screen::Latency && state.latency.clear_brush() {
+    let is_taken = match state.screen {
+        Screen::Latency => state.latency.clear_brush(),
+        Screen::Calls => calls::back(state),
+        _ => false,
+    };
+    if is_taken {
         return;
     }
     if filtered {
@@ -235,6 +273,7 @@ fn back(state: &mut State) {
 fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
     match state.screen {
         Screen::Processes => &mut state.processes.filter,
+        Screen::Calls => &mut state.calls.search,
         _ => &mut state.functions.filter,
     }
 }
@@ -247,6 +286,7 @@ fn clear_filter(state: &mut State) {
 fn filter_changed(state: &mut State) {
     match state.screen {
         Screen::Processes => state.processes.arrange(),
+        Screen::Calls => state.calls.search_changed(&state.functions.table),
         _ => state.functions.filter_changed(&state.measurements),
     }
 }
@@ -258,12 +298,16 @@ fn paste(state: &mut State, text: &str) {
 }
 
 fn sort(state: &mut State) {
-    if state.screen == Screen::Processes {
-        state.processes.sort = state.processes.sort.next();
-        state.processes.arrange();
-    } else {
-        let sort = state.functions.sort().next();
-        state.functions.sort_by(sort, false, &state.measurements);
+    match state.screen {
+        Screen::Processes => {
+            state.processes.sort = state.processes.sort.next();
+            state.processes.arrange();
+        }
+        Screen::Calls => calls::sort(state),
+        _ => {
+            let sort = state.functions.sort().next();
+            state.functions.sort_by(sort, false, &state.measurements);
+        }
     }
 }
 

@@ -1,99 +1,297 @@
-//! Slow calls: the slowest single calls that were recorded.
+//! The calls screen: a title that says what is missing, and the view in front.
 
-use coral_model::CallRecord;
+mod detail;
+mod flame;
+mod in_flight;
+mod sandwich;
+mod slow;
+mod tree;
+
+use coral_model::{CallRecord, FunctionId, format_count};
 use ratatui::layout::Rect;
 
-use crate::canvas::{Canvas, row};
+use crate::calls::View;
+use crate::canvas::Canvas;
 use crate::commands::Command;
-use crate::layout::ListPane;
+use crate::draw::filter_line;
+use crate::layout::{CallPanes, ListPane};
 use crate::state::State;
-use crate::table::{self, Column, Columns, draw_cursor, draw_empty, number, word};
-use crate::text::Cut;
+use crate::table::draw_empty;
+use crate::text::{Cut, width};
 use crate::theme::Meaning;
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Duration,
-    StartedAt,
-    Thread,
-    Goroutine,
-}
-
-const COLUMNS: &[Column<Kind>] = &[
-    number(Kind::Duration, "duration", 8),
-    word(Kind::StartedAt, "began (UTC)", 12),
-    number(Kind::Thread, "thread", 8),
-    // Last: only Go has them.
-    number(Kind::Goroutine, "goroutine", 14),
-];
+type Spans = Vec<(String, Meaning)>;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
-    let pane = ListPane::calls(area);
-    let calls = state.slow_calls();
-    let mut right = Vec::new();
-    if let Some(session) = state.measurements.current() {
-        let accounting = &session.snapshot.accounting;
-        let lost = accounting.records_lost();
-        let meaning = if lost > 0 {
-            Meaning::Warning
-        } else {
-            Meaning::Dim
-        };
-        right.push((format!("{lost} records lost"), meaning));
-        if accounting.sampled_out > 0 {
-            let sampled_out = format!("  {} sampled out", accounting.sampled_out);
-            right.push((sampled_out, Meaning::Warning));
+    let panes = CallPanes::of(state, area);
+    let pane = &panes.list;
+    draw_title(canvas, state, pane.title);
+    let (functions, paths) = state.calls.match_counts();
+    let found = format!(" {functions} functions, {paths} paths");
+    filter_line::draw(canvas, &state.calls.search, pane.filter, &found);
+    let view = state.calls.view;
+    if has_rows(state, view) {
+        match view {
+            View::Tree => tree::draw(canvas, state, pane),
+            View::Flame => flame::draw(canvas, state, pane),
+            View::Sandwich => sandwich::draw(canvas, state, pane),
+            View::Slow => slow::draw(canvas, state, pane),
+            View::InFlight => in_flight::draw(canvas, state, pane),
         }
+        if let Some(area) = panes.detail {
+            detail::draw(canvas, state, area);
+        }
+    } else if pane.rows.is_empty() {
+        draw_nothing(canvas, state, view, area);
+    } else {
+        draw_nothing(canvas, state, view, pane.rows);
     }
-    let count = format!("  slowest {}", calls.len());
-    canvas.title(
-        pane.title,
-        &[("Calls", Meaning::Title), (&count, Meaning::Dim)],
-        &right,
-    );
-    if calls.is_empty() {
-        let space = state.key(Command::ToggleProbe);
-        let help = if state.is_live() {
-            "Calls appear here when they return.".to_owned()
+}
+
+/// The slowest calls, beside the functions.
+pub(super) fn draw_slowest(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let pane = ListPane::slow_calls(area);
+    let title = vec![("Slow calls".to_owned(), Meaning::Title)];
+    let mut counted = title.clone();
+    counted.push((count(state, View::Slow), Meaning::Dim));
+    let losses = losses(state, View::Slow);
+    draw_fitting_title(canvas, pane.title, &[counted, title], losses);
+    if has_rows(state, View::Slow) {
+        slow::draw(canvas, state, &pane);
+    } else {
+        draw_nothing(canvas, state, View::Slow, pane.rows);
+    }
+}
+
+/// As much as fits beside what was lost: the views, and how many rows there are.
+fn draw_title(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let view = state.calls.view;
+    let count = (count(state, view), Meaning::Dim);
+    let active = vec![(view.name().to_owned(), Meaning::Title)];
+    let with_count = |spans: &Spans| [&spans[..], std::slice::from_ref(&count)].concat();
+    let all = views(view);
+    let titles = [with_count(&all), all, with_count(&active), active];
+    draw_fitting_title(canvas, area, &titles, losses(state, view));
+}
+
+/// Draws the first of the titles that leaves room for the losses. Where even the last one does
+/// not, only the losses that concern the view most are named.
+fn draw_fitting_title(canvas: &mut Canvas<'_>, area: Rect, titles: &[Spans], mut losses: Spans) {
+    const BETWEEN: u16 = 6;
+    let columns = |spans: &Spans| spans.iter().map(|(text, _)| width(text)).sum::<u16>();
+    let shortest = titles.last().map_or(0, columns);
+    let room = area.width.saturating_sub(shortest + BETWEEN);
+    if columns(&losses) > room {
+        let more = format!(" {}", canvas.glyphs.ellipsis);
+        while losses.len() > 1 && columns(&losses) + width(&more) > room {
+            losses.pop();
+        }
+        losses.push((more, Meaning::Warning));
+    }
+    let room = area.width.saturating_sub(columns(&losses) + BETWEEN);
+    let fitting = titles.iter().find(|title| columns(title) <= room);
+    if let Some(title) = fitting.or(titles.last()) {
+        canvas.title(area, title, &losses);
+    }
+}
+
+/// The names of all views, the one in front in brackets.
+fn views(front: View) -> Spans {
+    let name = |view: View| {
+        if view == front {
+            (format!("[{}] ", view.name()), Meaning::Title)
         } else {
-            format!("Probe functions with {space}: their slowest calls are listed here.")
-        };
-        return draw_empty(canvas, pane.rows, "No call was recorded.", &help);
-    }
-    let has_goroutines = calls.iter().any(|call| call.goroutine.is_some());
-    let columns = Columns::fit(area.width, 20, &COLUMNS[..3 + usize::from(has_goroutines)]);
-    columns.draw_head(canvas, pane.head, "function");
-    let visible = state
-        .calls
-        .window(calls.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, state, &columns, place, &calls[index]);
-        if index == state.calls.index() && state.screen == crate::Screen::Calls {
-            draw_cursor(canvas, place);
+            (format!("{} ", view.name()), Meaning::Dim)
+        }
+    };
+    View::ALL.into_iter().map(name).collect()
+}
+
+/// How many rows a view has, and whether these are certainly all.
+fn count(state: &State, view: View) -> String {
+    let snapshot = state.current_snapshot();
+    match view {
+        View::Tree | View::Flame => {
+            let paths = state.calls.tree.forest().len();
+            format!("  {} paths", format_count(paths as f64))
+        }
+        View::Sandwich => String::new(),
+        View::Slow => {
+            let calls = snapshot.map_or(&[][..], |snapshot| &snapshot.slow_calls);
+            let is_certain = |call: &CallRecord| slowest_are_complete(state, call.function);
+            let doubt = if calls.iter().all(is_certain) {
+                ""
+            } else {
+                " seen"
+            };
+            format!("  slowest {}{doubt}", calls.len())
+        }
+        View::InFlight => {
+            let calls = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
+            format!("  oldest {calls}")
         }
     }
 }
 
-fn draw_row(
+/// Whether no call of a function was slower than those that are listed.
+fn slowest_are_complete(state: &State, function: FunctionId) -> bool {
+    let stats = state.measurements.stats(function);
+    stats.is_some_and(|stats| stats.slowest_are_complete)
+}
+
+/// What the numbers of a view do not hold; the loss that concerns it most is named at any rate.
+fn losses(state: &State, view: View) -> Spans {
+    let Some(snapshot) = state.current_snapshot() else {
+        return Spans::new();
+    };
+    let accounting = &snapshot.accounting;
+    let (lost_calls, lost_records) = (snapshot.call_tree.lost_calls, accounting.records_lost());
+    let is_tree = matches!(view, View::Tree | View::Flame | View::Sandwich);
+    let losses = [
+        (lost_calls, "calls lost", is_tree),
+        (lost_records, "records lost", view == View::Slow),
+        (accounting.sampled_out, "sampled out", false),
+        (accounting.map_full, "untimed", false),
+    ];
+    let mut spans = Spans::new();
+    for (lost, what, concerns) in losses {
+        if lost > 0 || concerns {
+            let space = if spans.is_empty() { "" } else { "  " };
+            let meaning = if lost > 0 {
+                Meaning::Warning
+            } else {
+                Meaning::Dim
+            };
+            spans.push((format!("{space}{lost} {what}"), meaning));
+        }
+    }
+    spans
+}
+
+fn has_rows(state: &State, view: View) -> bool {
+    let Some(snapshot) = state.current_snapshot() else {
+        return false;
+    };
+    match view {
+        View::Tree | View::Sandwich | View::Flame => state.calls.tree.forest().len() > 0,
+        View::Slow => !snapshot.slow_calls.is_empty(),
+        View::InFlight => !snapshot.in_flight.is_empty(),
+    }
+}
+
+/// Says why there is nothing, and what to press.
+fn draw_nothing(canvas: &mut Canvas<'_>, state: &State, view: View, area: Rect) {
+    let message = match view {
+        View::Tree | View::Flame | View::Sandwich => "There is no call tree yet.",
+        View::Slow => "No call was recorded.",
+        View::InFlight => "No call in flight was seen.",
+    };
+    let probe = state.key(Command::ToggleProbe);
+    let help = match view {
+        _ if !state.is_live() => format!(
+            "Probe functions with {probe} on the functions screen ({}).",
+            state.key(Command::ShowFunctions)
+        ),
+        View::InFlight => "Calls that take long appear here before they return.".into(),
+        _ => "Calls appear here when they return.".into(),
+    };
+    draw_empty(canvas, area, message, &help);
+}
+
+/// Writes a function's name, marked if the search has found it.
+fn draw_function(
     canvas: &mut Canvas<'_>,
     state: &State,
-    columns: &Columns<Kind>,
-    place: Rect,
-    call: &CallRecord,
-) {
-    let function = state.functions.table.get(call.function);
-    let name = function.map_or("", |function| function.name);
-    canvas.foreign(columns.first(place), name, Cut::Middle, Meaning::Text);
-    for (column, cell) in columns.places(place) {
-        let text = match column.kind {
-            Kind::Duration => canvas.glyphs.duration_ns(call.duration_ns),
-            Kind::StartedAt => call.started_at.strftime("%H:%M:%S%.3f").to_string(),
-            Kind::Thread => call.tid.to_string(),
-            Kind::Goroutine => call
-                .goroutine
-                .map_or_else(String::new, |goroutine| goroutine.to_string()),
+    area: Rect,
+    function: FunctionId,
+    meaning: Meaning,
+) -> Rect {
+    let is_match = state.calls.matches(function);
+    let meaning = if is_match { Meaning::Match } else { meaning };
+    canvas.foreign(area, &state.name_of(function), Cut::Middle, meaning)
+}
+
+/// A share in percent, or the sign that there is none.
+fn percent(canvas: &Canvas<'_>, share: Option<f64>) -> String {
+    share.map_or_else(
+        || canvas.glyphs.not_measured.to_owned(),
+        |share| format!("{:.1} %", share * 100.0),
+    )
+}
+
+/// A bar of as many cells as the share is of the width.
+fn share_bar(canvas: &Canvas<'_>, share: Option<f64>, columns: u16) -> String {
+    let Some(share) = share else {
+        return String::new();
+    };
+    let columns = usize::from(columns);
+    let cells = ((share * columns as f64).round() as usize).min(columns);
+    canvas.glyphs.bars[8].repeat(cells) + &canvas.glyphs.left.repeat(columns - cells)
+}
+
+/// How a number looks, or the sign that there is none.
+fn number_meaning(canvas: &Canvas<'_>, text: &str) -> Meaning {
+    if text == canvas.glyphs.not_measured {
+        Meaning::NotMeasured
+    } else {
+        Meaning::Number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use coral_model::Snapshot;
+    use ratatui::buffer::Buffer;
+
+    use super::*;
+    use crate::calls::forest::tests::tree;
+    use crate::options::Options;
+    use crate::state::Screen;
+    use crate::timeline::tests::snapshot;
+
+    /// Draws a view of so many nodes, each calling the next eight; returns how often it looked at
+    /// one.
+    fn looks(view: View, nodes: u32) -> usize {
+        let parent = |id: u32| id.checked_sub(1).map(|before| before / 8);
+        let nodes: Vec<_> = (0..nodes)
+            .map(|id| (parent(id), id % 50, u64::from(nodes - id)))
+            .collect();
+        let snapshot = Snapshot {
+            call_tree: tree(&nodes),
+            ..Snapshot::clone(&snapshot("a", 0))
         };
-        table::write(canvas, cell, &text, column.right, Meaning::Number);
+        let (mut state, _) = State::new(Options::default());
+        state.screen = Screen::Calls;
+        state.measurements.apply(Arc::new(snapshot), state.now);
+        state.calls.view = view;
+        let shown = state.current_snapshot().cloned();
+        state.calls.follow(shown.as_ref(), &state.functions.table);
+        state.calls.tree_selection_moved();
+        let area = Rect::new(0, 0, 200, 60);
+        let mut canvas = Canvas {
+            buffer: &mut Buffer::empty(area),
+            theme: &state.theme,
+            glyphs: &state.options.glyphs,
+        };
+        let looks = &state.calls.tree.forest().looks;
+        looks.store(0, Ordering::Relaxed);
+        draw(&mut canvas, &state, area);
+        looks.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn drawing_looks_at_no_more_nodes_than_it_shows() {
+        for view in [View::Tree, View::Flame, View::Sandwich] {
+            let (few, many) = (looks(view, 1_000), looks(view, 100_000));
+            assert!(
+                many <= few + 1_000,
+                "{view:?}: {few}, and {many} of 100,000"
+            );
+        }
+        assert!(looks(View::Tree, 100_000) >= 55, "the count counts");
+        assert!(looks(View::Flame, 100_000) >= 200, "the count counts");
     }
 }

@@ -7,7 +7,8 @@ use coral_model::{Bucket, CallRecord, Histogram, bucket_range_ns};
 
 use super::history::{Slice, until_ms};
 use super::{Cell, Heatmap, History};
-use crate::state::{State, call_key};
+use crate::calls::call_key;
+use crate::state::State;
 
 /// Recorded calls of an area that are listed.
 const CALLS_MAX: usize = 500;

@@ -60,7 +60,7 @@ fn place(state: &mut State) -> Option<(String, u32)> {
 /// The function that the screen in front has selected.
 fn function_in_front(state: &State) -> Option<FunctionId> {
     match state.screen {
-        crate::Screen::Calls => state.calls.id().map(|(function, ..)| function),
+        crate::Screen::Calls => state.calls.selected_function(),
         _ => state.functions.selection.id(),
     }
 }

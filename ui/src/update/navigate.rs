@@ -3,12 +3,13 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use super::latency;
+use super::{calls, latency};
+use crate::calls::View;
 use crate::commands::Command;
 use crate::draw::header;
 use crate::event::Level;
 use crate::layout::Frame;
-use crate::state::{Screen, State, call_key};
+use crate::state::{Screen, State};
 
 /// Rows that a notch of the wheel moves by.
 const WHEEL_ROWS: isize = 3;
@@ -18,10 +19,7 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
     match state.screen {
         Screen::Processes => state.processes.move_by(delta, height),
         Screen::Functions | Screen::Latency => state.functions.move_by(delta, height),
-        Screen::Calls => {
-            let rows: Vec<_> = state.slow_calls().iter().map(call_key).collect();
-            state.calls.move_by(delta, &rows, height);
-        }
+        Screen::Calls => calls::move_by(state, delta),
         Screen::Sessions => {
             let rows = state.session_ids();
             state.sessions.move_by(delta, &rows, height);
@@ -48,7 +46,11 @@ pub(super) fn go_to_top(state: &mut State) {
 
 pub(super) fn go_to_match(state: &mut State, forward: bool) {
     let height = usize::from(state.list_rows().height);
-    if !state.functions.go_to_match(forward, height) {
+    let found = match state.screen {
+        Screen::Calls => calls::go_to_match(state, forward),
+        _ => state.functions.go_to_match(forward, height),
+    };
+    if !found {
         let help = format!("type a filter with {} first", state.key(Command::Filter));
         state.notify(Level::Warning, "There is no match to go to", help);
     }
@@ -81,6 +83,9 @@ fn click(state: &mut State, position: Position) {
     if state.screen == Screen::Latency || !rows.contains(position) {
         return;
     }
+    if state.screen == Screen::Calls && state.calls.view == View::Flame {
+        return calls::click_frame(state, position);
+    }
     let (selected_row, len) = selected_row(state, usize::from(rows.height));
     let clicked = usize::from(position.y - rows.y);
     if clicked < len {
@@ -99,10 +104,7 @@ fn selected_row(state: &State, height: usize) -> (usize, usize) {
             let (selection, rows) = (&state.functions.selection, state.functions.rows().len());
             (selection.index(), selection.window(rows, height))
         }
-        Screen::Calls => {
-            let rows = state.slow_calls().len();
-            (state.calls.index(), state.calls.window(rows, height))
-        }
+        Screen::Calls => calls::selected_row(state, height),
         Screen::Sessions => {
             let rows = state.session_ids().len();
             (state.sessions.index(), state.sessions.window(rows, height))

@@ -9,7 +9,7 @@ use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
 use crate::source_view::SourceText;
-use crate::state::{Phase, Screen, State, call_key};
+use crate::state::{Phase, Screen, State};
 use crate::text::{Cut, fit};
 
 pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
@@ -138,8 +138,6 @@ pub(super) fn numbers_changed(state: &mut State, measured_others: bool) {
         state.functions.show_measured(measurements);
     }
     state.functions.follow_numbers(measurements, state.now);
-    let calls: Vec<_> = state.slow_calls().iter().map(call_key).collect();
-    state.calls.restore(&calls);
     let sessions = state.session_ids();
     state.sessions.restore(&sessions);
 }

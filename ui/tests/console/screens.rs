@@ -71,7 +71,7 @@ fn the_latency_of_a_function() {
 #[test]
 fn slow_calls() {
     let mut console = Console::live();
-    console.press("4");
+    console.press("4 v v v");
     check_at("calls", &mut console, (80, 24));
 }
 

@@ -1,0 +1,91 @@
+//! Calls in flight: what has not returned, the oldest first.
+
+use coral_model::InFlightCall;
+use ratatui::layout::Rect;
+
+use super::draw_function;
+use crate::canvas::{Canvas, row};
+use crate::layout::ListPane;
+use crate::state::State;
+use crate::table::{self, Column, Columns, draw_cursor, number, word};
+use crate::text::Cut;
+use crate::theme::Meaning;
+
+/// A line shows no more callers than anybody could read there.
+const CALLERS_MAX: usize = 8;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Age,
+    Place,
+    Callers,
+}
+
+const COLUMNS: &[Column<Kind>] = &[
+    number(Kind::Age, "age", 8),
+    word(Kind::Place, "runs on", 14),
+    word(Kind::Callers, "called from", 30),
+];
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
+    let Some(snapshot) = state.current_snapshot() else {
+        return;
+    };
+    let calls = &snapshot.in_flight;
+    let columns = Columns::fit(pane.rows.width, 12, COLUMNS);
+    columns.draw_head(canvas, pane.head, "function");
+    let selection = &state.calls.in_flight;
+    let visible = selection.window(calls.len(), usize::from(pane.rows.height));
+    for (line, index) in visible.enumerate() {
+        let place = row(pane.rows, line);
+        draw_row(canvas, state, &columns, place, &calls[index]);
+        if index == selection.index() {
+            draw_cursor(canvas, place);
+        }
+    }
+}
+
+/// How old a call is by now: it ages with the clock while the picture is that of now.
+pub(super) fn age_ns(state: &State, call: &InFlightCall) -> u64 {
+    let session = state.measurements.current();
+    let since = session
+        .filter(|session| session.is_active() && state.timeline.is_live())
+        .map(|session| state.now.saturating_sub(session.received_at));
+    let since_ns = since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    });
+    call.age_ns.saturating_add(since_ns)
+}
+
+/// The goroutine that a call runs on, or else the thread.
+pub(super) fn place_of(call: &InFlightCall) -> String {
+    match (call.goroutine, call.tid) {
+        (Some(goroutine), _) => format!("g {goroutine}"),
+        (None, Some(tid)) => format!("thread {tid}"),
+        (None, None) => format!("process {}", call.pid),
+    }
+}
+
+fn draw_row(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    columns: &Columns<Kind>,
+    place: Rect,
+    call: &InFlightCall,
+) {
+    let first = columns.first(place);
+    draw_function(canvas, state, first, call.function, Meaning::Text);
+    for (column, cell) in columns.places(place) {
+        let text = match column.kind {
+            Kind::Age => canvas.glyphs.duration_ns(age_ns(state, call)),
+            Kind::Place => place_of(call),
+            Kind::Callers => {
+                let innermost = call.callers.iter().rev().take(CALLERS_MAX);
+                let names: Vec<_> = innermost.map(|&id| state.name_of(id)).collect();
+                canvas.foreign(cell, &names.join(" < "), Cut::End, Meaning::Dim);
+                continue;
+            }
+        };
+        table::write(canvas, cell, &text, column.right, Meaning::Number);
+    }
+}

@@ -1,0 +1,72 @@
+//! Slow calls: the slowest single calls that were recorded.
+
+use coral_model::CallRecord;
+use ratatui::layout::Rect;
+
+use super::draw_function;
+use crate::canvas::{Canvas, inset, row};
+use crate::layout::ListPane;
+use crate::state::{Screen, State};
+use crate::table::{self, Column, Columns, draw_cursor, number, word};
+use crate::theme::Meaning;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Duration,
+    StartedAt,
+    Thread,
+    Goroutine,
+}
+
+const COLUMNS: &[Column<Kind>] = &[
+    number(Kind::Duration, "duration", 8),
+    word(Kind::StartedAt, "began (UTC)", 12),
+    number(Kind::Thread, "thread", 8),
+    // Last: only Go has them.
+    number(Kind::Goroutine, "goroutine", 14),
+];
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
+    let Some(snapshot) = state.current_snapshot() else {
+        return;
+    };
+    let calls = &snapshot.slow_calls;
+    let has_goroutines = calls.iter().any(|call| call.goroutine.is_some());
+    let columns = &COLUMNS[..3 + usize::from(has_goroutines)];
+    let columns = Columns::fit(pane.rows.width, 20, columns);
+    columns.draw_head(canvas, pane.head, "function");
+    let selection = &state.calls.slow;
+    let visible = selection.window(calls.len(), usize::from(pane.rows.height));
+    for (line, index) in visible.enumerate() {
+        let place = row(pane.rows, line);
+        draw_row(canvas, state, &columns, place, &calls[index]);
+        if index == selection.index() && state.screen == Screen::Calls {
+            draw_cursor(canvas, place);
+        }
+    }
+}
+
+fn draw_row(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    columns: &Columns<Kind>,
+    place: Rect,
+    call: &CallRecord,
+) {
+    if call.failed {
+        canvas.text(inset(place, 1), canvas.glyphs.failed, Meaning::Error);
+    }
+    let first = columns.first(place);
+    draw_function(canvas, state, first, call.function, Meaning::Text);
+    for (column, cell) in columns.places(place) {
+        let text = match column.kind {
+            Kind::Duration => canvas.glyphs.duration_ns(call.duration_ns),
+            Kind::StartedAt => call.started_at.strftime("%H:%M:%S%.3f").to_string(),
+            Kind::Thread => call.tid.to_string(),
+            Kind::Goroutine => call
+                .goroutine
+                .map_or_else(String::new, |goroutine| goroutine.to_string()),
+        };
+        table::write(canvas, cell, &text, column.right, Meaning::Number);
+    }
+}

@@ -1,0 +1,284 @@
+//! Keys of the calls screen: each does what its view makes of it.
+
+use ratatui::layout::Position;
+
+use crate::calls::flame::{self, FlameFrame};
+use crate::calls::sandwich::Side;
+use crate::calls::{CallKey, InFlightKey, View, call_key, in_flight_key};
+use crate::layout::CallPanes;
+use crate::selection::Selection;
+use crate::state::State;
+
+/// A page of frames is more than any screen has lines.
+const FRAMES_MAX: isize = 256;
+
+/// Takes in the numbers that are shown now.
+pub(super) fn follow(state: &mut State) {
+    let snapshot = state.measurements.current();
+    let snapshot = snapshot.map(|session| &session.snapshot);
+    state.calls.follow(snapshot, &state.functions.table);
+}
+
+pub(super) fn show_view(state: &mut State, views: usize) {
+    state.calls.view = state.calls.view.after(views);
+    state.calls.detail_is_open = false;
+}
+
+pub(super) fn choose(state: &mut State) {
+    match state.calls.view {
+        View::Tree => state.calls.tree.toggle(),
+        View::Flame => zoom(state),
+        View::Sandwich => {
+            if let Some((_, Some(function))) = state.calls.sandwich.selection.id() {
+                state.calls.show_sandwich_of(function);
+            }
+        }
+        View::Slow | View::InFlight => {
+            let is_hidden = CallPanes::of(state, state.body()).detail.is_none();
+            state.calls.detail_is_open = is_hidden;
+        }
+    }
+}
+
+/// Shows the selected path as wide as the screen.
+pub(super) fn zoom(state: &mut State) {
+    if matches!(state.calls.view, View::Tree | View::Flame) {
+        state.calls.flame.zoom = state.calls.tree.selection().id();
+        state.calls.view = View::Flame;
+    }
+}
+
+pub(super) fn zoom_out(state: &mut State) {
+    state.calls.flame.zoom = None;
+}
+
+/// Undoes what is in the way; returns whether there was anything.
+pub(super) fn back(state: &mut State) -> bool {
+    let calls = &mut state.calls;
+    if calls.detail_is_open {
+        calls.detail_is_open = false;
+        return true;
+    }
+    calls.view == View::Flame && calls.flame.zoom.take().is_some()
+}
+
+pub(super) fn sort(state: &mut State) {
+    if state.calls.view == View::Tree {
+        let sort = state.calls.tree.sort().next();
+        state.calls.tree.sort_by(sort);
+    }
+}
+
+pub(super) fn open_below(state: &mut State) {
+    if state.calls.view == View::Tree {
+        state.calls.tree.open_below();
+    }
+}
+
+pub(super) fn sideways(state: &mut State, right: bool) {
+    let height = usize::from(state.list_rows().height);
+    match state.calls.view {
+        View::Tree if right => state.calls.tree.go_in(height),
+        View::Tree => state.calls.tree.go_out(height),
+        View::Flame => {
+            let (frames, selected) = frames(state);
+            let Some(selected) = selected else {
+                return select_frame(state, frames.first());
+            };
+            let beside = if right {
+                frames.get(selected + 1)
+            } else {
+                selected.checked_sub(1).map(|before| &frames[before])
+            };
+            let line = frames[selected].line;
+            select_frame(state, beside.filter(|frame| frame.line == line));
+        }
+        View::Sandwich | View::Slow | View::InFlight => return,
+    }
+    state.calls.tree_selection_moved();
+}
+
+pub(super) fn move_by(state: &mut State, delta: isize) {
+    let height = usize::from(state.list_rows().height);
+    match state.calls.view {
+        View::Tree => {
+            state.calls.tree.move_by(delta, height);
+            state.calls.tree_selection_moved();
+        }
+        View::Flame => {
+            let steps = delta.clamp(-FRAMES_MAX, FRAMES_MAX).unsigned_abs();
+            for _ in 0..steps {
+                if !move_frame(state, delta > 0) {
+                    break;
+                }
+            }
+            state.calls.tree_selection_moved();
+        }
+        View::Sandwich => state.calls.sandwich.move_by(delta, height),
+        View::Slow => {
+            let rows = slow_keys(state);
+            state.calls.slow.move_by(delta, &rows, height);
+        }
+        View::InFlight => {
+            let rows = in_flight_keys(state);
+            state.calls.in_flight.move_by(delta, &rows, height);
+        }
+    }
+}
+
+/// Goes to the next call whose function the search has found; returns whether there is one.
+pub(super) fn go_to_match(state: &mut State, forward: bool) -> bool {
+    let height = usize::from(state.list_rows().height);
+    let calls = &mut state.calls;
+    if matches!(calls.view, View::Tree | View::Flame) {
+        let forest = calls.tree.forest();
+        let wanted = |node| calls.matches(forest.node(node).function);
+        let found = calls.tree.next_match(forward, wanted);
+        if let Some(node) = found {
+            show_in_flame(state, node);
+            state.calls.tree.reveal(node, height);
+            state.calls.tree_selection_moved();
+        }
+        return found.is_some();
+    }
+    let rows = functions(state);
+    let (here, _) = selected_row(state, height);
+    let (len, is_match) = (rows.len(), |row: &Option<_>| {
+        row.is_some_and(|function| state.calls.matches(function))
+    });
+    let steps = (1..=len).map(|step| if forward { step } else { len - step });
+    let found = steps
+        .map(|step| (here + step) % len)
+        .find(|&row| is_match(&rows[row]));
+    if let Some(row) = found {
+        move_by(state, row as isize - here as isize);
+    }
+    found.is_some()
+}
+
+/// Selects the frame at a place on the screen.
+pub(super) fn click_frame(state: &mut State, position: Position) {
+    let area = state.list_rows();
+    let (column, line) = (position.x - area.x, position.y - area.y);
+    let (frames, _) = frames(state);
+    let is_there =
+        |frame: &&FlameFrame| frame.line == line && (frame.start..frame.end).contains(&column);
+    select_frame(state, frames.iter().find(is_there));
+    state.calls.tree_selection_moved();
+}
+
+/// The selected row and the rows of the view in front, a flame aside.
+pub(super) fn selected_row(state: &State, height: usize) -> (usize, std::ops::Range<usize>) {
+    let calls = &state.calls;
+    let snapshot = state.current_snapshot();
+    match calls.view {
+        View::Tree | View::Flame => place(calls.tree.selection(), calls.tree.rows().len(), height),
+        View::Sandwich => {
+            let sandwich = &calls.sandwich;
+            place(&sandwich.selection, sandwich.rows().len(), height)
+        }
+        View::Slow => {
+            let rows = snapshot.map_or(0, |snapshot| snapshot.slow_calls.len());
+            place(&calls.slow, rows, height)
+        }
+        View::InFlight => {
+            let rows = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
+            place(&calls.in_flight, rows, height)
+        }
+    }
+}
+
+fn place<K: Clone + PartialEq>(
+    selection: &Selection<K>,
+    rows: usize,
+    height: usize,
+) -> (usize, std::ops::Range<usize>) {
+    (selection.index(), selection.window(rows, height))
+}
+
+/// The function of each row of a list.
+fn functions(state: &State) -> Vec<Option<coral_model::FunctionId>> {
+    match state.calls.view {
+        View::Sandwich => {
+            let rows = state.calls.sandwich.rows().iter();
+            let others = |side| side != Side::Itself;
+            rows.map(|row| row.key.1.filter(|_| others(row.key.0)))
+                .collect()
+        }
+        View::Slow => slow_keys(state).iter().map(|key| Some(key.0)).collect(),
+        _ => in_flight_keys(state)
+            .iter()
+            .map(|key| Some(key.0))
+            .collect(),
+    }
+}
+
+fn slow_keys(state: &State) -> Vec<CallKey> {
+    let snapshot = state.current_snapshot();
+    snapshot.map_or_else(Vec::new, |snapshot| {
+        snapshot.slow_calls.iter().map(call_key).collect()
+    })
+}
+
+fn in_flight_keys(state: &State) -> Vec<InFlightKey> {
+    let snapshot = state.current_snapshot();
+    snapshot.map_or_else(Vec::new, |snapshot| {
+        snapshot.in_flight.iter().map(in_flight_key).collect()
+    })
+}
+
+/// The frames on the screen, and which of them is selected.
+fn frames(state: &State) -> (Vec<FlameFrame>, Option<usize>) {
+    let area = state.list_rows();
+    let calls = &state.calls;
+    let forest = calls.tree.forest();
+    let frames = flame::layout(forest, calls.flame.root(forest), area.width, area.height);
+    let selected = calls.tree.selected();
+    let index = frames.iter().position(|frame| Some(frame.node) == selected);
+    (frames, index)
+}
+
+fn select_frame(state: &mut State, frame: Option<&FlameFrame>) {
+    let height = usize::from(state.list_rows().height);
+    if let Some(frame) = frame {
+        state.calls.tree.reveal(frame.node, height);
+    }
+}
+
+/// To the longest callee, or to the caller; the zoom follows where the screen ends. Returns
+/// whether there was one.
+fn move_frame(state: &mut State, down: bool) -> bool {
+    let (frames, selected) = frames(state);
+    let Some(selected) = selected else {
+        select_frame(state, frames.first());
+        return !frames.is_empty();
+    };
+    let forest = state.calls.tree.forest();
+    let node = frames[selected].node;
+    let next = if down {
+        forest.callees(Some(node)).first().copied()
+    } else {
+        forest.caller(node)
+    };
+    let Some(next) = next else {
+        return false;
+    };
+    if !frames.iter().any(|frame| frame.node == next) {
+        let root = if down { node } else { next };
+        state.calls.flame.zoom = Some(forest.path(root));
+    }
+    let height = usize::from(state.list_rows().height);
+    state.calls.tree.reveal(next, height);
+    true
+}
+
+/// Leaves a zoom that does not hold a node.
+fn show_in_flame(state: &mut State, node: u32) {
+    let calls = &mut state.calls;
+    let forest = calls.tree.forest();
+    let root = calls.flame.root(forest);
+    let is_held = root.is_none_or(|root| forest.chain(node).any(|caller| caller == root));
+    if !is_held {
+        calls.flame.zoom = None;
+    }
+}
