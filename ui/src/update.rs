@@ -2,6 +2,7 @@
 //! outside is returned as effects.
 
 mod calls;
+mod frames;
 mod navigate;
 mod probes;
 mod source;
