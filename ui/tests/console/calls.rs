@@ -349,6 +349,7 @@ fn a_narrow_screen_opens_the_call_and_goes_back() {
         "err error = card declined",
         "main.route (inlined)  /src/shop/checkout.go:12",
         "slower calls may be missing",
+        "17 records lost",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
