@@ -106,7 +106,9 @@ impl CallPanes {
             let (list, detail) = split_bottom(body, body.height * 2 / 5);
             (list, Some(detail))
         } else if calls.detail_is_open {
-            (Rect { height: 0, ..body }, Some(body))
+            // The title stays: it says what was lost.
+            let (title, detail) = split_top(body, 1);
+            (title, Some(detail))
         } else {
             (body, None)
         };

@@ -3,6 +3,7 @@
 
 mod calls;
 mod code;
+mod frames;
 mod latency;
 mod navigate;
 mod probes;

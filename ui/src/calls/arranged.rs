@@ -1,5 +1,6 @@
 //! The call tree as rows: what is open, in which order, and which path is selected.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -259,8 +260,10 @@ impl ArrangedTree {
 
     /// Puts the callees of a row on the stack, the first one on top.
     fn push_callees(&self, caller: Option<&TreeRow>, open: &mut Vec<TreeRow>) {
-        let mut callees = self.forest.callees(caller.map(|row| row.node)).to_vec();
+        // They come sorted by total time.
+        let mut callees = Cow::Borrowed(self.forest.callees(caller.map(|row| row.node)));
         if self.sort != TreeSort::Total {
+            let callees = callees.to_mut();
             callees.sort_by_cached_key(|&id| Reverse(self.sort.key(&self.forest, id)));
         }
         let row = |(place, &node): (usize, &u32)| TreeRow {

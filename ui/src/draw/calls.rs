@@ -5,9 +5,10 @@ mod flame;
 mod in_flight;
 mod sandwich;
 mod slow;
+mod title;
 mod tree;
 
-use coral_model::{CallRecord, FunctionId, format_count};
+use coral_model::FunctionId;
 use ratatui::layout::Rect;
 
 use crate::calls::View;
@@ -17,15 +18,13 @@ use crate::draw::filter_line;
 use crate::layout::{CallPanes, ListPane};
 use crate::state::State;
 use crate::table::draw_empty;
-use crate::text::{Cut, width};
+use crate::text::Cut;
 use crate::theme::Meaning;
-
-type Spans = Vec<(String, Meaning)>;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let panes = CallPanes::of(state, area);
     let pane = &panes.list;
-    draw_title(canvas, state, pane.title);
+    title::draw(canvas, state, pane.title);
     let (functions, paths) = state.calls.match_counts();
     let found = format!(" {functions} functions, {paths} paths");
     filter_line::draw(canvas, &state.calls.search, pane.filter, &found);
@@ -51,121 +50,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 /// The slowest calls, beside the functions.
 pub(super) fn draw_slowest(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let pane = ListPane::slow_calls(area);
-    let title = vec![("Slow calls".to_owned(), Meaning::Title)];
-    let mut counted = title.clone();
-    counted.push((count(state, View::Slow), Meaning::Dim));
-    let losses = losses(state, View::Slow);
-    draw_fitting_title(canvas, pane.title, &[counted, title], losses);
+    title::draw_slowest(canvas, state, pane.title);
     if has_rows(state, View::Slow) {
         slow::draw(canvas, state, &pane);
     } else {
         draw_nothing(canvas, state, View::Slow, pane.rows);
     }
-}
-
-/// As much as fits beside what was lost: the views, and how many rows there are.
-fn draw_title(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
-    let view = state.calls.view;
-    let count = (count(state, view), Meaning::Dim);
-    let active = vec![(view.name().to_owned(), Meaning::Title)];
-    let with_count = |spans: &Spans| [&spans[..], std::slice::from_ref(&count)].concat();
-    let all = views(view);
-    let titles = [with_count(&all), all, with_count(&active), active];
-    draw_fitting_title(canvas, area, &titles, losses(state, view));
-}
-
-/// Draws the first of the titles that leaves room for the losses. Where even the last one does
-/// not, only the losses that concern the view most are named.
-fn draw_fitting_title(canvas: &mut Canvas<'_>, area: Rect, titles: &[Spans], mut losses: Spans) {
-    const BETWEEN: u16 = 6;
-    let columns = |spans: &Spans| spans.iter().map(|(text, _)| width(text)).sum::<u16>();
-    let shortest = titles.last().map_or(0, columns);
-    let room = area.width.saturating_sub(shortest + BETWEEN);
-    if columns(&losses) > room {
-        let more = format!(" {}", canvas.glyphs.ellipsis);
-        while losses.len() > 1 && columns(&losses) + width(&more) > room {
-            losses.pop();
-        }
-        losses.push((more, Meaning::Warning));
-    }
-    let room = area.width.saturating_sub(columns(&losses) + BETWEEN);
-    let fitting = titles.iter().find(|title| columns(title) <= room);
-    if let Some(title) = fitting.or(titles.last()) {
-        canvas.title(area, title, &losses);
-    }
-}
-
-/// The names of all views, the one in front in brackets.
-fn views(front: View) -> Spans {
-    let name = |view: View| {
-        if view == front {
-            (format!("[{}] ", view.name()), Meaning::Title)
-        } else {
-            (format!("{} ", view.name()), Meaning::Dim)
-        }
-    };
-    View::ALL.into_iter().map(name).collect()
-}
-
-/// How many rows a view has, and whether these are certainly all.
-fn count(state: &State, view: View) -> String {
-    let snapshot = state.current_snapshot();
-    match view {
-        View::Tree | View::Flame => {
-            let paths = state.calls.tree.forest().len();
-            format!("  {} paths", format_count(paths as f64))
-        }
-        View::Sandwich => String::new(),
-        View::Slow => {
-            let calls = snapshot.map_or(&[][..], |snapshot| &snapshot.slow_calls);
-            let is_certain = |call: &CallRecord| slowest_are_complete(state, call.function);
-            let doubt = if calls.iter().all(is_certain) {
-                ""
-            } else {
-                " seen"
-            };
-            format!("  slowest {}{doubt}", calls.len())
-        }
-        View::InFlight => {
-            let calls = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
-            format!("  oldest {calls}")
-        }
-    }
-}
-
-/// Whether no call of a function was slower than those that are listed.
-fn slowest_are_complete(state: &State, function: FunctionId) -> bool {
-    let stats = state.measurements.stats(function);
-    stats.is_some_and(|stats| stats.slowest_are_complete)
-}
-
-/// What the numbers of a view do not hold; the loss that concerns it most is named at any rate.
-fn losses(state: &State, view: View) -> Spans {
-    let Some(snapshot) = state.current_snapshot() else {
-        return Spans::new();
-    };
-    let accounting = &snapshot.accounting;
-    let (lost_calls, lost_records) = (snapshot.call_tree.lost_calls, accounting.records_lost());
-    let is_tree = matches!(view, View::Tree | View::Flame | View::Sandwich);
-    let losses = [
-        (lost_calls, "calls lost", is_tree),
-        (lost_records, "records lost", view == View::Slow),
-        (accounting.sampled_out, "sampled out", false),
-        (accounting.map_full, "untimed", false),
-    ];
-    let mut spans = Spans::new();
-    for (lost, what, concerns) in losses {
-        if lost > 0 || concerns {
-            let space = if spans.is_empty() { "" } else { "  " };
-            let meaning = if lost > 0 {
-                Meaning::Warning
-            } else {
-                Meaning::Dim
-            };
-            spans.push((format!("{space}{lost} {what}"), meaning));
-        }
-    }
-    spans
 }
 
 fn has_rows(state: &State, view: View) -> bool {
@@ -252,10 +142,10 @@ mod tests {
     use crate::state::Screen;
     use crate::timeline::tests::snapshot;
 
-    /// Draws a view of so many nodes, each calling the next eight; returns how often it looked at
+    /// Draws a view of so many nodes, each calling so many others; returns how often it looked at
     /// one.
-    fn looks(view: View, nodes: u32) -> usize {
-        let parent = |id: u32| id.checked_sub(1).map(|before| before / 8);
+    fn looks(view: View, nodes: u32, callees: u32) -> usize {
+        let parent = |id: u32| id.checked_sub(1).map(|before| before / callees);
         let nodes: Vec<_> = (0..nodes)
             .map(|id| (parent(id), id % 50, u64::from(nodes - id)))
             .collect();
@@ -285,13 +175,16 @@ mod tests {
     #[test]
     fn drawing_looks_at_no_more_nodes_than_it_shows() {
         for view in [View::Tree, View::Flame, View::Sandwich] {
-            let (few, many) = (looks(view, 1_000), looks(view, 100_000));
-            assert!(
-                many <= few + 1_000,
-                "{view:?}: {few}, and {many} of 100,000"
-            );
+            for callees in [1, 8, 100_000] {
+                let few = looks(view, 1_000, callees);
+                let many = looks(view, 100_000, callees);
+                assert!(
+                    many <= few + 1_000,
+                    "{view:?}, {callees}: {few}, then {many}"
+                );
+            }
         }
-        assert!(looks(View::Tree, 100_000) >= 55, "the count counts");
-        assert!(looks(View::Flame, 100_000) >= 200, "the count counts");
+        assert!(looks(View::Tree, 100_000, 8) >= 50, "the count counts");
+        assert!(looks(View::Flame, 100_000, 8) >= 200, "the count counts");
     }
 }

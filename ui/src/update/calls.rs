@@ -1,8 +1,6 @@
 //! Keys of the calls screen: each does what its view makes of it.
 
-use ratatui::layout::Position;
-
-use crate::calls::flame::{self, FlameFrame};
+use super::frames;
 use crate::calls::sandwich::Side;
 use crate::calls::{CallKey, InFlightKey, View, call_key, in_flight_key};
 use crate::layout::CallPanes;
@@ -80,19 +78,7 @@ pub(super) fn sideways(state: &mut State, right: bool) {
     match state.calls.view {
         View::Tree if right => state.calls.tree.go_in(height),
         View::Tree => state.calls.tree.go_out(height),
-        View::Flame => {
-            let (frames, selected) = frames(state);
-            let Some(selected) = selected else {
-                return select_frame(state, frames.first());
-            };
-            let beside = if right {
-                frames.get(selected + 1)
-            } else {
-                selected.checked_sub(1).map(|before| &frames[before])
-            };
-            let line = frames[selected].line;
-            select_frame(state, beside.filter(|frame| frame.line == line));
-        }
+        View::Flame => frames::move_sideways(state, right),
         View::Sandwich | View::Slow | View::InFlight => return,
     }
     state.calls.tree_selection_moved();
@@ -108,7 +94,7 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
         View::Flame => {
             let steps = delta.clamp(-FRAMES_MAX, FRAMES_MAX).unsigned_abs();
             for _ in 0..steps {
-                if !move_frame(state, delta > 0) {
+                if !frames::move_vertically(state, delta > 0) {
                     break;
                 }
             }
@@ -135,7 +121,7 @@ pub(super) fn go_to_match(state: &mut State, forward: bool) -> bool {
         let wanted = |node| calls.matches(forest.node(node).function);
         let found = calls.tree.next_match(forward, wanted);
         if let Some(node) = found {
-            show_in_flame(state, node);
+            frames::leave_zoom_without(state, node);
             state.calls.tree.reveal(node, height);
             state.calls.tree_selection_moved();
         }
@@ -154,17 +140,6 @@ pub(super) fn go_to_match(state: &mut State, forward: bool) -> bool {
         move_by(state, row as isize - here as isize);
     }
     found.is_some()
-}
-
-/// Selects the frame at a place on the screen.
-pub(super) fn click_frame(state: &mut State, position: Position) {
-    let area = state.list_rows();
-    let (column, line) = (position.x - area.x, position.y - area.y);
-    let (frames, _) = frames(state);
-    let is_there =
-        |frame: &&FlameFrame| frame.line == line && (frame.start..frame.end).contains(&column);
-    select_frame(state, frames.iter().find(is_there));
-    state.calls.tree_selection_moved();
 }
 
 /// The selected row and the rows of the view in front, a flame aside.
@@ -225,60 +200,4 @@ fn in_flight_keys(state: &State) -> Vec<InFlightKey> {
     snapshot.map_or_else(Vec::new, |snapshot| {
         snapshot.in_flight.iter().map(in_flight_key).collect()
     })
-}
-
-/// The frames on the screen, and which of them is selected.
-fn frames(state: &State) -> (Vec<FlameFrame>, Option<usize>) {
-    let area = state.list_rows();
-    let calls = &state.calls;
-    let forest = calls.tree.forest();
-    let frames = flame::layout(forest, calls.flame.root(forest), area.width, area.height);
-    let selected = calls.tree.selected();
-    let index = frames.iter().position(|frame| Some(frame.node) == selected);
-    (frames, index)
-}
-
-fn select_frame(state: &mut State, frame: Option<&FlameFrame>) {
-    let height = usize::from(state.list_rows().height);
-    if let Some(frame) = frame {
-        state.calls.tree.reveal(frame.node, height);
-    }
-}
-
-/// To the longest callee, or to the caller; the zoom follows where the screen ends. Returns
-/// whether there was one.
-fn move_frame(state: &mut State, down: bool) -> bool {
-    let (frames, selected) = frames(state);
-    let Some(selected) = selected else {
-        select_frame(state, frames.first());
-        return !frames.is_empty();
-    };
-    let forest = state.calls.tree.forest();
-    let node = frames[selected].node;
-    let next = if down {
-        forest.callees(Some(node)).first().copied()
-    } else {
-        forest.caller(node)
-    };
-    let Some(next) = next else {
-        return false;
-    };
-    if !frames.iter().any(|frame| frame.node == next) {
-        let root = if down { node } else { next };
-        state.calls.flame.zoom = Some(forest.path(root));
-    }
-    let height = usize::from(state.list_rows().height);
-    state.calls.tree.reveal(next, height);
-    true
-}
-
-/// Leaves a zoom that does not hold a node.
-fn show_in_flame(state: &mut State, node: u32) {
-    let calls = &mut state.calls;
-    let forest = calls.tree.forest();
-    let root = calls.flame.root(forest);
-    let is_held = root.is_none_or(|root| forest.chain(node).any(|caller| caller == root));
-    if !is_held {
-        calls.flame.zoom = None;
-    }
 }

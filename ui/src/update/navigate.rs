@@ -3,7 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use super::{calls, latency};
+use super::{calls, frames, latency};
 use crate::calls::View;
 use crate::commands::Command;
 use crate::draw::header;
@@ -84,7 +84,7 @@ fn click(state: &mut State, position: Position) {
         return;
     }
     if state.screen == Screen::Calls && state.calls.view == View::Flame {
-        return calls::click_frame(state, position);
+        return frames::click(state, position);
     }
     let (selected_row, len) = selected_row(state, usize::from(rows.height));
     let clicked = usize::from(position.y - rows.y);

@@ -7,7 +7,8 @@ use coral_model::{
     CallNode, CallRecord, CallTree, CallValue, FunctionId, Histogram, InFlightCall, Snapshot,
     StackFrame,
 };
-use coral_ui::{Colors, Effect, Glyphs, Options};
+use coral_ui::{Colors, Effect, Event, Glyphs, Options};
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::fixture::{self, ADD, CHECKOUT, PRICE, SERVE_FOREVER};
@@ -255,6 +256,45 @@ fn frames_are_gone_through_and_zoomed_by_keys() {
 }
 
 #[test]
+fn a_click_selects_the_row_or_the_frame() {
+    let mut console = console();
+    console.resize(119, 60);
+    let click = |console: &mut Console, column, row| {
+        console.event(Event::Mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        }));
+    };
+    click(&mut console, 20, 7);
+    assert_eq!(selected(&mut console), ">main.handleCheckout");
+    console.press("v");
+    click(&mut console, 80, 8);
+    console.press("V");
+    assert_eq!(selected(&mut console), ">main.(*Cart).Add");
+}
+
+#[test]
+fn the_tree_is_that_of_the_time_that_is_shown() {
+    let mut console = console();
+    console.press("j j");
+    let mut later = snapshot();
+    let mut tree = tree();
+    tree.nodes[2].calls = 777;
+    later.call_tree = Arc::new(tree);
+    console.advance(Duration::from_secs(1));
+    console.snapshot(later);
+    assert!(console.text(119, 60).contains(" 777 "));
+    console.press("[");
+    let then = console.text(119, 60);
+    assert!(then.contains(" 462 ") && !then.contains(" 777 "), "{then}");
+    assert_eq!(selected(&mut console), ">main.handleCheckout");
+    console.press("L");
+    assert!(console.text(119, 60).contains(" 777 "));
+}
+
+#[test]
 fn a_search_finds_what_is_folded_away() {
     let mut console = console();
     console.press("h /");
@@ -309,6 +349,7 @@ fn a_narrow_screen_opens_the_call_and_goes_back() {
         "err error = card declined",
         "main.route (inlined)  /src/shop/checkout.go:12",
         "slower calls may be missing",
+        "17 records lost",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -4,7 +4,8 @@ use coral_model::{CallRecord, CallValue, InFlightCall, StackFrame, format_count}
 use ratatui::layout::Rect;
 
 use super::in_flight::{age_ns, place_of};
-use super::{percent, slowest_are_complete};
+use super::percent;
+use super::title::slowest_are_complete;
 use crate::calls::View;
 use crate::canvas::{Canvas, inset, row};
 use crate::glyphs::Glyphs;
