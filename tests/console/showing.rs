@@ -16,7 +16,7 @@ const SCREENS: [(&str, &str); 7] = [
     ("1", "Processes"),
     ("2", "Functions"),
     ("3", "Latency"),
-    ("4", "Calls"),
+    ("4", "Tree"),
     ("5", "Sessions"),
     ("6", "Events"),
     ("?", "Keys"),
@@ -174,7 +174,8 @@ fn visit_screens(terminal: &mut Terminal) {
         terminal.wait_for(|frame| {
             ["─", "-"]
                 .iter()
-                .any(|rule| frame.contains(&format!("{rule} {title} ")))
+                .flat_map(|rule| [format!("{rule} {title} "), format!("{rule} [{title}] ")])
+                .any(|begin| frame.contains(&begin))
         });
     }
 }

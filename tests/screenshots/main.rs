@@ -47,11 +47,16 @@ const fn shot(name: &'static str, size: (u16, u16), keys: &'static str) -> Shot 
     }
 }
 
-const SHOTS: [Shot; 8] = [
+const SHOTS: [Shot; 13] = [
     shot("functions", (160, 44), "jjj"),
     shot("functions-80x24", (80, 24), "jjj"),
     shot("latency", (120, 36), "jjj3"),
-    shot("calls", (120, 30), "4"),
+    shot("heatmap", (140, 40), "jjj3v"),
+    shot("percentiles", (120, 36), "jjj3vv"),
+    shot("calls", (140, 24), "4jj"),
+    shot("flame", (120, 20), "4v"),
+    shot("slow-calls", (140, 36), "4vvv"),
+    shot("in-flight", (140, 30), "4vvvv"),
     shot("sessions", (120, 24), "5"),
     shot("help", (120, 44), "?"),
     Shot {
@@ -64,13 +69,16 @@ const SHOTS: [Shot; 8] = [
     },
 ];
 
+/// Those that are drawn as PNG too.
+const PNGS: [&str; 4] = ["functions", "latency", "heatmap", "calls"];
+
 #[test]
 fn pictures_are_those_of_the_screens() {
     let recording = demo::recording().unwrap();
     for shot in &SHOTS {
         let svg = picture(&recording, shot);
         compare(&format!("{}.svg", shot.name), svg.as_bytes());
-        if shot.name == "functions" || shot.name == "latency" {
+        if PNGS.contains(&shot.name) {
             compare(&format!("{}.png", shot.name), &png::render(&svg));
         }
     }
