@@ -29,6 +29,7 @@ fn fastest(mut run: impl FnMut()) -> Duration {
 }
 
 fn main() {
+    history();
     let names: Vec<String> = (0..FUNCTIONS)
         .map(|n| {
             format!(
@@ -69,4 +70,32 @@ fn main() {
         println!("{key}: {:?} in {pieces} pieces", begin.elapsed());
     }
     println!("the slowest key took {slowest:?}");
+}
+
+/// An hour of snapshots, four a second: what a new one costs while a view over time is shown, and
+/// a frame of it.
+fn history() {
+    let mut console = Console::open();
+    let seconds = fixture::incident(60);
+    for quarter in 1..=14_400u64 {
+        let mut snapshot = seconds[(quarter as usize / 240).min(59)].clone();
+        snapshot.session.elapsed = Duration::from_millis(250 * quarter);
+        console.advance(Duration::from_millis(250));
+        console.snapshot(snapshot);
+    }
+    console.press("3 g");
+    console.resize(200, 60);
+    let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    for view in ["heatmap", "percentiles", "comparison"] {
+        console.press(if view == "comparison" { "m M" } else { "v" });
+        let taken = fastest(|| {
+            let snapshot = seconds[59].clone();
+            console.advance(Duration::from_millis(250));
+            console.snapshot(snapshot);
+        });
+        let frame = fastest(|| {
+            terminal.draw(|frame| draw(frame, &console.state)).unwrap();
+        });
+        println!("{view} of an hour: a snapshot taken in {taken:?}, a frame in {frame:?}");
+    }
 }

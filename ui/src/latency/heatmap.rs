@@ -31,13 +31,14 @@ impl Heatmap {
         let mut columns: Vec<Option<Vec<f32>>> = vec![None; usize::from(history.axis.columns)];
         for slice in &history.slices {
             let spread = scale.spread(&slice.latency);
-            let reached = usize::from(slice.first)..=usize::from(slice.last);
-            // When in a slice its calls were is not known: each of its columns gets its part.
-            let parts = reached.clone().count() as f64;
-            for column in &mut columns[reached] {
+            // When in a slice its calls were is not known: each column gets the part that its time
+            // has in the slice, so that a steady rate has a steady colour.
+            for number in history.axis.column(slice.from_ms)..=slice.last {
+                let share = slice.share_in(&history.axis.range_ms(number));
+                let column = &mut columns[usize::from(number)];
                 let column = column.get_or_insert_with(|| vec![0.0; spread.len()]);
                 for (sum, count) in column.iter_mut().zip(&spread) {
-                    *sum += (count / parts) as f32;
+                    *sum += (count * share) as f32;
                 }
             }
         }

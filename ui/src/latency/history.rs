@@ -73,6 +73,16 @@ pub(crate) struct Slice {
     pub(crate) latency: Histogram,
 }
 
+impl Slice {
+    /// How much of its time is within another, from 0 to 1.
+    pub(crate) fn share_in(&self, time_ms: &Range<i64>) -> f64 {
+        let from_ms = self.from_ms.max(time_ms.start);
+        let until_ms = self.until_ms.min(time_ms.end);
+        let within_ms = until_ms.saturating_sub(from_ms).max(0);
+        within_ms as f64 / self.until_ms.saturating_sub(self.from_ms).max(1) as f64
+    }
+}
+
 /// All slices until the time that is shown, and the axis that they lie on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct History {
@@ -309,6 +319,9 @@ mod tests {
             prop_assert_eq!(&history.all.buckets, &measured.buckets);
             prop_assert_eq!(history.all.total_ns, measured.total_ns);
             for slice in &history.slices {
+                let columns = history.axis.column(slice.from_ms)..=slice.last;
+                let shares = columns.map(|column| slice.share_in(&history.axis.range_ms(column)));
+                prop_assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9);
                 prop_assert!(slice.first <= slice.last && slice.last <= history.newest);
                 prop_assert!(slice.from_ms < slice.until_ms);
                 let last = history.axis.range_ms(slice.last);
