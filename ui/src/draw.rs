@@ -3,6 +3,7 @@
 mod calls;
 mod events;
 mod filter_line;
+pub(crate) mod find;
 mod footer;
 mod functions;
 pub(crate) mod header;
@@ -43,6 +44,12 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
         Some(Overlay::Help { scroll }) => help::draw(&mut canvas, state, parts.body, *scroll),
         Some(Overlay::AttachMany { functions }) => {
             question::draw(&mut canvas, state, parts.body, functions);
+        }
+        Some(Overlay::Commands(finder)) => {
+            find::draw_commands(&mut canvas, state, parts.body, finder);
+        }
+        Some(Overlay::Functions(finder)) => {
+            find::draw_functions(&mut canvas, state, parts.body, finder);
         }
         None => {}
     }

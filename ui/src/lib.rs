@@ -12,12 +12,14 @@
 
 mod canvas;
 mod color;
+mod command_finder;
 mod command_line;
 mod commands;
 mod draw;
 mod event;
 mod export;
 mod filter_input;
+mod function_finder;
 mod functions;
 mod glyphs;
 mod key;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use coral_model::{CallRecord, FunctionId, SessionId, SessionState};
 use ratatui::layout::Rect;
 
+use crate::command_finder::CommandFinder;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Level, Notice};
+use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
 use crate::measurements::Measurements;
 use crate::notices::Notices;
@@ -79,7 +81,7 @@ pub(crate) enum Phase {
 }
 
 /// What lies above the screen and takes all keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Overlay {
     Help {
         scroll: u16,
@@ -88,6 +90,10 @@ pub(crate) enum Overlay {
     AttachMany {
         functions: Vec<FunctionId>,
     },
+    /// The palette.
+    Commands(CommandFinder),
+    /// Going to a function.
+    Functions(Box<FunctionFinder>),
 }
 
 /// The console's state.
@@ -164,7 +170,8 @@ impl State {
     /// Whether there is work that was put off to stay responsive: send another
     /// [`Event::Tick`](crate::Event::Tick) as soon as no input is waiting.
     pub fn has_work(&self) -> bool {
-        self.functions.has_work()
+        let finds = matches!(&self.overlay, Some(Overlay::Functions(finder)) if finder.has_work());
+        finds || self.functions.has_work()
     }
 
     /// Whether the screen is out of date; drawing is up to the caller from here.
@@ -187,6 +194,7 @@ impl State {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::AttachMany { .. }) => Scope::Question,
+            Some(Overlay::Commands(_) | Overlay::Functions(_)) => Scope::Find,
             None if editing => Scope::Filter,
             None => self.screen.scope(),
         }

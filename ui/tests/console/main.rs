@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod any_size;
+mod finding;
 mod fixture;
 mod harness;
 mod hostile;
