@@ -66,6 +66,8 @@ pub enum Command {
     ShowEvents,
     NextScreen,
     PreviousScreen,
+    Palette,
+    GoToFunction,
     Help,
     Back,
     Quit,
@@ -74,6 +76,12 @@ pub enum Command {
     FilterCancel,
     FilterDown,
     FilterUp,
+    FindAccept,
+    FindCancel,
+    FindDown,
+    FindUp,
+    FindPageDown,
+    FindPageUp,
     Confirm,
     Cancel,
     HelpDown,
@@ -112,6 +120,8 @@ pub enum Scope {
     Events,
     /// While a filter is typed; every other key is text.
     Filter,
+    /// While commands or functions are found by typing; every other key is text.
+    Find,
     /// While a question is asked.
     Question,
     /// While source is shown.
@@ -133,6 +143,7 @@ impl Scope {
             S::Sessions => "Sessions",
             S::Events => "Events",
             S::Filter => "While typing a filter",
+            S::Find => "While finding a command or a function",
             S::Question => "While a question is asked",
             S::Source => "Source",
             S::Help => "Help",
@@ -151,6 +162,7 @@ impl Scope {
             S::Sessions => &[S::Sessions, S::Screens, S::Always],
             S::Events => &[S::Events, S::Screens, S::Always],
             S::Filter => &[S::Filter, S::Always],
+            S::Find => &[S::Find, S::Always],
             S::Question => &[S::Question, S::Always],
             S::Source => &[S::Source, S::Always],
             S::Help => &[S::Help, S::Always],
@@ -158,7 +170,7 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         S::Processes,
         S::Functions,
         S::Latency,
@@ -167,6 +179,7 @@ impl Scope {
         S::Events,
         S::Screens,
         S::Filter,
+        S::Find,
         S::Question,
         S::Source,
         S::Help,
@@ -273,6 +286,8 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ShowEvents, "show-events", &["6"], &[S::Screens], "", "events and notices"),
     line(C::NextScreen, "next-screen", &["Tab"], &[S::Screens], "", "the next screen"),
     line(C::PreviousScreen, "previous-screen", &["Shift-Tab"], &[S::Screens], "", "the previous screen"),
+    line(C::Palette, "palette", &[":"], &[S::Screens], "commands", "find any command by its name or what it does"),
+    line(C::GoToFunction, "go-to-function", &["Ctrl-P", "@"], &[S::Screens], "", "find any function by a few letters of its name"),
     line(C::Help, "help", &["?"], &[S::Screens], "help", "this help"),
     line(C::Back, "back", &["Esc"], &[S::Screens], "", "dismiss the notice, clear the filter, or go back; never quits"),
     line(C::Quit, "quit", &["q"], &[S::Screens], "quit", "back, or quit on the functions and processes screens"),
@@ -281,6 +296,12 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::FilterCancel, "filter-cancel", &["Esc"], &[S::Filter], "clear", "clear the filter"),
     line(C::FilterDown, "filter-down", &["Down"], &[S::Filter], "", "one row down"),
     line(C::FilterUp, "filter-up", &["Up"], &[S::Filter], "", "one row up"),
+    line(C::FindAccept, "find-accept", &["Enter"], &[S::Find], "take it", "run the command, or go to the function"),
+    line(C::FindCancel, "find-cancel", &["Esc"], &[S::Find], "close", "close without doing anything"),
+    line(C::FindDown, "find-down", &["Down", "Ctrl-N"], &[S::Find], "next", "one row down"),
+    line(C::FindUp, "find-up", &["Up", "Ctrl-P"], &[S::Find], "previous", "one row up"),
+    line(C::FindPageDown, "find-page-down", &["PgDn"], &[S::Find], "", "ten rows down"),
+    line(C::FindPageUp, "find-page-up", &["PgUp"], &[S::Find], "", "ten rows up"),
     line(C::Confirm, "confirm", &["y", "Enter"], &[S::Question], "yes", "yes"),
     line(C::Cancel, "cancel", &["n", "Esc", "q"], &[S::Question], "no", "no"),
     line(C::ShowSource, "show-source", &["w"], WITH_SOURCE, "", "show the source around where the selected function begins"),

@@ -5,6 +5,7 @@ mod calls;
 mod comparison;
 mod events;
 mod filter_line;
+pub(crate) mod find;
 mod footer;
 mod functions;
 pub(crate) mod header;
@@ -51,6 +52,12 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
             question::draw(&mut canvas, state, parts.body, functions);
         }
         Some(Overlay::Source(view)) => source::draw(&mut canvas, state, parts.body, view),
+        Some(Overlay::Commands(finder)) => {
+            find::draw_commands(&mut canvas, state, parts.body, finder);
+        }
+        Some(Overlay::Functions(finder)) => {
+            find::draw_functions(&mut canvas, state, parts.body, finder);
+        }
         None => {}
     }
 }

@@ -14,6 +14,14 @@ pub(crate) struct FilterInput {
 }
 
 impl FilterInput {
+    /// An empty line that takes keys at once.
+    pub(crate) fn typing() -> Self {
+        Self {
+            editing: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn text(&self) -> &str {
         self.input.value()
     }

@@ -21,7 +21,7 @@ use crate::sort::Sort;
 use crate::sorter::Sorter;
 
 /// Names that are classified, merged or matched in one piece of work: a few milliseconds.
-const WORK_PIECE: usize = 16_384;
+pub(crate) const WORK_PIECE: usize = 16_384;
 
 /// While a filter is at work, rows are shown as they are found up to this many.
 const ARRANGED_AT_ONCE_MAX: usize = 50_000;
@@ -173,6 +173,22 @@ impl FunctionList {
         if selection.restore(&rows) || !self.has_work() {
             self.selection = selection;
             self.rows = rows;
+        }
+    }
+
+    /// All functions, in the order of the list.
+    pub(crate) fn order(&self) -> &[FunctionId] {
+        &self.order
+    }
+
+    /// Selects a function; a filter that hides it is cleared.
+    pub(crate) fn select(&mut self, id: FunctionId, height: usize, measurements: &Measurements) {
+        if !self.rows.contains(&id) {
+            self.filter.clear();
+            self.filter_changed(measurements);
+        }
+        if let Some(index) = self.rows.iter().position(|&row| row == id) {
+            self.go_to(index, height);
         }
     }
 

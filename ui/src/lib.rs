@@ -13,6 +13,7 @@
 mod calls;
 mod canvas;
 mod color;
+mod command_finder;
 mod command_line;
 mod commands;
 mod draw;
@@ -20,6 +21,7 @@ mod event;
 mod export;
 mod export_latency;
 mod filter_input;
+mod function_finder;
 mod functions;
 mod glyphs;
 mod key;

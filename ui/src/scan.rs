@@ -162,6 +162,11 @@ impl Scan {
         self.matches.len()
     }
 
+    /// The matches that were found after so many others, with their scores.
+    pub(crate) fn found_after(&self, known: usize) -> &[(FunctionId, Reverse<u32>)] {
+        self.matches.get(known..).unwrap_or_default()
+    }
+
     /// The matches in the order of the list.
     pub(crate) fn in_list_order(&self) -> impl Iterator<Item = FunctionId> + '_ {
         self.matches.iter().map(|&(id, _)| id)

@@ -10,8 +10,10 @@ use coral_model::{FunctionId, SessionId, SessionState, Snapshot};
 use ratatui::layout::Rect;
 
 use crate::calls::CallsScreen;
+use crate::command_finder::CommandFinder;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Level, Notice};
+use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
 use crate::latency::LatencyScreen;
 use crate::measurements::Measurements;
@@ -84,7 +86,7 @@ pub(crate) enum Phase {
 }
 
 /// What lies above the screen and takes all keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Overlay {
     Help {
         scroll: u16,
@@ -95,6 +97,10 @@ pub(crate) enum Overlay {
     AttachMany {
         functions: Vec<FunctionId>,
     },
+    /// The palette.
+    Commands(CommandFinder),
+    /// Going to a function.
+    Functions(Box<FunctionFinder>),
 }
 
 /// The console's state.
@@ -170,7 +176,8 @@ impl State {
     /// Whether there is work that was put off to stay responsive: send another
     /// [`Event::Tick`](crate::Event::Tick) as soon as no input is waiting.
     pub fn has_work(&self) -> bool {
-        self.functions.has_work()
+        let finds = matches!(&self.overlay, Some(Overlay::Functions(finder)) if finder.has_work());
+        finds || self.functions.has_work()
     }
 
     /// Whether the screen is out of date; drawing is up to the caller from here.
@@ -195,6 +202,7 @@ impl State {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Source(_)) => Scope::Source,
             Some(Overlay::AttachMany { .. }) => Scope::Question,
+            Some(Overlay::Commands(_) | Overlay::Functions(_)) => Scope::Find,
             None if editing => Scope::Filter,
             None => self.screen.scope(),
         }

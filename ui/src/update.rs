@@ -3,6 +3,7 @@
 
 mod calls;
 mod code;
+mod find;
 mod frames;
 mod latency;
 mod navigate;
@@ -22,6 +23,7 @@ use crate::export;
 use crate::functions::ColumnSet;
 use crate::key::Key;
 use crate::state::{Overlay, Phase, Screen, State};
+pub(crate) use find::places;
 pub(crate) use probes::expected_cost;
 
 /// While the picker is on the screen, processes are listed again this often.
@@ -32,6 +34,9 @@ const SOURCE_LINES: i32 = 5;
 
 /// Lines that the help scrolls by.
 const HELP_LINES: i16 = 3;
+
+/// Rows that a page key moves by in what is found.
+const FIND_PAGE: isize = 10;
 
 /// Takes an event in, and returns what is to be done because of it.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
@@ -74,6 +79,7 @@ fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     time::tick(state, before);
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
+    find::work(state);
     if state.screen != Screen::Processes || state.options.replay {
         return Vec::new();
     }
@@ -98,6 +104,10 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
             if filter_input(state).type_key(event) {
                 filter_changed(state);
             }
+            Vec::new()
+        }
+        None if scope == Scope::Find => {
+            find::edit(state, |input| input.type_key(event));
             Vec::new()
         }
         None => Vec::new(),
@@ -187,7 +197,16 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::HelpDown => scroll_help(state, HELP_LINES),
         Command::HelpUp => scroll_help(state, -HELP_LINES),
-        Command::HelpClose | Command::SourceClose | Command::Cancel => state.overlay = None,
+        Command::HelpClose | Command::SourceClose | Command::Cancel | Command::FindCancel => {
+            state.overlay = None;
+        }
+        Command::Palette => find::open_palette(state),
+        Command::GoToFunction => find::open_functions(state),
+        Command::FindAccept => return find::accept(state),
+        Command::FindDown => find::move_by(state, 1),
+        Command::FindUp => find::move_by(state, -1),
+        Command::FindPageDown => find::move_by(state, FIND_PAGE),
+        Command::FindPageUp => find::move_by(state, -FIND_PAGE),
         Command::Back => back(state),
     }
     Vec::new()
@@ -293,8 +312,10 @@ fn filter_changed(state: &mut State) {
 }
 
 fn paste(state: &mut State, text: &str) {
-    if state.scope() == Scope::Filter && filter_input(state).insert(text) {
-        filter_changed(state);
+    match state.scope() {
+        Scope::Filter if filter_input(state).insert(text) => filter_changed(state),
+        Scope::Find => find::edit(state, |input| input.insert(text)),
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use crate::commands::Command;
 use crate::draw::filter_line;
 use crate::functions::ColumnSet;
 use crate::layout::{FunctionPanes, ListPane};
-use crate::scan::NameMatcher;
+use crate::scan::{NameMatcher, Query};
 use crate::sort::Sort;
 use crate::state::{Phase, State};
 use crate::table::{self, Column, Columns, draw_cursor, draw_empty, number, word};
@@ -190,7 +190,13 @@ fn draw_row(
 ) {
     let (marker, meaning) = marker(canvas, state, function);
     canvas.text(inset(place, 1), marker, meaning);
-    draw_name(canvas, state, columns.first(place), function, matcher);
+    draw_name(
+        canvas,
+        state.functions.query(),
+        columns.first(place),
+        function,
+        matcher,
+    );
     let stats = state.measurements.stats(function.id).map(|stats| &**stats);
     for (column, cell) in columns.places(place) {
         draw_cell(canvas, column, cell, function, stats);
@@ -218,15 +224,15 @@ fn marker(canvas: &Canvas<'_>, state: &State, function: &Function<'_>) -> (&'sta
 
 /// The name: what comes before the function's own name is dimmed, what the filter matched is
 /// marked.
-fn draw_name(
+pub(super) fn draw_name(
     canvas: &mut Canvas<'_>,
-    state: &State,
+    query: Option<&Query>,
     place: Rect,
     function: &Function<'_>,
     matcher: &mut NameMatcher,
 ) {
     // Names that are not plain, or too long to be read, are matched but not marked.
-    let matched = match state.functions.query() {
+    let matched = match query {
         Some(query) if function.name.is_ascii() && function.name.len() < 1_000 => {
             query.indices(function.name, matcher)
         }

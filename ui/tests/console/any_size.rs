@@ -31,6 +31,8 @@ fn console(screen: u8, above: u8, ascii: bool) -> Console {
         2 => console.press("/ c a"),
         3 => console.press("c x s s s"),
         4 => console.press("{ w"),
+        5 => console.press(": a"),
+        6 => console.press("@ m a i"),
         _ => console.press("Esc"),
     };
     console.send(SourceEvent::SourceText {
@@ -48,7 +50,7 @@ proptest! {
         columns in 0u16..=250,
         rows in 0u16..=80,
         screen in 1u8..=6,
-        above in 0u8..=4,
+        above in 0u8..=6,
         ascii: bool,
     ) {
         let mut console = console(screen, above, ascii);
@@ -62,7 +64,7 @@ proptest! {
 #[test]
 fn small_sizes_all_draw() {
     for screen in 1..=6 {
-        for above in 0..=4 {
+        for above in 0..=6 {
             let mut console = console(screen, above, false);
             for columns in [0, 1, 39, 40, 41, 79, 80, 119, 120, 121] {
                 for rows in 0..=16 {

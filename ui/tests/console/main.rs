@@ -4,6 +4,7 @@
 
 mod any_size;
 mod calls;
+mod finding;
 mod fixture;
 mod harness;
 mod hostile;

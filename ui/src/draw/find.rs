@@ -1,0 +1,124 @@
+//! What is found by typing: commands, or functions.
+
+use ratatui::layout::Rect;
+
+use crate::canvas::{Canvas, inset, row};
+use crate::command_finder::CommandFinder;
+use crate::commands::{COMMANDS, CommandInfo};
+use crate::draw::functions::{draw_name, group_digits};
+use crate::draw::{filter_line, overlay};
+use crate::function_finder::FunctionFinder;
+use crate::layout::{Frame, split_top};
+use crate::scan::NameMatcher;
+use crate::state::State;
+use crate::table::draw_cursor;
+use crate::text::{Cut, width};
+use crate::theme::Meaning;
+use crate::update::places;
+
+/// The size that the overlay would like to have.
+const SIZE: (u16, u16) = (96, 24);
+/// Columns for a command's name.
+const NAME: u16 = 22;
+/// Columns for a command's key.
+const KEY: u16 = 10;
+
+/// How many rows are visible on the terminal as it was last reported.
+pub(crate) fn list_height(state: &State) -> usize {
+    let body = Frame::of(state.area, state.notice_lines(state.area.width)).body;
+    // The frame and the typed line take three.
+    usize::from(body.height.min(SIZE.1).saturating_sub(3))
+}
+
+pub(super) fn draw_commands(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    body: Rect,
+    finder: &CommandFinder,
+) {
+    let inside = overlay::draw(canvas, body, "Commands", SIZE);
+    let (line, list) = split_top(inside, 1);
+    let rows = finder.rows();
+    let found = format!("{} of {} ", rows.len(), COMMANDS.len());
+    filter_line::draw(canvas, &finder.input, line, &found);
+    if rows.is_empty() {
+        let message = "No command matches; Backspace takes a letter back.";
+        canvas.text(row(list, 0), message, Meaning::Dim);
+    }
+    let window = finder
+        .selection
+        .window(rows.len(), usize::from(list.height));
+    for (number, index) in window.enumerate() {
+        let place = row(list, number);
+        draw_command(
+            canvas,
+            state,
+            inset(place, 2),
+            finder,
+            &COMMANDS[rows[index]],
+        );
+        if index == finder.selection.index() {
+            draw_cursor(canvas, place);
+        }
+    }
+}
+
+fn draw_command(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    place: Rect,
+    finder: &CommandFinder,
+    info: &CommandInfo,
+) {
+    let applies = finder.applies(info);
+    let (name, help) = if applies {
+        (Meaning::Text, info.help.to_owned())
+    } else {
+        (Meaning::Dim, format!("only in {}", places(info.scopes)))
+    };
+    let head = Rect {
+        width: place.width.min(NAME),
+        ..place
+    };
+    canvas.text(head, info.name, name);
+    let rest = inset(place, NAME + 1);
+    let key = state.key(info.command);
+    canvas.text(rest, &key, Meaning::Key);
+    let rest = inset(rest, KEY.max(width(&key) + 1));
+    canvas.foreign(rest, &help, Cut::End, Meaning::Dim);
+}
+
+pub(super) fn draw_functions(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    body: Rect,
+    finder: &FunctionFinder,
+) {
+    let inside = overlay::draw(canvas, body, "Go to function", SIZE);
+    let (line, list) = split_top(inside, 1);
+    let rows = finder.rows();
+    let (matches, percent) = finder.found();
+    let mut found = format!("{} match ", group_digits(matches as u64));
+    if finder.has_work() {
+        found = format!("{found}({percent} %) ");
+    }
+    filter_line::draw(canvas, &finder.input, line, &found);
+    if rows.is_empty() && !finder.has_work() {
+        let message = "No function matches; Backspace takes a letter back.";
+        canvas.text(row(list, 0), message, Meaning::Dim);
+    }
+    let window = finder
+        .selection
+        .window(rows.len(), usize::from(list.height));
+    let mut matcher = NameMatcher::default();
+    for (number, index) in window.enumerate() {
+        let place = row(list, number);
+        if let Some(function) = state.functions.table.get(rows[index]) {
+            let query = Some(finder.query());
+            draw_name(canvas, query, inset(place, 2), &function, &mut matcher);
+        }
+        if index == finder.selection.index() {
+            draw_cursor(canvas, place);
+        }
+    }
+}
