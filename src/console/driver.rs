@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::event_loop::Backend;
 use super::{exports, source_files};
-use crate::agent::{Agent, AgentError, AttachRequest, Attached, Session, Watched};
+use crate::agent::{Agent, AgentError, AttachRequest, Attached, Capture, Session, Watched};
 use crate::probe::Calibration;
 use crate::source::local;
 use crate::symbols::{Symbols, list_processes};
@@ -67,6 +67,7 @@ impl Driver {
             watched: None,
             session: None,
             attach_at_start,
+            capture: Capture::default(),
         };
         thread::spawn(move || worker.run(&received));
         (Self { requests, reports }, to_screens)
@@ -104,6 +105,8 @@ struct Worker {
     watched: Option<Arc<Watched>>,
     session: Option<Session>,
     attach_at_start: bool,
+    /// What is read of calls in the sessions to come.
+    capture: Capture,
 }
 
 impl Worker {
@@ -144,6 +147,7 @@ impl Worker {
     fn open(&mut self, pid: u32) {
         self.detach_all();
         self.watched = None;
+        self.capture = Capture::default();
         self.report(SourceEvent::Opening { pid });
         let watched = match local::open(pid, &[]) {
             Ok(watched) => Arc::new(watched),
@@ -196,6 +200,11 @@ impl Worker {
             .filter(|function| is_sample(function.name))
             .map(|function| function.id)
             .collect();
+        // The sample service has no secrets.
+        self.capture = Capture {
+            arguments: true,
+            results: true,
+        };
         self.attach(functions, self.agent.limits().duration);
     }
 
@@ -229,6 +238,7 @@ impl Worker {
         let request = AttachRequest {
             duration,
             room: SESSION_ROOM,
+            capture: self.capture,
             ..AttachRequest::new(functions, local::user_name())
         };
         let (session, attached) = self.agent.attach(watched, &request)?;

@@ -235,7 +235,7 @@ const VIEWED: &[Scope] = &[S::Latency, S::Calls];
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
-    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view of this screen"),
+    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare; flame, slow, in flight"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
     line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
     line(C::Right, "right", &["l", "Right"], VIEWED, "", "to the right; open, or go to the first callee"),
