@@ -20,6 +20,16 @@ pub(super) struct Arguments {
     /// Play a recording
     #[arg(long, value_name = "FILE")]
     pub(super) replay: Option<PathBuf>,
+    /// How it looks: coral-dark, coral-light, high-contrast, colour-blind, ansi16,
+    /// catppuccin-mocha, gruvbox-dark, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "coral-dark")]
+    pub(super) theme: String,
+    /// Say whether a theme's file can be used, and end
+    #[arg(long, value_name = "FILE")]
+    pub(super) check_theme: Option<PathBuf>,
+    /// Print all commands with their keys, and end
+    #[arg(long)]
+    pub(super) print_keys: bool,
 }
 
 impl Arguments {

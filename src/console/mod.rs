@@ -11,6 +11,7 @@ mod event_loop;
 mod exports;
 mod input;
 mod log;
+mod look;
 mod replay;
 mod source_files;
 mod terminal;
@@ -51,8 +52,16 @@ enum Feed {
 }
 
 fn start(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.check_theme {
+        return look::theme_of_file(path).map(drop);
+    }
+    if arguments.print_keys {
+        return look::print_keys().map_err(|error| of_io("the keys cannot be printed", &error));
+    }
+    let theme = look::theme(&arguments.theme)?;
     let feed = feed(arguments)?;
     let mut options = environment::options()?;
+    options.theme = theme;
     options.start = match &feed {
         Feed::Live(Some(demo)) => Start::Process(demo.pid()),
         Feed::Live(None) => arguments.pid().map_or(Start::Picker, Start::Process),

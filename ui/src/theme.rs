@@ -7,10 +7,25 @@ use serde::Deserialize;
 
 use crate::color::{self, Colors};
 
+/// A theme's name, and its file.
+macro_rules! builtin {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../themes/", $name, ".toml")),
+        )
+    };
+}
+
 /// The themes that are compiled in, by name.
-pub const BUILTIN: [(&str, &str); 2] = [
-    ("coral-dark", include_str!("../../themes/coral-dark.toml")),
-    ("coral-light", include_str!("../../themes/coral-light.toml")),
+pub const BUILTIN: [(&str, &str); 7] = [
+    builtin!("coral-dark"),
+    builtin!("coral-light"),
+    builtin!("high-contrast"),
+    builtin!("colour-blind"),
+    builtin!("ansi16"),
+    builtin!("catppuccin-mocha"),
+    builtin!("gruvbox-dark"),
 ];
 
 /// Lists the meanings once: the enum, its names in TOML, and how many there are.
@@ -82,7 +97,7 @@ pub enum ThemeError {
     #[error("the theme is not valid TOML: {0}")]
     Syntax(String),
     /// It inherits from a theme that does not exist, or in a circle.
-    #[error("the theme inherits from `{0}`, which is none of coral-dark and coral-light")]
+    #[error("the theme inherits from `{0}`, which is none of {names}", names = names())]
     UnknownParent(String),
     /// It styles something that does not exist.
     #[error("the theme styles `{0}`, which means nothing here")]
@@ -98,6 +113,11 @@ pub enum ThemeError {
         /// Which word.
         word: String,
     },
+}
+
+/// The names of the themes that are compiled in.
+fn names() -> String {
+    BUILTIN.map(|(name, _)| name).join(", ")
 }
 
 /// How every meaning looks.
@@ -214,12 +234,38 @@ fn parse_style(words: &str, palette: &BTreeMap<String, String>) -> Result<Style,
     Ok(style)
 }
 
+/// The colours that a terminal is configured with.
+const ANSI: [(&str, Color); 16] = [
+    ("black", Color::Black),
+    ("red", Color::Red),
+    ("green", Color::Green),
+    ("yellow", Color::Yellow),
+    ("blue", Color::Blue),
+    ("magenta", Color::Magenta),
+    ("cyan", Color::Cyan),
+    ("white", Color::Gray),
+    ("bright-black", Color::DarkGray),
+    ("bright-red", Color::LightRed),
+    ("bright-green", Color::LightGreen),
+    ("bright-yellow", Color::LightYellow),
+    ("bright-blue", Color::LightBlue),
+    ("bright-magenta", Color::LightMagenta),
+    ("bright-cyan", Color::LightCyan),
+    ("bright-white", Color::White),
+];
+
 /// The colour of a word; `default` is the terminal's own.
 fn parse_color(word: &str, palette: &BTreeMap<String, String>) -> Option<Color> {
     if word == "default" {
         return Some(Color::Reset);
     }
     let color = palette.get(word).map_or(word, String::as_str);
+    if let Some(name) = color.strip_prefix("ansi-") {
+        return ANSI
+            .iter()
+            .find(|(ansi, _)| *ansi == name)
+            .map(|(_, color)| *color);
+    }
     let digits = color.strip_prefix('#').filter(|digits| digits.len() == 6)?;
     let rgb = u32::from_str_radix(digits, 16).ok()?;
     Some(Color::from_u32(rgb))
@@ -246,6 +292,52 @@ mod tests {
             let theme = Theme::parse(toml).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(theme.styles.len(), Meaning::ALL.len());
         }
+    }
+
+    /// What is read, against the background that a theme is made for, by WCAG.
+    #[test]
+    fn what_is_read_stands_out() {
+        const PICTURES: [&str; 5] = ["rule", "selection", "not-measured", "sparkline", "heat-"];
+        for (name, toml) in BUILTIN {
+            let theme = Theme::parse(toml).unwrap();
+            let paper = match name {
+                "coral-light" => 0xff_ffff,
+                _ => 0,
+            };
+            for meaning in Meaning::ALL {
+                let Some(Color::Rgb(r, g, b)) = theme.style(*meaning).fg else {
+                    continue;
+                };
+                let is_picture = PICTURES
+                    .iter()
+                    .any(|begin| meaning.name().starts_with(begin));
+                let least = if is_picture { 1.3 } else { 4.5 };
+                let color = u32::from_be_bytes([0, r, g, b]);
+                let contrast = contrast(color, paper);
+                assert!(
+                    contrast >= least,
+                    "{name}: {} {contrast:.1}",
+                    meaning.name()
+                );
+            }
+        }
+    }
+
+    fn contrast(a: u32, b: u32) -> f64 {
+        let [a, b] = [luminance(a), luminance(b)];
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    fn luminance(color: u32) -> f64 {
+        let [_, r, g, b] = color.to_be_bytes().map(|level| {
+            let level = f64::from(level) / 255.0;
+            if level <= 0.04045 {
+                level / 12.92
+            } else {
+                ((level + 0.055) / 1.055).powf(2.4)
+            }
+        });
+        0.2126 * r + 0.7152 * g + 0.0722 * b
     }
 
     #[test]
