@@ -154,9 +154,9 @@ impl Cycles {
 
     fn run_session(&self, watched: &Arc<Watched>, functions: &[FunctionId]) {
         let mut request = AttachRequest::new(functions.to_vec(), "a test".into());
-        request.duration = Duration::from_secs(600);
+        request.settings.duration = Duration::from_secs(600);
         // A test may spend what a user must not.
-        request.budget_percent = None;
+        request.settings.budget_percent = None;
         let (session, attached) = self.agent.attach(Arc::clone(watched), &request).unwrap();
         for _ in 1..CYCLES_PER_SESSION {
             if !self.are_left() {

@@ -91,9 +91,9 @@ fn a_filter_that_does_not_fit_is_refused() {
     let binary = need!(programs()).remove(0).0;
     let target = Target::spawn(&binary);
     for (filter, code) in [
-        ("price > 190", "not-probeable"),
-        ("amount == \"u_1\"", "not-probeable"),
-        ("user > 3", "not-probeable"),
+        ("price > 190", "bad-filter"),
+        ("amount == \"u_1\"", "bad-filter"),
+        ("user > 3", "bad-filter"),
         ("amount >", "bad-filter"),
         ("", "bad-filter"),
     ] {
@@ -105,17 +105,29 @@ fn a_filter_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn what_a_filter_does_not_fit_is_named_in_the_document() {
+fn functions_that_a_filter_does_not_fit_are_counted_and_not_recorded() {
     let binary = need!(programs()).remove(0).0;
-    let options = ["--filter", "amount > 190"];
-    let (_, report) = measure(&binary, &["main.pay", "main.signIn"], &options, "pay");
+    let mut target = Target::spawn(&binary);
+    let functions = ["main.pay", "main.signIn"];
+    let options = ["--filter", "amount == 185", "--format", "json"];
+    let mut coral = Coral::start_attach(target.pid(), &functions, &options);
+    assert!(coral.attached().is_some());
+    target.run("pay");
+    target.run("secrets");
+    let report = coral.finish();
     let document = report.document();
-    assert_eq!(list(&document["functions"]).len(), 1);
+    assert_eq!(number(&function(&document, "main.signIn")["calls"]), 1);
+    let stored = count(|amount, _| amount == 185);
+    assert_eq!(number(&document["accounting"]["events_stored"]), stored);
+    assert_eq!(slow_calls(&document, "main.signIn").len(), 0);
     let [notice] = list(&document["notices"]) else {
         panic!("{document:#}");
     };
     let notice = notice.as_str().unwrap();
-    assert!(notice.starts_with("main.signIn is left out: "), "{notice}");
+    assert!(
+        notice.starts_with("the filter does not fit 1 of"),
+        "{notice}"
+    );
     assert!(report.says(notice), "{report:#?}");
 }
 

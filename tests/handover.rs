@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::need;
 use common::target::Target;
 use common::{code, compile, rights};
-use coral_model::{FunctionId, Limits};
+use coral_model::{FunctionId, Limits, SessionSettings};
 use coral_tui::agent::{Agent, AttachRequest, Watched};
 use coral_tui::source::{local, select};
 
@@ -29,7 +29,10 @@ fn who_stays_loses_and_doubles_nothing() {
     // Of both from the beginning: they share a link, which one leaves.
     let request = AttachRequest {
         room: 8,
-        budget_percent: None,
+        settings: SessionSettings {
+            budget_percent: None,
+            ..SessionSettings::default()
+        },
         ..AttachRequest::new([&hot[..], &spare].concat(), "a test".into())
     };
     let (session, _) = Agent::new(Limits::default())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coral_model::FunctionId;
+use coral_model::ExpectedCost;
 
 use super::error::AgentError;
 use super::own_sites::OwnSites;
@@ -19,35 +19,20 @@ const COUNT_DURATION: Duration = Duration::from_millis(100);
 /// Where counting takes more of a core than that, the program is slowed down by it.
 const COUNTING_SHARE_MAX: f64 = 0.3;
 
-/// What probes on functions would cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expected {
-    /// Hits a second, of all functions.
-    pub hits_per_s: f64,
-    /// Share of a core that they cost, in percent; `None` where a hit could not be calibrated.
-    pub cpu_percent: Option<f64>,
-    /// The function that costs most, and its share.
-    pub dearest: Option<(FunctionId, f64)>,
-    /// How long calls were counted.
-    pub counted: Duration,
-    /// Counting itself took so much of the program's time that it calls them more often.
-    pub is_at_least: bool,
-}
-
 /// Counts calls at their entries, with a program that does nothing else, and takes the probes out
 /// again.
 pub(super) fn expected(
     watched: &Arc<Watched>,
     request: &AttachRequest,
     own_sites: OwnSites,
-) -> Result<Expected, AgentError> {
+) -> Result<ExpectedCost, AgentError> {
     let spec = EngineSpec {
         targets: watched.pids(),
         only_counts: true,
         ..EngineSpec::counting(watched.target.pid, request.functions.len() as u32)
     };
     if request.functions.is_empty() {
-        return Ok(Expected {
+        return Ok(ExpectedCost {
             hits_per_s: 0.0,
             cpu_percent: None,
             dearest: None,
@@ -85,7 +70,7 @@ pub(super) fn expected(
         .iter()
         .map(|call| call.calls * if call.has_exits { 2 } else { 1 })
         .sum();
-    Ok(Expected {
+    Ok(ExpectedCost {
         hits_per_s: per_s(hits as f64),
         cpu_percent: costs
             .as_ref()

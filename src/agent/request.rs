@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use coral_model::filter::Expression;
-use coral_model::{FunctionId, Limits, Redaction};
+use coral_model::{FunctionId, Redaction, SessionSettings};
 
 use super::growth::GrowthRule;
 use crate::symbols::InlinedFunction;
@@ -15,43 +14,25 @@ pub struct AttachRequest {
     pub functions: Vec<FunctionId>,
     /// Functions whose calls are counted where they were inlined.
     pub inlined: Vec<InlinedFunction>,
-    /// The lease.
-    pub duration: Duration,
+    /// How long, which single calls are recorded, and what it may cost.
+    pub settings: SessionSettings,
     /// Who asks.
     pub requested_by: String,
-    /// Which calls make single-call records.
-    pub records: RecordRule,
     /// Catch returns by the kernel's return probes where the planner would place one probe per
     /// exit: cheaper, but a C++ exception or a Rust panic through such a frame ends the target.
     pub fast_returns: bool,
     /// How many functions the session has room for, when more will be added while it runs.
     pub room: usize,
-    /// What the probes may cost, in percent of a core; what costs more is detached. `None` for no
-    /// limit.
-    pub budget_percent: Option<f64>,
     /// Whether calls are counted by their path.
     pub tree: bool,
     /// Whether a function that calls itself is one node of the tree.
     pub fold_recursion: bool,
-    /// Which values of single calls are read.
-    pub capture: Capture,
-    /// Only calls with such arguments make single-call records.
-    pub filter: Option<Expression>,
     /// What of the values is hidden.
     pub redaction: Redaction,
     /// Whether traces of single requests are wanted, and which.
     pub trace: Option<TraceRule>,
     /// What of the target's later life is measured too.
     pub growth: GrowthRule,
-}
-
-/// Which values of single calls are read. None, if nothing else is asked for: they may be secret.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capture {
-    /// What calls receive.
-    pub arguments: bool,
-    /// What calls return.
-    pub results: bool,
 }
 
 /// Which requests are traced.
@@ -64,65 +45,33 @@ pub struct TraceRule {
     pub path: Option<String>,
 }
 
-/// What probes may cost if nothing else is asked for, in percent of a core.
-pub const DEFAULT_BUDGET_PERCENT: f64 = 10.0;
-
 impl AttachRequest {
-    /// A request for `functions` with the default lease and a record of every call.
+    /// A request for `functions` with the default settings.
     pub fn new(functions: Vec<FunctionId>, requested_by: String) -> Self {
         Self {
             room: functions.len(),
             functions,
             inlined: Vec::new(),
-            duration: Limits::DEFAULT_DURATION,
+            settings: SessionSettings::default(),
             requested_by,
-            records: RecordRule::default(),
             fast_returns: false,
-            budget_percent: Some(DEFAULT_BUDGET_PERCENT),
             tree: true,
             fold_recursion: true,
-            capture: Capture::default(),
-            filter: None,
             redaction: Redaction::default(),
             trace: None,
             growth: GrowthRule::default(),
         }
     }
-}
 
-/// Which completed calls make a single-call record; counters and histograms hold all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordRule {
-    /// Calls of one in so many call trees, decided where the tree begins.
-    pub sample_rate: u32,
-    /// Only calls that took at least this long.
-    pub min: Duration,
-    /// Only calls that took at most this long.
-    pub max: Duration,
-    /// Calls that took at least this long, sampled or not.
-    pub slow: Duration,
-}
-
-impl Default for RecordRule {
-    fn default() -> Self {
-        Self {
-            sample_rate: 1,
-            min: Duration::ZERO,
-            max: Duration::MAX,
-            slow: Duration::MAX,
-        }
-    }
-}
-
-impl RecordRule {
-    /// The shortest and the longest duration, in nanoseconds.
-    pub(super) fn range_ns(&self) -> (u64, u64) {
-        (ns(self.min), ns(self.max))
+    /// The shortest and the longest duration of calls that make a record, in nanoseconds.
+    pub(super) fn record_range_ns(&self) -> (u64, u64) {
+        let max_ns = self.settings.max.map_or(u64::MAX, ns);
+        (ns(self.settings.min), max_ns)
     }
 
     /// The duration from which on calls are slow, in nanoseconds.
     pub(super) fn slow_ns(&self) -> u64 {
-        ns(self.slow)
+        self.settings.slow.map_or(u64::MAX, ns)
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{FunctionId, Limits, SessionId, Snapshot};
+use coral_model::{ExpectedCost, FunctionId, Limits, SessionId, Snapshot};
 use tokio::sync::watch;
 use ulid::Ulid;
 
 use super::error::AgentError;
-use super::estimate::{self, Expected};
+use super::estimate;
 use super::own_sites::OwnSites;
 use super::request::{AttachRequest, Attached};
 use super::traces::Traces;
@@ -83,9 +83,9 @@ impl Agent {
             targets: watched.pids(),
             // Functions that poll futures take two.
             capacity: (room + room.min(FUTURES_ROOM)) as u32,
-            sample_rate: request.records.sample_rate,
-            record_range_ns: request.records.range_ns(),
-            slow_ns: request.records.slow_ns(),
+            sample_rate: request.settings.sample_rate,
+            record_range_ns: request.record_range_ns(),
+            slow_ns: request.slow_ns(),
             tree: request.tree,
             fold_recursion: request.fold_recursion,
             details: true,
@@ -138,7 +138,7 @@ impl Agent {
         &self,
         watched: &Arc<Watched>,
         request: &AttachRequest,
-    ) -> Result<Expected, AgentError> {
+    ) -> Result<ExpectedCost, AgentError> {
         self.check(request)?;
         probe::can_probe()?;
         Calibration::measure_once();
@@ -154,10 +154,10 @@ impl Agent {
         if asked > limit {
             return Err(AgentError::Functions { limit, asked });
         }
-        if request.duration > self.limits.duration || request.duration.is_zero() {
+        if request.settings.duration > self.limits.duration || request.settings.duration.is_zero() {
             return Err(AgentError::Duration {
                 limit: self.limits.duration,
-                asked: request.duration,
+                asked: request.settings.duration,
             });
         }
         Ok(())

@@ -9,10 +9,10 @@ use coral_ebpf_common::{
     ValueSpec,
 };
 use coral_model::filter::Expression;
-use coral_model::{CallValue, FunctionId, Redaction};
+use coral_model::{CallValue, Capture, FunctionId, Redaction};
 
 use super::planned::Planned;
-use super::request::{AttachRequest, Capture, TraceRule};
+use super::request::{AttachRequest, TraceRule};
 use super::traces::path_filter;
 use super::watched::Watched;
 use crate::probe::{FilterArgument, ValueClass, compile_filter};
@@ -28,6 +28,8 @@ pub(super) struct Values {
     trace: Option<TraceRule>,
     /// By slot.
     signatures: HashMap<u32, Signature>,
+    /// Why the filter does not fit, by slot: none of these calls makes a record.
+    misfits: HashMap<u32, String>,
     type_names: Box<dyn TypeNames + Send>,
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Reading {
     pub(super) filter: Option<Filter>,
     /// None where what is read is no argument of the function's own.
     signature: Option<Signature>,
+    /// Why the session's filter does not fit.
+    misfit: Option<String>,
 }
 
 /// Another filter of the calls of the function in a slot.
@@ -52,7 +56,8 @@ impl Reading {
     /// Whether anything is read at all.
     pub(super) fn is_needed(&self) -> bool {
         let detail = &self.detail;
-        detail.arguments_len + detail.results_len > 0
+        self.filter.is_some()
+            || detail.arguments_len + detail.results_len > 0
             || detail.error.kind != 0
             || detail.future.enabled != 0
     }
@@ -61,11 +66,12 @@ impl Reading {
 impl Values {
     pub(super) fn new(request: &AttachRequest, watched: &Watched) -> Self {
         Self {
-            capture: request.capture,
-            filter: request.filter.clone(),
+            capture: request.settings.capture,
+            filter: request.settings.filter.clone(),
             redaction: request.redaction.clone(),
             trace: request.trace.clone(),
             signatures: HashMap::new(),
+            misfits: HashMap::new(),
             type_names: type_names(watched),
         }
     }
@@ -73,7 +79,7 @@ impl Values {
     /// What is to be read of a function's calls.
     ///
     /// # Errors
-    /// If the session's filter does not fit the function: why, as a phrase.
+    /// If the trace's path cannot be compared: why, as a phrase.
     pub(super) fn reading(
         &self,
         reader: &mut SignatureReader<'_>,
@@ -87,6 +93,7 @@ impl Values {
                 detail: arguments(&[go_http_path()]),
                 filter: Some(path_filter(path)?),
                 signature: None,
+                misfit: None,
             });
         }
         let signature = reader.read(function.id, &function.plan);
@@ -110,14 +117,12 @@ impl Values {
                 ..future.spec
             };
         }
-        let filter = match &self.filter {
-            Some(filter) => Some(compiled(filter, &signature.arguments)?),
-            None => None,
-        };
+        let (filter, misfit) = fitted(self.filter.as_ref(), &signature.arguments);
         Ok(Reading {
             detail,
             filter,
             signature: Some(signature),
+            misfit,
         })
     }
 
@@ -129,37 +134,53 @@ impl Values {
     pub(super) fn keep(&mut self, slot: u32, reading: Reading) {
         self.signatures
             .extend(reading.signature.map(|it| (slot, it)));
+        match reading.misfit {
+            Some(misfit) => self.misfits.insert(slot, misfit),
+            None => self.misfits.remove(&slot),
+        };
     }
 
     /// Another filter from now on: what changes in every slot.
     ///
     /// # Errors
-    /// If it does not fit one of the functions: why, as a phrase.
+    /// If it fits none of the functions: why, as a phrase.
     pub(super) fn change_filter(
         &mut self,
         filter: Option<Expression>,
     ) -> Result<Vec<FilterChange>, String> {
         let is_read = self.capture.arguments || filter.is_some();
-        let change = |(&slot, signature): (&u32, &Signature)| {
+        let mut misfits = HashMap::new();
+        let mut changes = Vec::new();
+        for (&slot, signature) in &self.signatures {
             let arguments = &signature.arguments;
-            let compiled = filter.as_ref().map(|filter| compiled(filter, arguments));
-            Ok(FilterChange {
+            let (compiled, misfit) = fitted(filter.as_ref(), arguments);
+            misfits.extend(misfit.map(|misfit| (slot, misfit)));
+            changes.push(FilterChange {
                 slot,
-                filter: compiled.transpose()?,
+                filter: compiled,
                 arguments_len: if is_read {
                     specs(arguments).len() as u32
                 } else {
                     0
                 },
-            })
-        };
-        let changes = self
-            .signatures
-            .iter()
-            .map(change)
-            .collect::<Result<_, String>>()?;
+            });
+        }
+        if let Some(reason) = common_misfit(&misfits, self.signatures.len()) {
+            return Err(reason.to_owned());
+        }
         self.filter = filter;
+        self.misfits = misfits;
         Ok(changes)
+    }
+
+    /// Why the filter fits none of the functions, if that is so.
+    pub(super) fn misfit(&self) -> Option<&str> {
+        common_misfit(&self.misfits, self.signatures.len())
+    }
+
+    /// Of how many functions no call makes a record, because the filter does not fit.
+    pub(super) fn misfits(&self) -> usize {
+        self.misfits.len()
     }
 
     /// What a call received and returned, redacted.
@@ -230,6 +251,31 @@ fn arguments(specs: &[ValueSpec]) -> FunctionDetail {
     };
     detail.arguments[..specs.len()].copy_from_slice(specs);
     detail
+}
+
+fn common_misfit(misfits: &HashMap<u32, String>, functions: usize) -> Option<&str> {
+    let lets_none_pass = functions > 0 && misfits.len() == functions;
+    let first = misfits.iter().min_by_key(|(slot, _)| **slot);
+    first
+        .filter(|_| lets_none_pass)
+        .map(|(_, reason)| reason.as_str())
+}
+
+/// A filter for these arguments; one that lets nothing pass, and why, where it does not fit them.
+fn fitted(filter: Option<&Expression>, variables: &[Variable]) -> (Option<Filter>, Option<String>) {
+    match filter.map(|filter| compiled(filter, variables)) {
+        None => (None, None),
+        Some(Ok(filter)) => (Some(filter), None),
+        Some(Err(misfit)) => (Some(nothing()), Some(misfit)),
+    }
+}
+
+/// Whatever its predicate says, its truth table says no.
+fn nothing() -> Filter {
+    Filter {
+        len: 1,
+        ..Filter::default()
+    }
 }
 
 fn compiled(filter: &Expression, variables: &[Variable]) -> Result<Filter, String> {

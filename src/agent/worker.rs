@@ -112,9 +112,10 @@ impl Worker {
             ended_at: None,
             requested_by: request.requested_by.clone(),
             elapsed: Duration::ZERO,
-            remaining: request.duration,
+            remaining: request.settings.duration,
             state: SessionState::Active,
             probes: 0,
+            settings: request.settings.clone(),
         };
         let room = request.room.max(request.functions.len());
         let engine = Engine::load(spec)?;
@@ -130,14 +131,14 @@ impl Worker {
             tree: Tree::default(),
             open: in_flight::Open::default(),
             notices: Vec::new(),
-            budget: request.budget_percent.map(Budget::new),
+            budget: request.settings.budget_percent.map(Budget::new),
             clock: Clock::new(),
             tracer: Tracer::default(),
             growth: Growth::new(request.growth.clone()),
             watched,
             info,
             started: Instant::now(),
-            lease: request.duration,
+            lease: request.settings.duration,
             limits,
             is_over_budget: false,
             snapshots: None,
@@ -156,6 +157,10 @@ impl Worker {
         let mut attached = Attached::default();
         if !request.functions.is_empty() {
             attached = self.attach(&request.functions)?;
+        }
+        if let Some(reason) = self.probes.values.misfit() {
+            let reason = reason.to_owned();
+            return Err(AgentError::Filter { reason });
         }
         let watched = Arc::clone(&self.watched);
         self.probes
@@ -270,11 +275,26 @@ impl Worker {
     }
 
     fn attach(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
+        let misfits = self.probes.values.misfits();
         let attached = self
             .probes
             .attach(&self.watched, &mut self.tally, functions)?;
         self.info.probes = self.probes.count();
+        if self.probes.values.misfits() > misfits {
+            self.tell_misfits();
+        }
         Ok(attached)
+    }
+
+    /// Says of how many functions no call is recorded, because the filter does not fit.
+    fn tell_misfits(&mut self) {
+        let misfits = self.probes.values.misfits();
+        if misfits > 0 {
+            self.notify(format!(
+                "the filter does not fit {misfits} of the functions: their calls are counted, and none \
+                 is recorded"
+            ));
+        }
     }
 
     /// Says which functions are not measured, in every document of the session.
@@ -440,6 +460,7 @@ impl Worker {
 
     fn extend(&mut self, by: Duration) {
         self.lease = (self.lease + by).min(self.limits.duration);
+        self.info.settings.duration = self.lease;
         self.probes
             .engine
             .set_deadline_ns(monotonic_ns() + self.remaining().as_nanos() as u64);
@@ -495,13 +516,15 @@ impl Worker {
         let changes = self
             .probes
             .values
-            .change_filter(filter)
+            .change_filter(filter.clone())
             .map_err(|reason| AgentError::Filter { reason })?;
         let engine = &self.probes.engine;
         for change in changes {
             engine.set_arguments_len(change.slot, change.arguments_len);
             engine.set_filter(change.slot, change.filter.as_ref());
         }
+        self.info.settings.filter = filter;
+        self.tell_misfits();
         Ok(())
     }
 

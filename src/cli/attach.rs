@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{ExitStatus, Pattern, format_duration};
+use coral_model::{Capture, ExitStatus, Pattern, SessionSettings, format_duration};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, session};
-use crate::agent::{AttachRequest, Capture, GrowthRule, RecordRule, Watched};
+use crate::agent::{AttachRequest, GrowthRule, Watched};
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, select};
@@ -77,18 +77,7 @@ fn request(
     functions.sort_unstable();
     functions.dedup();
     Ok(AttachRequest {
-        duration: arguments.duration,
-        records: RecordRule {
-            sample_rate: arguments.sample_rate,
-            min: arguments.min_duration.unwrap_or(Duration::ZERO),
-            max: arguments.max_duration.unwrap_or(Duration::MAX),
-            slow: arguments.slow.unwrap_or(Duration::MAX),
-        },
-        capture: Capture {
-            arguments: arguments.capture_args,
-            results: arguments.capture_return,
-        },
-        filter,
+        settings: settings(arguments, filter),
         growth: GrowthRule {
             forks: arguments.follow_forks,
             execs: arguments.follow_exec,
@@ -97,11 +86,26 @@ fn request(
         },
         room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
         inlined,
-        budget_percent: arguments.budget.0,
         fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     })
+}
+
+fn settings(arguments: &AttachArguments, filter: Option<Expression>) -> SessionSettings {
+    SessionSettings {
+        duration: arguments.duration,
+        sample_rate: arguments.sample_rate,
+        min: arguments.min_duration.unwrap_or(Duration::ZERO),
+        max: arguments.max_duration,
+        slow: arguments.slow,
+        capture: Capture {
+            arguments: arguments.capture_args,
+            results: arguments.capture_return,
+        },
+        filter,
+        budget_percent: arguments.budget.0,
+    }
 }
 
 /// No call takes at least more than it takes at most.

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use coral_model::{
-    EndReason, Escaped, ExitStatus, SessionNotice, SessionState, Snapshot, format_count,
-    format_duration,
+    EndReason, Escaped, ExitStatus, ExpectedCost, SessionNotice, SessionState, Snapshot,
+    format_count, format_duration,
 };
 
 use super::arguments::{Format, TargetArguments};
 use super::output::{self, say};
 use super::recording::Recording;
-use crate::agent::{Agent, AttachRequest, Attached, Expected, Session, TracesHandle, Watched};
+use crate::agent::{Agent, AttachRequest, Attached, Session, TracesHandle, Watched};
 use crate::export::file;
 use crate::failure::Failure;
 use crate::probe::{Calibration, Links};
@@ -112,7 +112,7 @@ fn open(pids: &[u32], libraries: &[String]) -> Result<Arc<Watched>, Failure> {
     }))
 }
 
-fn announce_cost(watched: &Watched, request: &AttachRequest, expected: &Expected) {
+fn announce_cost(watched: &Watched, request: &AttachRequest, expected: &ExpectedCost) {
     let counted = format_duration(expected.counted);
     let least = if expected.is_at_least {
         "at least "
@@ -125,7 +125,7 @@ fn announce_cost(watched: &Watched, request: &AttachRequest, expected: &Expected
         return;
     };
     say!("expected: {hits} hits/s, {percent:.1} % of a core (calls counted for {counted})");
-    let budget = request.budget_percent.unwrap_or(f64::INFINITY);
+    let budget = request.settings.budget_percent.unwrap_or(f64::INFINITY);
     if let Some((function, percent)) = expected.dearest
         && percent > budget
     {

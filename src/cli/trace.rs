@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coral_model::{Escaped, ExitStatus, FunctionId, Pattern, Snapshot};
+use coral_model::{Escaped, ExitStatus, FunctionId, Pattern, SessionSettings, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 
 use super::arguments::{Format, TraceArguments};
@@ -68,8 +68,11 @@ fn request(arguments: &TraceArguments, watched: &Watched) -> Result<AttachReques
     }
     let functions = plan.functions.iter().map(|found| found.function).collect();
     Ok(AttachRequest {
-        duration: arguments.duration,
-        budget_percent: arguments.budget.0,
+        settings: SessionSettings {
+            duration: arguments.duration,
+            budget_percent: arguments.budget.0,
+            ..SessionSettings::default()
+        },
         trace: Some(TraceRule {
             root,
             path: arguments.path.clone(),

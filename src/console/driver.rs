@@ -6,14 +6,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::Duration;
 
-use coral_model::{EndReason, FunctionId, Limits, SessionState, Snapshot};
-use coral_ui::{Effect, Failure, Level, Notice, SourceEvent};
+use coral_model::{Capture, FunctionId, Limits, SessionSettings};
+use coral_ui::{Attach, AttachTo, Effect, Failure, Level, Notice, SourceEvent};
 use tokio::sync::mpsc as async_mpsc;
-use tokio::sync::watch;
 
 use super::event_loop::Backend;
+use super::sessions::Sessions;
 use super::{exports, source_files};
-use crate::agent::{Agent, AgentError, AttachRequest, Attached, Capture, Session, Watched};
+use crate::agent::Watched;
 use crate::probe::Calibration;
 use crate::source::local;
 use crate::symbols::{Symbols, list_processes};
@@ -24,8 +24,6 @@ const REQUESTS_MAX: usize = 64;
 const REPORTS_MAX: usize = 64;
 /// How often the process is looked at while no session does.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// A session that is begun by hand has room for so many functions.
-const SESSION_ROOM: usize = 1_024;
 /// What the sample service's functions are called.
 const SAMPLE_FUNCTIONS: [&str; 7] = [
     "handleCheckout",
@@ -37,7 +35,7 @@ const SAMPLE_FUNCTIONS: [&str; 7] = [
     "sendConfirmation",
 ];
 
-type Reports = async_mpsc::Sender<SourceEvent>;
+pub(super) type Reports = async_mpsc::Sender<SourceEvent>;
 
 /// The handle that the loop holds.
 pub(super) struct Driver {
@@ -61,13 +59,11 @@ impl Driver {
         let (requests, received) = mpsc::sync_channel(REQUESTS_MAX);
         let (reports, to_screens) = async_mpsc::channel(REPORTS_MAX);
         let worker = Worker {
-            agent: Agent::new(limits),
+            sessions: Sessions::new(limits, reports.clone()),
             requests: requests.clone(),
             reports: reports.clone(),
             watched: None,
-            session: None,
             attach_at_start,
-            capture: Capture::default(),
         };
         thread::spawn(move || worker.run(&received));
         (Self { requests, reports }, to_screens)
@@ -99,14 +95,11 @@ impl Backend for Driver {
 }
 
 struct Worker {
-    agent: Agent,
+    sessions: Sessions,
     requests: SyncSender<Request>,
     reports: Reports,
     watched: Option<Arc<Watched>>,
-    session: Option<Session>,
     attach_at_start: bool,
-    /// What is read of calls in the sessions to come.
-    capture: Capture,
 }
 
 impl Worker {
@@ -130,13 +123,15 @@ impl Worker {
                 self.report(SourceEvent::Processes(list_processes().into()));
             }
             Effect::Open { pid } => self.open(pid),
-            Effect::Attach {
-                functions,
-                duration,
-            } => self.attach(functions, duration),
+            Effect::Attach(attach) => self.attach(attach),
+            Effect::FindCallees { function } => self.find_callees(function),
+            Effect::SetFilter { session, filter } => {
+                let notice = self.sessions.set_filter(&session, filter);
+                self.report(SourceEvent::Notice(notice));
+            }
             Effect::Detach { functions } => self.detach(functions),
-            Effect::DetachAll => self.detach_all(),
-            Effect::Extend { by } => self.extend(by),
+            Effect::DetachAll => self.sessions.detach_all(),
+            Effect::Extend { by } => self.sessions.extend(by),
             Effect::ExportView(view) => self.report(exports::view(&view)),
             Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)),
             Effect::ReadSource { file, line } => self.report(source_files::read(&file, line)),
@@ -145,9 +140,8 @@ impl Worker {
     }
 
     fn open(&mut self, pid: u32) {
-        self.detach_all();
+        self.sessions.detach_all();
         self.watched = None;
-        self.capture = Capture::default();
         self.report(SourceEvent::Opening { pid });
         let watched = match local::open(pid, &[]) {
             Ok(watched) => Arc::new(watched),
@@ -200,92 +194,41 @@ impl Worker {
             .filter(|function| is_sample(function.name))
             .map(|function| function.id)
             .collect();
-        // The sample service has no secrets.
-        self.capture = Capture {
-            arguments: true,
-            results: true,
+        let settings = SessionSettings {
+            duration: Limits::default().duration,
+            // The sample service has no secrets.
+            capture: Capture {
+                arguments: true,
+                results: true,
+            },
+            ..SessionSettings::default()
         };
-        self.attach(functions, self.agent.limits().duration);
-    }
-
-    fn attach(&mut self, functions: Vec<FunctionId>, duration: Duration) {
-        let Some(watched) = self.watched.clone() else {
-            return;
-        };
-        let result = match &self.session {
-            Some(session) => session.add(functions.clone()),
-            None => Err(AgentError::Ended),
-        };
-        let result = match result {
-            Err(AgentError::Ended) => self.begin_session(watched, functions.clone(), duration),
-            other => other,
-        };
-        match result {
-            Ok(attached) => self.report_attached(attached),
-            Err(error) => self.report(SourceEvent::AttachFailed {
-                functions,
-                failure: Failure::from(&error),
-            }),
-        }
-    }
-
-    fn begin_session(
-        &mut self,
-        watched: Arc<Watched>,
-        functions: Vec<FunctionId>,
-        duration: Duration,
-    ) -> Result<Attached, AgentError> {
-        let request = AttachRequest {
-            duration,
-            room: SESSION_ROOM,
-            capture: self.capture,
-            ..AttachRequest::new(functions, local::user_name())
-        };
-        let (session, attached) = self.agent.attach(watched, &request)?;
-        let snapshots = session.snapshots();
-        let reports = self.reports.clone();
-        thread::spawn(move || forward(snapshots, &reports));
-        self.session = Some(session);
-        Ok(attached)
-    }
-
-    fn report_attached(&self, attached: Attached) {
-        for refused in attached.refused {
-            self.report(SourceEvent::AttachFailed {
-                functions: vec![refused.function],
-                failure: Failure {
-                    code: "not-probeable".into(),
-                    message: refused.reason,
-                    help: "choose a function that calls it, or that it calls".into(),
-                },
-            });
-        }
-        self.report(SourceEvent::Attached {
-            functions: attached.functions,
-            probes: attached.probes,
+        self.attach(Attach {
+            functions,
+            settings,
+            session: AttachTo::New,
+            is_confirmed: true,
         });
     }
 
+    fn attach(&mut self, attach: Attach) {
+        let Some(watched) = self.watched.clone() else {
+            return;
+        };
+        for report in self.sessions.attach(&watched, attach) {
+            self.report(report);
+        }
+    }
+
+    fn find_callees(&self, function: FunctionId) {
+        let Some(watched) = &self.watched else { return };
+        let callees = watched.symbols.callees(function).direct;
+        self.report(SourceEvent::Callees { function, callees });
+    }
+
     fn detach(&mut self, functions: Vec<FunctionId>) {
-        if let Some(session) = &self.session {
-            // An error means that the session is over, and every probe gone.
-            let _ = session.remove(functions.clone());
-        }
+        self.sessions.remove(&functions);
         self.report(SourceEvent::Detached { functions });
-    }
-
-    fn detach_all(&mut self) {
-        if let Some(session) = self.session.take() {
-            // The final snapshot comes the way all of them come.
-            session.detach();
-        }
-    }
-
-    fn extend(&mut self, by: Duration) {
-        if let Some(session) = &self.session {
-            // The next snapshot says how long it still runs, or that it is over.
-            let _ = session.extend(by);
-        }
     }
 
     fn look_at_target(&mut self) {
@@ -295,7 +238,7 @@ impl Worker {
             .is_some_and(|watched| watched.process.has_exited())
         {
             self.watched = None;
-            self.session = None;
+            self.sessions.forget();
             self.report(SourceEvent::TargetExited);
         }
     }
@@ -303,29 +246,5 @@ impl Worker {
     fn report(&self, report: SourceEvent) {
         // The screens are gone: so will this thread be.
         let _ = self.reports.blocking_send(report);
-    }
-}
-
-/// Hands a session's snapshots on, the latest first, until its final one.
-fn forward(mut snapshots: watch::Receiver<Arc<Snapshot>>, reports: &Reports) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let Ok(runtime) = runtime else { return };
-    loop {
-        let snapshot = snapshots.borrow_and_update().clone();
-        let state = snapshot.session.state;
-        let report = match state {
-            SessionState::Active => SourceEvent::Snapshot(snapshot),
-            SessionState::Ended(_) => SourceEvent::SessionEnded(snapshot),
-        };
-        if reports.blocking_send(report).is_err() {
-            return;
-        }
-        if state == SessionState::Ended(EndReason::TargetExited) {
-            let _ = reports.blocking_send(SourceEvent::TargetExited);
-        }
-        let is_over = state != SessionState::Active;
-        if is_over || runtime.block_on(snapshots.changed()).is_err() {
-            return;
-        }
     }
 }

@@ -13,6 +13,7 @@ mod input;
 mod log;
 mod look;
 mod replay;
+mod sessions;
 mod source_files;
 mod terminal;
 

@@ -7,7 +7,8 @@ use coral_model::{
     Accounting, Bucket, CallNode, CallRecord, CallTree, CallValue, EndReason, ExitProbe,
     FunctionId, FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, InFlightCall,
     Language, Module, NewFunction, Overhead, ProbeReason, ProbeSummary, Probeability, SessionId,
-    SessionInfo, SessionNotice, SessionState, Snapshot, StackFrame, SymbolSource, Target,
+    SessionInfo, SessionNotice, SessionSettings, SessionState, Snapshot, StackFrame, SymbolSource,
+    Target,
 };
 
 /// A name that is a formula for a spreadsheet and turns the reading direction on a terminal.
@@ -182,6 +183,7 @@ fn session() -> SessionInfo {
         remaining: Duration::ZERO,
         state: SessionState::Ended(EndReason::Expired),
         probes: 5,
+        settings: SessionSettings::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod call_tree;
 mod comparison;
+mod cost;
 mod diagnostic;
 pub mod filter;
 mod function;
@@ -13,6 +14,7 @@ mod pattern;
 mod process;
 mod redaction;
 mod session;
+mod settings;
 mod snapshot;
 mod text;
 mod trace;
@@ -20,6 +22,7 @@ mod units;
 
 pub use call_tree::{CallNode, CallTree};
 pub use comparison::{Verdict, compare_percentile, percentile_interval_ns};
+pub use cost::ExpectedCost;
 pub use diagnostic::{Diagnostic, ExitStatus};
 pub use function::{
     Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, NewFunction,
@@ -32,6 +35,7 @@ pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
+pub use settings::{Capture, SessionSettings};
 pub use snapshot::{
     Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,
     SessionNotice, Snapshot, StackFrame,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Target;
+use crate::{SessionSettings, Target};
 
 /// Names a session, such as `dbg-01JD2...`: unique, and in the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ pub enum SessionState {
 }
 
 /// What a session is, beside its numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionInfo {
     /// Its name.
     pub id: SessionId,
@@ -139,4 +139,7 @@ pub struct SessionInfo {
     pub state: SessionState,
     /// How many probe sites are live (were live, once it has ended).
     pub probes: u32,
+    /// What it is asked to do, with the lease and the filter as they are by now.
+    #[serde(default)]
+    pub settings: SessionSettings,
 }

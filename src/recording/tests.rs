@@ -5,8 +5,8 @@ use std::time::Duration;
 use coral_model::{
     Accounting, Bucket, CallRecord, Diagnostic, EndReason, ExitProbe, Function, FunctionId,
     FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, Language, Module, NewFunction,
-    Overhead, ProbeReason, ProbeSummary, Probeability, SessionId, SessionInfo, SessionState,
-    Snapshot, SymbolSource, Target,
+    Overhead, ProbeReason, ProbeSummary, Probeability, SessionId, SessionInfo, SessionSettings,
+    SessionState, Snapshot, SymbolSource, Target,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -75,6 +75,7 @@ fn snapshot(functions: Vec<Arc<FunctionStats>>, slow_calls: Vec<CallRecord>) -> 
             remaining: Duration::ZERO,
             state: SessionState::Ended(EndReason::Budget),
             probes: 3,
+            settings: SessionSettings::default(),
         },
         functions,
         slow_calls,

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use coral_model::{Target, escape};
+use coral_model::{SessionSettings, Target, escape};
 
-/// `coral debug attach` for these functions; `None` if there is none that a command line can name.
+/// `coral debug attach` for these functions, or patterns of functions; `None` if there is none that
+/// a command line can name.
 ///
 /// A name that needs escaping is left out: pasted into a shell, it would act on the terminal.
 pub(crate) fn attach<'a>(
     target: &Target,
     names: impl IntoIterator<Item = &'a str>,
-    lease: Duration,
+    settings: &SessionSettings,
 ) -> Option<String> {
     let functions: String = names
         .into_iter()
@@ -19,11 +20,57 @@ pub(crate) fn attach<'a>(
         .collect();
     (!functions.is_empty()).then(|| {
         format!(
-            "coral debug attach --pid {}{functions} --duration {}s",
+            "coral debug attach --pid {}{functions} --duration {}s{}",
             target.pid,
-            lease.as_secs()
+            settings.duration.as_secs(),
+            options(settings)
         )
     })
+}
+
+/// The options of settings that are not the defaults.
+fn options(settings: &SessionSettings) -> String {
+    let usual = SessionSettings::default();
+    let mut options = String::new();
+    let mut add = |is_given: bool, option: String| {
+        if is_given {
+            options.push(' ');
+            options.push_str(&option);
+        }
+    };
+    let rate = settings.sample_rate;
+    add(rate != usual.sample_rate, format!("--sample-rate {rate}"));
+    add(
+        !settings.min.is_zero(),
+        format!("--min-duration {}", written(settings.min)),
+    );
+    for (option, value) in [("--max-duration", settings.max), ("--slow", settings.slow)] {
+        let text = value.map(|value| format!("{option} {}", written(value)));
+        add(text.is_some(), text.unwrap_or_default());
+    }
+    add(settings.capture.arguments, "--capture-args".into());
+    add(settings.capture.results, "--capture-return".into());
+    if let Some(filter) = &settings.filter {
+        add(true, format!("--filter {}", quote(&filter.to_string())));
+    }
+    let budget = settings.budget_percent;
+    let budget_text = budget.map_or("none".into(), |percent| percent.to_string());
+    add(
+        budget != usual.budget_percent,
+        format!("--budget {budget_text}"),
+    );
+    options
+}
+
+/// A duration to the last digit, in the largest unit that holds it.
+fn written(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    let unit = units
+        .into_iter()
+        .find(|(unit_ns, _)| ns.is_multiple_of(*unit_ns));
+    let (unit_ns, name) = unit.unwrap_or((1, "ns"));
+    format!("{}{name}", ns / unit_ns)
 }
 
 /// `coral functions` for a process.
@@ -43,7 +90,8 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use coral_model::Language;
+    use coral_model::filter::Expression;
+    use coral_model::{Capture, Language};
 
     use super::*;
 
@@ -58,7 +106,7 @@ mod tests {
             start_ticks: 1,
         };
         let line = |names: &[&'static str]| {
-            attach(&target, names.iter().copied(), Duration::from_secs(60))
+            attach(&target, names.iter().copied(), &SessionSettings::default())
         };
         assert_eq!(
             line(&["main.f", "main.(*Cart).Add", "it's"]).unwrap(),
@@ -66,5 +114,21 @@ mod tests {
              --function 'it'\\''s' --duration 60s"
         );
         assert_eq!(line(&["evil\u{1b}[2J"]), None);
+        let settings = SessionSettings {
+            sample_rate: 10,
+            min: Duration::from_micros(1500),
+            capture: Capture {
+                arguments: true,
+                results: false,
+            },
+            filter: Some(Expression::parse("user == \"u_1\"").unwrap()),
+            budget_percent: None,
+            ..SessionSettings::default()
+        };
+        assert_eq!(
+            attach(&target, ["f"], &settings).unwrap(),
+            "coral debug attach --pid 42 --function f --duration 60s --sample-rate 10 \
+             --min-duration 1500us --capture-args --filter 'user == \"u_1\"' --budget none"
+        );
     }
 }

@@ -21,6 +21,9 @@ pub enum Command {
     Repeat,
     ToggleProbe,
     AttachMatching,
+    AttachWithOptions,
+    Undo,
+    SessionFilter,
     Filter,
     NextMatch,
     PreviousMatch,
@@ -82,6 +85,12 @@ pub enum Command {
     FindUp,
     FindPageDown,
     FindPageUp,
+    FormAccept,
+    FormCancel,
+    FormNext,
+    FormPrevious,
+    FormChange,
+    FormChangeBack,
     Confirm,
     Cancel,
     HelpDown,
@@ -94,7 +103,14 @@ impl Command {
     pub(crate) fn concerns_probes(self) -> bool {
         matches!(
             self,
-            C::ToggleProbe | C::AttachMatching | C::Repeat | C::Extend | C::DetachAll
+            C::ToggleProbe
+                | C::AttachMatching
+                | C::AttachWithOptions
+                | C::Undo
+                | C::SessionFilter
+                | C::Repeat
+                | C::Extend
+                | C::DetachAll
         )
     }
 }
@@ -122,6 +138,8 @@ pub enum Scope {
     Filter,
     /// While commands or functions are found by typing; every other key is text.
     Find,
+    /// While a form is filled in; every other key is text.
+    Form,
     /// While a question is asked.
     Question,
     /// While source is shown.
@@ -144,6 +162,7 @@ impl Scope {
             S::Events => "Events",
             S::Filter => "While typing a filter",
             S::Find => "While finding a command or a function",
+            S::Form => "While a form is filled in",
             S::Question => "While a question is asked",
             S::Source => "Source",
             S::Help => "Help",
@@ -163,6 +182,7 @@ impl Scope {
             S::Events => &[S::Events, S::Screens, S::Always],
             S::Filter => &[S::Filter, S::Always],
             S::Find => &[S::Find, S::Always],
+            S::Form => &[S::Form, S::Always],
             S::Question => &[S::Question, S::Always],
             S::Source => &[S::Source, S::Always],
             S::Help => &[S::Help, S::Always],
@@ -170,7 +190,7 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         S::Processes,
         S::Functions,
         S::Latency,
@@ -180,6 +200,7 @@ impl Scope {
         S::Screens,
         S::Filter,
         S::Find,
+        S::Form,
         S::Question,
         S::Source,
         S::Help,
@@ -247,6 +268,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: words in any order; 'exact ^start end$ !not"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
     line(C::AttachMatching, "attach-matching", &["A"], &[S::Functions], "attach all", "attach to every function that the filter shows"),
+    line(C::AttachWithOptions, "attach-with-options", &["a"], WITH_SOURCE, "options", "attach with options: to which, how long, what is recorded"),
     line(C::Sort, "sort", &["s"], FILTERED, "sort", "sort by the next column"),
     line(C::ReverseSort, "reverse-sort", &["S"], &[S::Functions], "", "turn the order round"),
     line(C::Columns, "columns", &["c"], &[S::Functions], "columns", "columns of numbers, or about the code"),
@@ -266,7 +288,10 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::PageUp, "page-up", &["PgUp", "Ctrl-B"], &[S::Screens], "", "one page up"),
     line(C::Top, "top", &["g", "Home"], &[S::Screens], "", "to the first row"),
     line(C::Bottom, "bottom", &["G", "End"], &[S::Screens], "", "to the last row"),
+    line(C::DetachAll, "detach-all", &["D"], &[S::Screens], "detach all", "detach everything, at once"),
     line(C::Extend, "extend", &["+"], &[S::Screens], "more time", "extend the session's lease"),
+    line(C::SessionFilter, "session-filter", &["F"], &[S::Screens], "", "record only calls with such arguments, in the live session"),
+    line(C::Undo, "undo", &["u"], &[S::Screens], "", "attach again to what was detached last"),
     line(C::Pause, "pause", &["p"], &[S::Screens], "pause", "stop at this moment, or go on; recording goes on"),
     line(C::StepBack, "step-back", &["["], &[S::Screens], "", "the moment before"),
     line(C::StepForward, "step-forward", &["]"], &[S::Screens], "", "the next moment"),
@@ -274,7 +299,6 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::JumpForward, "jump-forward", &["}"], &[S::Screens], "", "ten seconds on"),
     line(C::Live, "live", &["L"], &[S::Screens], "", "the newest moment; the end of a recording"),
     line(C::Mark, "mark", &["m"], &[S::Screens], "", "mark this moment"),
-    line(C::DetachAll, "detach-all", &["D"], &[S::Screens], "detach all", "detach everything, at once"),
     line(C::Copy, "copy", &["y"], &[S::Screens], "copy command", "copy the command line that measures the same"),
     line(C::ExportView, "export-view", &["e"], &[S::Screens], "export", "export what this screen shows"),
     line(C::ExportSession, "export-session", &["E"], &[S::Screens], "", "export the whole session"),
@@ -302,10 +326,16 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::FindUp, "find-up", &["Up", "Ctrl-P"], &[S::Find], "previous", "one row up"),
     line(C::FindPageDown, "find-page-down", &["PgDn"], &[S::Find], "", "ten rows down"),
     line(C::FindPageUp, "find-page-up", &["PgUp"], &[S::Find], "", "ten rows up"),
+    line(C::FormAccept, "form-accept", &["Enter"], &[S::Form], "do it", "do what is filled in"),
+    line(C::FormCancel, "form-cancel", &["Esc"], &[S::Form], "cancel", "close the form without doing anything"),
+    line(C::FormNext, "form-next", &["Tab", "Down"], &[S::Form], "next line", "the next line"),
+    line(C::FormPrevious, "form-previous", &["Shift-Tab", "Up"], &[S::Form], "", "the line before"),
+    line(C::FormChange, "form-change", &["Right", "Space"], &[S::Form], "change", "the next choice; in a line of text, the key itself"),
+    line(C::FormChangeBack, "form-change-back", &["Left"], &[S::Form], "", "the choice before; in a line of text, the key itself"),
     line(C::Confirm, "confirm", &["y", "Enter"], &[S::Question], "yes", "yes"),
     line(C::Cancel, "cancel", &["n", "Esc", "q"], &[S::Question], "no", "no"),
     line(C::ShowSource, "show-source", &["w"], WITH_SOURCE, "", "show the source around where the selected function begins"),
-    line(C::EditSource, "edit-source", &["o"], SOURCE_OR_SCREENS, "editor", "open it in your editor (VISUAL, EDITOR)"),
+    line(C::EditSource, "edit-source", &["o"], SOURCE_OR_SCREENS, "", "open it in your editor (VISUAL, EDITOR)"),
     line(C::SourceDown, "source-down", &["j", "Down", "PgDn"], &[S::Source], "down", "scroll down"),
     line(C::SourceUp, "source-up", &["k", "Up", "PgUp"], &[S::Source], "up", "scroll up"),
     line(C::SourceClose, "source-close", &["Esc", "q", "w"], &[S::Source], "close", "close the source"),

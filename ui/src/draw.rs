@@ -1,6 +1,7 @@
 //! Draws the state. Reads it, changes nothing, and builds only what is visible.
 
 mod area;
+mod attach_form;
 mod calls;
 mod comparison;
 mod events;
@@ -48,8 +49,12 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
     footer::draw(&mut canvas, state, parts.footer);
     match &state.overlay {
         Some(Overlay::Help { scroll }) => help::draw(&mut canvas, state, parts.body, *scroll),
-        Some(Overlay::AttachMany { functions }) => {
-            question::draw(&mut canvas, state, parts.body, functions);
+        Some(Overlay::Question(question)) => {
+            question::draw(&mut canvas, state, parts.body, question);
+        }
+        Some(Overlay::Attach(form)) => attach_form::draw(&mut canvas, state, parts.body, form),
+        Some(Overlay::SessionFilter(filter)) => {
+            attach_form::draw_filter(&mut canvas, state, parts.body, filter);
         }
         Some(Overlay::Source(view)) => source::draw(&mut canvas, state, parts.body, view),
         Some(Overlay::Commands(finder)) => {

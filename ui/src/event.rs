@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{FunctionId, FunctionTable, ProcessSummary, Snapshot, Target};
+use coral_model::filter::Expression;
+use coral_model::{
+    ExpectedCost, FunctionId, FunctionTable, ProcessSummary, SessionId, SessionSettings, Snapshot,
+    Target,
+};
 use crossterm::event::{KeyEvent, MouseEvent};
 
 /// Everything that can happen to the console.
@@ -52,6 +56,20 @@ pub enum SourceEvent {
     },
     /// The process cannot be opened.
     OpenFailed(Failure),
+    /// Attaching would cost more than its budget; nothing was attached.
+    Costly {
+        /// What was asked for.
+        attach: Attach,
+        /// What it would cost.
+        expected: ExpectedCost,
+    },
+    /// The answer to [`Effect::FindCallees`].
+    Callees {
+        /// The function that was asked about.
+        function: FunctionId,
+        /// What it calls, as far as its code tells.
+        callees: Vec<FunctionId>,
+    },
     /// Probes are live.
     Attached {
         /// On these functions.
@@ -188,12 +206,19 @@ pub enum Effect {
         /// Its process id.
         pid: u32,
     },
-    /// Attach to functions of the opened process: starts a session, or adds to the live one.
-    Attach {
+    /// Attach to functions of the opened process.
+    Attach(Attach),
+    /// Find out what a function calls.
+    FindCallees {
         /// Which.
-        functions: Vec<FunctionId>,
-        /// The lease of a session that is started by this.
-        duration: Duration,
+        function: FunctionId,
+    },
+    /// Let only calls with such arguments make records from now on; `None` for all.
+    SetFilter {
+        /// Of which session.
+        session: SessionId,
+        /// The filter.
+        filter: Option<Expression>,
     },
     /// Detach from functions.
     Detach {
@@ -231,6 +256,28 @@ pub enum Effect {
     Suspend,
     /// End the program, and with it every probe.
     Quit,
+}
+
+/// What to attach to, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attach {
+    /// The functions.
+    pub functions: Vec<FunctionId>,
+    /// What a session is asked to do that is started by this.
+    pub settings: SessionSettings,
+    /// Which session measures them.
+    pub session: AttachTo,
+    /// Whether somebody has agreed to what it costs.
+    pub is_confirmed: bool,
+}
+
+/// Which session functions are attached in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachTo {
+    /// The newest one that is live; a new one, if there is none.
+    Newest,
+    /// A new one. Functions that others measure leave them.
+    New,
 }
 
 /// What a screen shows, as a table of plain values with units in the column names.

@@ -165,7 +165,7 @@ impl ListPane {
     }
 
     pub(crate) fn sessions(body: Rect) -> Self {
-        Self::of(body, false, 6)
+        Self::of(body, false, 7)
     }
 
     pub(crate) fn events(body: Rect) -> Self {

@@ -10,6 +10,7 @@
 //!   is waiting,
 //! - draws when [`State::take_redraw`] says so.
 
+mod attach_form;
 mod calls;
 mod canvas;
 mod color;
@@ -49,7 +50,7 @@ mod update;
 pub use color::Colors;
 pub use commands::{COMMANDS, Command, CommandInfo, Scope};
 pub use draw::draw;
-pub use event::{Effect, Event, Failure, Level, Notice, SourceEvent, ViewExport};
+pub use event::{Attach, AttachTo, Effect, Event, Failure, Level, Notice, SourceEvent, ViewExport};
 pub use glyphs::Glyphs;
 pub use key::{Key, KeyError};
 pub use keymap::{Keymap, KeymapError};

@@ -6,13 +6,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{FunctionId, SessionId, SessionState, Snapshot};
+use coral_model::{ExpectedCost, FunctionId, SessionId, SessionSettings, SessionState, Snapshot};
 use ratatui::layout::Rect;
 
+use crate::attach_form::AttachForm;
 use crate::calls::CallsScreen;
 use crate::command_finder::CommandFinder;
 use crate::commands::{Command, Scope};
-use crate::event::{Effect, Level, Notice};
+use crate::event::{Attach, Effect, Level, Notice};
+use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
 use crate::latency::LatencyScreen;
@@ -93,14 +95,35 @@ pub(crate) enum Overlay {
     },
     /// The source of a function.
     Source(SourceView),
-    /// Attaching to many functions waits for a yes.
-    AttachMany {
-        functions: Vec<FunctionId>,
-    },
+    /// Attaching to much waits for a yes.
+    Question(Question),
+    /// Attaching with options.
+    Attach(Box<AttachForm>),
+    /// Changing the filter of a session.
+    SessionFilter(SessionFilter),
     /// The palette.
     Commands(CommandFinder),
     /// Going to a function.
     Functions(Box<FunctionFinder>),
+}
+
+/// What is asked before it is done.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) attach: Attach,
+    /// What it would cost, where that is over the budget.
+    pub(crate) expected: Option<ExpectedCost>,
+    /// When it was asked.
+    pub(crate) asked_at: Duration,
+}
+
+/// The filter of a session while it is changed.
+#[derive(Debug)]
+pub(crate) struct SessionFilter {
+    pub(crate) session: SessionId,
+    pub(crate) input: FilterInput,
+    /// What was wrong when it was to be used.
+    pub(crate) error: Option<String>,
 }
 
 /// The console's state.
@@ -120,6 +143,10 @@ pub struct State {
     pub(crate) functions: FunctionList,
     /// Functions that are being attached to.
     pub(crate) attaching: HashSet<FunctionId>,
+    /// What was attached to last.
+    pub(crate) last_attached: Option<Attach>,
+    /// What was detached last, to be attached again.
+    pub(crate) detached: Vec<Attach>,
     /// What is shown: the newest numbers, or those of the time that the timeline stands at.
     pub(crate) measurements: Measurements,
     pub(crate) timeline: Timeline,
@@ -157,6 +184,8 @@ impl State {
             processes_asked_at: Some(Duration::ZERO),
             functions: FunctionList::default(),
             attaching: HashSet::new(),
+            last_attached: None,
+            detached: Vec::new(),
             measurements: Measurements::default(),
             timeline: Timeline::default(),
             latency: LatencyScreen::default(),
@@ -176,8 +205,12 @@ impl State {
     /// Whether there is work that was put off to stay responsive: send another
     /// [`Event::Tick`](crate::Event::Tick) as soon as no input is waiting.
     pub fn has_work(&self) -> bool {
-        let finds = matches!(&self.overlay, Some(Overlay::Functions(finder)) if finder.has_work());
-        finds || self.functions.has_work()
+        let above = match &self.overlay {
+            Some(Overlay::Functions(finder)) => finder.has_work(),
+            Some(Overlay::Attach(form)) => form.has_work(),
+            _ => false,
+        };
+        above || self.functions.has_work()
     }
 
     /// Whether the screen is out of date; drawing is up to the caller from here.
@@ -201,7 +234,8 @@ impl State {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Source(_)) => Scope::Source,
-            Some(Overlay::AttachMany { .. }) => Scope::Question,
+            Some(Overlay::Question(_)) => Scope::Question,
+            Some(Overlay::Attach(_) | Overlay::SessionFilter(_)) => Scope::Form,
             Some(Overlay::Commands(_) | Overlay::Functions(_)) => Scope::Find,
             None if editing => Scope::Filter,
             None => self.screen.scope(),
@@ -240,6 +274,31 @@ impl State {
     /// What is known of the session that the header speaks of.
     pub(crate) fn current_snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.measurements.current().map(|session| &session.snapshot)
+    }
+
+    /// What the session that the header speaks of is asked to do; what a new one would be, where
+    /// there is none.
+    pub(crate) fn current_settings(&self) -> SessionSettings {
+        match self.current_snapshot() {
+            Some(snapshot) => snapshot.session.settings.clone(),
+            None => self.default_settings(),
+        }
+    }
+
+    /// What a session is asked to do if nothing else is said.
+    pub(crate) fn default_settings(&self) -> SessionSettings {
+        SessionSettings {
+            duration: self.options.lease,
+            ..SessionSettings::default()
+        }
+    }
+
+    /// The function that the screen in front has selected.
+    pub(crate) fn function_in_front(&self) -> Option<FunctionId> {
+        match self.screen {
+            Screen::Calls => self.calls.selected_function(),
+            _ => self.functions.selection.id(),
+        }
     }
 
     /// A function's name; its number while the table does not hold it.

@@ -225,7 +225,8 @@ fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use coral_model::{
-        Accounting, CallRecord, CallTree, FunctionId, Language, Overhead, SessionInfo, Target,
+        Accounting, CallRecord, CallTree, FunctionId, Language, Overhead, SessionInfo,
+        SessionSettings, Target,
     };
 
     use super::*;
@@ -250,6 +251,7 @@ pub(crate) mod tests {
                 remaining: Duration::ZERO,
                 state: SessionState::Active,
                 probes: 0,
+                settings: SessionSettings::default(),
             },
             functions: Vec::new(),
             call_tree: Arc::new(CallTree::default()),

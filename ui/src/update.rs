@@ -1,6 +1,7 @@
 //! What every event does to the state. Synchronous, total, and without I/O: what has to be done
 //! outside is returned as effects.
 
+mod attach;
 mod calls;
 mod code;
 mod find;
@@ -13,6 +14,7 @@ mod time;
 
 use std::time::Duration;
 
+use coral_model::FunctionId;
 use crossterm::event::{KeyEvent, KeyEventKind};
 use ratatui::layout::Rect;
 
@@ -23,8 +25,9 @@ use crate::export;
 use crate::functions::ColumnSet;
 use crate::key::Key;
 use crate::state::{Overlay, Phase, Screen, State};
+pub(crate) use attach::probeable;
 pub(crate) use find::places;
-pub(crate) use probes::expected_cost;
+pub(crate) use probes::{cost_words, expected_cost};
 
 /// While the picker is on the screen, processes are listed again this often.
 const PROCESSES_EVERY: Duration = Duration::from_secs(2);
@@ -80,6 +83,7 @@ fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
     find::work(state);
+    attach::work(state);
     if state.screen != Screen::Processes || state.options.replay {
         return Vec::new();
     }
@@ -99,7 +103,15 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     }
     let scope = state.scope();
     match state.options.keymap.command(scope, Key::from(event)) {
+        Some(Command::FormChange | Command::FormChangeBack) if attach::takes_text(state) => {
+            attach::type_key(state, event);
+            Vec::new()
+        }
         Some(command) => run(state, command),
+        None if scope == Scope::Form => {
+            attach::type_key(state, event);
+            Vec::new()
+        }
         None if scope == Scope::Filter => {
             if filter_input(state).type_key(event) {
                 filter_changed(state);
@@ -130,6 +142,14 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Repeat => return probes::repeat(state),
         Command::ToggleProbe => return probes::toggle(state),
         Command::AttachMatching => return probes::attach_matching(state),
+        Command::AttachWithOptions => return attach::open(state),
+        Command::SessionFilter => return attach::open_filter(state),
+        Command::Undo => return probes::undo(state),
+        Command::FormAccept => return attach::accept(state),
+        Command::FormNext => attach::move_by(state, 1),
+        Command::FormPrevious => attach::move_by(state, -1),
+        Command::FormChange => return attach::change(state, true),
+        Command::FormChangeBack => return attach::change(state, false),
         Command::Confirm => return probes::confirm(state),
         Command::Extend => return probes::extend(state),
         Command::DetachAll => return probes::detach_all(state),
@@ -197,7 +217,11 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::HelpDown => scroll_help(state, HELP_LINES),
         Command::HelpUp => scroll_help(state, -HELP_LINES),
-        Command::HelpClose | Command::SourceClose | Command::Cancel | Command::FindCancel => {
+        Command::HelpClose
+        | Command::SourceClose
+        | Command::Cancel
+        | Command::FormCancel
+        | Command::FindCancel => {
             state.overlay = None;
         }
         Command::Palette => find::open_palette(state),
@@ -315,6 +339,7 @@ fn paste(state: &mut State, text: &str) {
     match state.scope() {
         Scope::Filter if filter_input(state).insert(text) => filter_changed(state),
         Scope::Find => find::edit(state, |input| input.insert(text)),
+        Scope::Form => attach::paste(state, text),
         _ => {}
     }
 }
@@ -371,7 +396,19 @@ pub(crate) fn measuring_command(state: &State) -> Option<String> {
         .iter()
         .filter_map(|&id| state.functions.table.get(id))
         .map(|function| function.name);
-    command_line::attach(target, names, state.options.lease)
+    let settings = state.current_settings();
+    command_line::attach(target, names, &settings)
+}
+
+/// The command line that attaches to what was just attached.
+fn attaching_command(state: &State, functions: &[FunctionId]) -> Option<String> {
+    let target = state.functions.target.as_ref()?;
+    let functions = functions
+        .iter()
+        .filter_map(|&id| state.functions.table.get(id));
+    let asked = state.last_attached.as_ref();
+    let settings = asked.map_or_else(|| state.current_settings(), |asked| asked.settings.clone());
+    command_line::attach(target, functions.map(|function| function.name), &settings)
 }
 
 fn export_view(state: &mut State) -> Vec<Effect> {

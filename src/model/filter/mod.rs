@@ -24,6 +24,7 @@ mod token;
 use std::fmt::{self, Write};
 
 pub use error::{FilterError, FilterErrorKind};
+use serde::{Deserialize, Serialize};
 
 use crate::Escaped;
 
@@ -36,7 +37,8 @@ pub const FILTER_DEPTH_MAX: u32 = 32;
 ///
 /// It is displayed in one way, with the words and the fewest parentheses, and what is displayed is
 /// read as the same expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Expression {
     /// At least one of these holds; two or more.
     Or(Vec<Expression>),
@@ -120,6 +122,20 @@ impl Expression {
         } else {
             write!(formatter, "{self}")
         }
+    }
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> Self {
+        expression.to_string()
+    }
+}
+
+impl TryFrom<String> for Expression {
+    type Error = FilterError;
+
+    fn try_from(text: String) -> Result<Self, FilterError> {
+        Self::parse(&text)
     }
 }
 

@@ -16,15 +16,20 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, filter: &FilterInput, area: Rect, fo
     let area = inset(area, MARGIN - 1);
     let area = canvas.right(area, found, Meaning::Dim);
     let rest = canvas.text(area, "/", Meaning::Key);
+    draw_text(canvas, filter, rest, filter.editing);
+}
+
+/// Draws what is typed, with a caret where the next character goes.
+pub(super) fn draw_text(canvas: &mut Canvas<'_>, filter: &FilterInput, area: Rect, caret: bool) {
     let (before, after) = filter.around_caret();
     // The end of what is typed matters; the caret needs a column of its own.
-    let room = usize::from(rest.width.saturating_sub(2));
+    let room = usize::from(area.width.saturating_sub(2));
     let rest = canvas.text(
-        rest,
+        area,
         &fit(&before, room, Cut::Middle, canvas.glyphs),
         Meaning::Input,
     );
-    if filter.editing {
+    if caret {
         let caret = Rect {
             width: rest.width.min(1),
             ..rest

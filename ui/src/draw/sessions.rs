@@ -1,6 +1,6 @@
 //! Sessions: the live ones with their countdown, the ended ones with the reason.
 
-use coral_model::{SessionState, format_bytes, format_count, format_duration};
+use coral_model::{SessionSettings, SessionState, format_bytes, format_count, format_duration};
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
@@ -156,6 +156,33 @@ fn draw_countdown(canvas: &mut Canvas<'_>, state: &State, cell: Rect, session: &
     );
 }
 
+/// Which single calls the session records: numbers hold all of them.
+fn recorded(settings: &SessionSettings) -> String {
+    let mut text = match settings.sample_rate {
+        0 | 1 => "every call is recorded".to_owned(),
+        rate => format!("1 in {rate} calls is recorded"),
+    };
+    if !settings.min.is_zero() {
+        text += &format!(" that took {} or more", format_duration(settings.min));
+    }
+    if let Some(max) = settings.max {
+        text += &format!(" that took {} or less", format_duration(max));
+    }
+    if let Some(filter) = &settings.filter {
+        text += &format!(" where {filter}");
+    }
+    text += match (settings.capture.arguments, settings.capture.results) {
+        (true, true) => ", with arguments and results",
+        (true, false) => ", with arguments",
+        (false, true) => ", with results",
+        (false, false) => "",
+    };
+    match settings.budget_percent {
+        Some(budget) => text + &format!("; budget {budget} % of a core"),
+        None => text + "; no budget",
+    }
+}
+
 /// Where every hit of the session went.
 fn draw_detail(canvas: &mut Canvas<'_>, area: Rect, session: &Session) {
     let area = inset(area, MARGIN);
@@ -170,8 +197,10 @@ fn draw_detail(canvas: &mut Canvas<'_>, area: Rect, session: &Session) {
         format_duration(info.elapsed),
     );
     canvas.foreign(row(area, 1), &began, Cut::End, Meaning::Dim);
+    let records = recorded(&info.settings);
+    canvas.foreign(row(area, 2), &records, Cut::End, Meaning::Dim);
     let hits = format!("{} hits, of which", format_count(accounting.hits as f64));
-    canvas.text(row(area, 2), &hits, Meaning::Text);
+    canvas.text(row(area, 3), &hits, Meaning::Text);
     let causes = [
         (accounting.aggregated, "aggregated", false),
         (accounting.events_stored, "stored as records", false),
@@ -185,7 +214,7 @@ fn draw_detail(canvas: &mut Canvas<'_>, area: Rect, session: &Session) {
     let per_row = usize::from((area.width / CAUSE).max(1));
     for (index, (count, cause, is_loss)) in causes.into_iter().enumerate() {
         let place = inset(
-            row(area, 3 + index / per_row),
+            row(area, 4 + index / per_row),
             CAUSE * (index % per_row) as u16,
         );
         let meaning = match (count, is_loss) {

@@ -236,7 +236,7 @@ fn millis(duration: Duration) -> i64 {
 mod tests {
     use std::sync::Arc;
 
-    use coral_model::{ExitProbe, Language, SessionInfo, SessionState};
+    use coral_model::{ExitProbe, Language, SessionInfo, SessionSettings, SessionState};
     use proptest::prelude::*;
 
     use super::*;
@@ -270,6 +270,7 @@ mod tests {
                 remaining: Duration::ZERO,
                 state: SessionState::Active,
                 probes: 1,
+                settings: SessionSettings::default(),
             },
             functions: vec![Arc::new(stats)],
             call_tree: Arc::default(),

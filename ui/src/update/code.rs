@@ -1,7 +1,5 @@
 //! The source of functions: shown, or opened in an editor.
 
-use coral_model::FunctionId;
-
 use crate::event::{Effect, Level};
 use crate::source_view::{SourceText, SourceView};
 use crate::state::{Overlay, State};
@@ -47,7 +45,7 @@ pub(super) fn take(state: &mut State, file: &str, text: SourceText) {
 
 /// Where the function in front begins; says so where that is not known.
 fn place(state: &mut State) -> Option<(String, u32)> {
-    let id = function_in_front(state);
+    let id = state.function_in_front();
     let function = id.and_then(|id| state.functions.table.get(id));
     let place = function.and_then(|function| Some((function.file?.to_owned(), function.line?)));
     if place.is_none() {
@@ -55,12 +53,4 @@ fn place(state: &mut State) -> Option<(String, u32)> {
         state.notify(Level::Warning, "There is no source to show", help);
     }
     place
-}
-
-/// The function that the screen in front has selected.
-fn function_in_front(state: &State) -> Option<FunctionId> {
-    match state.screen {
-        crate::Screen::Calls => state.calls.selected_function(),
-        _ => state.functions.selection.id(),
-    }
 }

@@ -1,14 +1,22 @@
 //! What changes something in the target: opening, attaching, detaching, extending.
 
-use coral_model::{FunctionId, ProbeReason, Probeability, format_count, format_duration};
+use std::time::Duration;
 
-use crate::commands::Command;
-use crate::event::{Effect, Level, Notice};
-use crate::state::{Overlay, Phase, Screen, State};
+use coral_model::{
+    ExpectedCost, FunctionId, ProbeReason, Probeability, format_count, format_duration,
+};
+
+use crate::commands::{Command, Scope};
+use crate::event::{Attach, AttachTo, Effect, Level, Notice};
+use crate::measurements::Session;
+use crate::state::{Overlay, Phase, Question, Screen, State};
 use crate::text::{Cut, fit};
 
 /// Attaching to more functions than this at once is asked about first.
 const UNASKED_MAX: usize = 50;
+
+/// A question that comes by itself can be answered after this time.
+const ANSWER_AFTER: Duration = Duration::from_millis(400);
 
 /// Columns that a function's name may take in a notice.
 const NAME_WIDTH: usize = 60;
@@ -73,10 +81,12 @@ pub(super) fn repeat(state: &mut State) -> Vec<Effect> {
             let message = "Everything that the session measured is probed already".to_owned();
             refuse(state, "nothing-to-attach", message, String::new())
         }
-        1..=UNASKED_MAX => attach(state, functions),
         _ => {
-            state.overlay = Some(Overlay::AttachMany { functions });
-            Vec::new()
+            let settings = session.snapshot.session.settings.clone();
+            let mut attach = order(state, functions);
+            attach.settings = settings;
+            attach.session = AttachTo::New;
+            ask_or_attach(state, attach)
         }
     }
 }
@@ -102,7 +112,18 @@ pub(super) fn toggle(state: &mut State) -> Vec<Effect> {
         &state.options.glyphs,
     );
     state.functions.hold_selection();
-    if state.measurements.is_attached(id) || state.attaching.remove(&id) {
+    let attached_in = state
+        .measurements
+        .session_of(id)
+        .filter(|_| state.measurements.is_attached(id));
+    if let Some(session) = attached_in {
+        let settings = session.snapshot.session.settings.clone();
+        state.detached = vec![Attach {
+            settings,
+            ..order(state, vec![id])
+        }];
+    }
+    if attached_in.is_some() || state.attaching.remove(&id) {
         return vec![Effect::Detach {
             functions: vec![id],
         }];
@@ -126,7 +147,8 @@ pub(super) fn toggle(state: &mut State) -> Vec<Effect> {
         ),
         Some(Probeability::Full) | None => {}
     }
-    attach(state, vec![id])
+    let attach = order(state, vec![id]);
+    start(state, attach)
 }
 
 /// Attaches to everything that the filter shows; asks first if that is much.
@@ -150,21 +172,73 @@ pub(super) fn attach_matching(state: &mut State) -> Vec<Effect> {
             "Every function that the filter shows is probed already or cannot be probed".into(),
             "change the filter".into(),
         ),
-        1..=UNASKED_MAX => attach(state, functions),
         _ => {
-            if let Some(refused) = refuse_over_limit(state, functions.len()) {
-                return refused;
-            }
-            state.overlay = Some(Overlay::AttachMany { functions });
-            Vec::new()
+            let attach = order(state, functions);
+            ask_or_attach(state, attach)
         }
     }
+}
+
+/// Attaches again to what was detached last.
+pub(super) fn undo(state: &mut State) -> Vec<Effect> {
+    if let Some(refused) = refuse_without_target(state) {
+        return refused;
+    }
+    let detached = std::mem::take(&mut state.detached);
+    if detached.is_empty() {
+        let message = "Nothing was detached that could be attached again".to_owned();
+        return refuse(state, "nothing-to-undo", message, String::new());
+    }
+    let mut effects = Vec::new();
+    for attach in detached {
+        effects.extend(start(state, attach));
+    }
+    effects
+}
+
+/// Attaches, after a question where that is much.
+pub(super) fn ask_or_attach(state: &mut State, attach: Attach) -> Vec<Effect> {
+    if attach.functions.len() <= UNASKED_MAX {
+        return start(state, attach);
+    }
+    if let Some(refused) = refuse_over_limit(state, attach.functions.len()) {
+        return refused;
+    }
+    ask(state, attach, None);
+    Vec::new()
+}
+
+/// Attaching would cost more than its budget: asks, where no key is on its way to something else.
+pub(super) fn costly(state: &mut State, attach: Attach, expected: ExpectedCost) {
+    for id in &attach.functions {
+        state.attaching.remove(id);
+    }
+    let is_typing = state.overlay.is_some() || state.scope() == Scope::Filter;
+    if !is_typing {
+        return ask(state, attach, Some(expected));
+    }
+    let (what, _) = cost_words(state, &attach, &expected);
+    let help = "ask for it again to be asked whether to attach all the same";
+    state.notify(Level::Warning, format!("Not attached: {what}"), help);
+}
+
+fn ask(state: &mut State, attach: Attach, expected: Option<ExpectedCost>) {
+    let asked_at = state.now;
+    state.overlay = Some(Overlay::Question(Question {
+        attach,
+        expected,
+        asked_at,
+    }));
 }
 
 /// The answer to the question is yes.
 pub(super) fn confirm(state: &mut State) -> Vec<Effect> {
     match state.overlay.take() {
-        Some(Overlay::AttachMany { functions }) => attach(state, functions),
+        Some(Overlay::Question(question)) if is_read(state, &question) => {
+            let mut attach = question.attach;
+            attach.is_confirmed = question.expected.is_some();
+            start(state, attach)
+        }
         other => {
             state.overlay = other;
             Vec::new()
@@ -192,6 +266,35 @@ pub(crate) fn expected_cost(state: &State) -> String {
     }
 }
 
+/// What a count of the calls says about the cost, and what happens if that is agreed to.
+pub(crate) fn cost_words(
+    state: &State,
+    attach: &Attach,
+    expected: &ExpectedCost,
+) -> (String, String) {
+    let least = if expected.is_at_least {
+        "at least "
+    } else {
+        ""
+    };
+    let hits = format_count(expected.hits_per_s);
+    let percent = expected.cpu_percent.unwrap_or(0.0);
+    let dearest = expected.dearest.filter(|_| attach.functions.len() > 1);
+    let dearest = dearest.map_or_else(String::new, |(id, percent)| {
+        let name = fit(
+            &state.name_of(id),
+            NAME_WIDTH,
+            Cut::Middle,
+            &state.options.glyphs,
+        );
+        format!("; {name} alone {percent:.1} %")
+    });
+    let what = format!("{least}{hits} hits/s, {percent:.1} % of a core{dearest}");
+    let budget = attach.settings.budget_percent.unwrap_or(f64::INFINITY);
+    let then = format!("The budget is {budget} %: what costs more is detached by itself.");
+    (what, then)
+}
+
 pub(super) fn extend(state: &mut State) -> Vec<Effect> {
     let by = state.options.lease;
     if state.measurements.active().next().is_none() {
@@ -216,32 +319,75 @@ pub(super) fn extend(state: &mut State) -> Vec<Effect> {
 
 pub(super) fn detach_all(state: &mut State) -> Vec<Effect> {
     state.attaching.clear();
-    state.notify(Level::Info, "Detaching everything", "");
+    let probed = attached_sessions(state);
+    let mut help = String::new();
+    if !probed.is_empty() {
+        help = format!("{} attaches again", state.key(Command::Undo));
+        state.detached = probed;
+    }
+    state.notify(Level::Info, "Detaching everything", help);
     vec![Effect::DetachAll]
 }
 
-fn attach(state: &mut State, functions: Vec<FunctionId>) -> Vec<Effect> {
-    if let Some(refused) = refuse_over_limit(state, functions.len()) {
+/// Whether a question was on the screen long enough: one that comes by itself is not answered by a
+/// key that was meant for something else.
+fn is_read(state: &State, question: &Question) -> bool {
+    question.expected.is_none() || state.now.saturating_sub(question.asked_at) >= ANSWER_AFTER
+}
+
+/// What attaching to functions means if nothing else is said.
+fn order(state: &State, functions: Vec<FunctionId>) -> Attach {
+    Attach {
+        functions,
+        settings: state.default_settings(),
+        session: AttachTo::Newest,
+        is_confirmed: false,
+    }
+}
+
+pub(super) fn start(state: &mut State, attach: Attach) -> Vec<Effect> {
+    if let Some(refused) = refuse_over_limit(state, attach.functions.len()) {
         return refused;
     }
     state.functions.hold_selection();
-    state.attaching.extend(&functions);
-    vec![Effect::Attach {
-        functions,
-        duration: state.options.lease,
-    }]
+    state.attaching.extend(&attach.functions);
+    state.last_attached = Some(attach.clone());
+    vec![Effect::Attach(attach)]
+}
+
+/// What would attach again to all that is attached now.
+fn attached_sessions(state: &State) -> Vec<Attach> {
+    let of = |session: &Session| {
+        let functions = session
+            .snapshot
+            .functions
+            .iter()
+            .filter(|stats| stats.attached);
+        Attach {
+            settings: session.snapshot.session.settings.clone(),
+            session: AttachTo::New,
+            ..order(state, functions.map(|stats| stats.id).collect())
+        }
+    };
+    let sessions = state.measurements.active().map(of);
+    sessions
+        .filter(|attach| !attach.functions.is_empty())
+        .collect()
+}
+
+/// Whether a function can be probed, as far as that is known.
+pub(super) fn is_probeable(state: &State, id: FunctionId) -> bool {
+    let function = state.functions.table.get(id);
+    function.is_some_and(|function| {
+        function
+            .plan
+            .is_none_or(|plan| plan.probe != Probeability::None)
+    })
 }
 
 /// Whether a function is not probed yet and can be.
 fn is_candidate(state: &State, id: FunctionId) -> bool {
-    let plan = state
-        .functions
-        .table
-        .get(id)
-        .and_then(|function| function.plan);
-    plan.is_none_or(|plan| plan.probe != Probeability::None)
-        && !state.measurements.is_attached(id)
-        && !state.attaching.contains(&id)
+    is_probeable(state, id) && !state.measurements.is_attached(id) && !state.attaching.contains(&id)
 }
 
 fn refuse_over_limit(state: &mut State, more: usize) -> Option<Vec<Effect>> {
@@ -262,7 +408,7 @@ fn refuse_over_limit(state: &mut State, more: usize) -> Option<Vec<Effect>> {
     })
 }
 
-fn refuse_without_target(state: &mut State) -> Option<Vec<Effect>> {
+pub(super) fn refuse_without_target(state: &mut State) -> Option<Vec<Effect>> {
     if state.options.replay {
         return Some(refuse_in_replay(state));
     }
@@ -284,7 +430,7 @@ fn refuse_in_replay(state: &mut State) -> Vec<Effect> {
     refuse(state, "replay", message, help)
 }
 
-fn refuse(state: &mut State, code: &str, message: String, help: String) -> Vec<Effect> {
+pub(super) fn refuse(state: &mut State, code: &str, message: String, help: String) -> Vec<Effect> {
     let notice = Notice {
         level: Level::Error,
         code: Some(code.to_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
 
-use super::{code, time};
+use super::{attach, code, probes, time};
 use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
@@ -34,6 +34,8 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
             state.functions.work(&state.measurements);
         }
         SourceEvent::OpenFailed(failure) => return open_failed(state, failure),
+        SourceEvent::Costly { attach, expected } => probes::costly(state, attach, expected),
+        SourceEvent::Callees { function, callees } => attach::callees(state, function, callees),
         SourceEvent::Attached { functions, probes } => attached(state, &functions, probes),
         SourceEvent::AttachFailed { functions, failure } => {
             for id in &functions {
@@ -105,7 +107,9 @@ fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {
     }
     let names = name_or_count(state, functions);
     let message = format!("Attached to {names}: {probes} probes");
-    state.notify(Level::Info, message, "");
+    let command = super::attaching_command(state, functions);
+    let help = command.map_or_else(String::new, |command| format!("the same: {command}"));
+    state.notify(Level::Info, message, help);
 }
 
 fn take(state: &mut State, snapshot: Arc<Snapshot>) {

@@ -53,7 +53,7 @@ fn a_function_is_found_and_selected_even_if_a_filter_hides_it() {
     console.press("Enter");
     assert_eq!(console.state.screen(), Screen::Functions);
     let effects = console.press("Space");
-    let Some(Effect::Attach { functions, .. }) = effects.first() else {
+    let Some(Effect::Attach(coral_ui::Attach { functions, .. })) = effects.first() else {
         panic!("{effects:?}");
     };
     let table = fixture::table();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use coral_model::{
     Accounting, Bucket, CallRecord, EndReason, ExitProbe, FunctionId, FunctionStats, FunctionTable,
     FunctionTableBuilder, Histogram, Language, Module, NewFunction, Overhead, ProbeReason,
-    ProbeSummary, Probeability, ProcessSummary, SessionId, SessionInfo, SessionState, Snapshot,
-    SymbolSource, Target, bucket_range_ns,
+    ProbeSummary, Probeability, ProcessSummary, SessionId, SessionInfo, SessionSettings,
+    SessionState, Snapshot, SymbolSource, Target, bucket_range_ns,
 };
 
 pub(crate) const CHECKOUT: FunctionId = FunctionId(6);
@@ -237,6 +237,7 @@ pub(crate) fn snapshot() -> Snapshot {
             remaining: Duration::from_secs(42),
             state: SessionState::Active,
             probes: 8,
+            settings: SessionSettings::default(),
         },
         slow_calls: (0..6).map(slow_call).collect(),
         functions: [checkout, add, forever].map(Arc::new).to_vec(),

@@ -196,6 +196,8 @@ fn parse(key: &str) -> KeyEvent {
         "Esc" => KeyCode::Esc,
         "Tab" => KeyCode::Tab,
         "Shift-Tab" => KeyCode::BackTab,
+        "Left" => KeyCode::Left,
+        "Right" => KeyCode::Right,
         "Up" => KeyCode::Up,
         "Down" => KeyCode::Down,
         "PgDn" => KeyCode::PageDown,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod any_size;
+mod attach;
 mod calls;
 mod finding;
 mod fixture;

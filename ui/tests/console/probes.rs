@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{FunctionId, Limits};
-use coral_ui::{Effect, Options, SourceEvent, Start};
+use coral_model::{FunctionId, Limits, SessionSettings};
+use coral_ui::{Attach, AttachTo, Effect, Options, SourceEvent, Start};
 
 use crate::fixture::{self, ADD, CHECKOUT, SERVE_FOREVER};
 use crate::harness::Console;
@@ -12,10 +12,12 @@ use crate::harness::Console;
 const LEASE: Duration = Duration::from_secs(60);
 
 fn attach(functions: &[FunctionId]) -> Vec<Effect> {
-    vec![Effect::Attach {
+    vec![Effect::Attach(Attach {
         functions: functions.to_vec(),
-        duration: LEASE,
-    }]
+        settings: SessionSettings::default(),
+        session: AttachTo::Newest,
+        is_confirmed: false,
+    })]
 }
 
 fn detach(functions: &[FunctionId]) -> Vec<Effect> {

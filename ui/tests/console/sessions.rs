@@ -1,7 +1,7 @@
 //! Past sessions: looked at again, and repeated.
 
 use coral_model::{EndReason, SessionId, SessionState, Snapshot};
-use coral_ui::{Effect, SourceEvent};
+use coral_ui::{Attach, Effect, SourceEvent};
 
 use crate::fixture;
 use crate::harness::Console;
@@ -45,7 +45,7 @@ fn a_past_session_can_be_repeated() {
     console.press("Esc 5");
     let effects = console.press("r");
     let expected: Vec<_> = past().functions.iter().map(|stats| stats.id).collect();
-    let [Effect::Attach { functions, .. }] = &effects[..] else {
+    let [Effect::Attach(Attach { functions, .. })] = &effects[..] else {
         panic!("{effects:?}");
     };
     assert_eq!(functions, &expected);
