@@ -54,6 +54,7 @@ impl Sessions {
         if !attach.is_confirmed && !attach.functions.iter().all(is_known) {
             match self.agent.expected(watched, &request) {
                 Ok(expected) if is_over(&expected, &request) => {
+                    let attach = Box::new(attach);
                     return vec![SourceEvent::Costly { attach, expected }];
                 }
                 Ok(_) => {}

@@ -59,7 +59,7 @@ pub enum SourceEvent {
     /// Attaching would cost more than its budget; nothing was attached.
     Costly {
         /// What was asked for.
-        attach: Attach,
+        attach: Box<Attach>,
         /// What it would cost.
         expected: ExpectedCost,
     },

@@ -34,7 +34,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
             state.functions.work(&state.measurements);
         }
         SourceEvent::OpenFailed(failure) => return open_failed(state, failure),
-        SourceEvent::Costly { attach, expected } => probes::costly(state, attach, expected),
+        SourceEvent::Costly { attach, expected } => probes::costly(state, *attach, expected),
         SourceEvent::Callees { function, callees } => attach::callees(state, function, callees),
         SourceEvent::Attached { functions, probes } => attached(state, &functions, probes),
         SourceEvent::AttachFailed { functions, failure } => {

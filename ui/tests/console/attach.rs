@@ -143,7 +143,7 @@ fn what_costs_more_than_its_budget_is_asked_about_and_not_answered_by_chance() {
     let mut console = Console::open();
     let attach = order(&console.press("Space")).clone();
     let costly = SourceEvent::Costly {
-        attach: attach.clone(),
+        attach: Box::new(attach.clone()),
         expected: expected(369.0),
     };
     console.send(costly.clone());
