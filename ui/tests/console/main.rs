@@ -4,6 +4,7 @@
 
 mod any_size;
 mod calls;
+mod everywhere;
 mod finding;
 mod fixture;
 mod harness;
@@ -14,5 +15,7 @@ mod probes;
 mod rows;
 mod screens;
 mod sessions;
+mod small;
 mod source;
+mod storm;
 mod time;
