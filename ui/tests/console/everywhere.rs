@@ -43,7 +43,7 @@ pub(crate) const PLACES: [(&str, &str); 29] = [
     ("palette while typing", "Paste"),
     ("function finder", "Esc Ctrl-P Paste"),
     ("source", "Esc 2 w"),
-    ("question", "Esc A"),
+    ("question", "Esc / Paste Enter A"),
 ];
 
 /// What is shown in the place of every text that can come from outside.

@@ -106,7 +106,7 @@ fn what_lies_above_cuts_no_wide_letter_in_half() {
         Options::default(),
         fixture::table_of(["漢字漢字漢字漢字漢字漢字"; 90]),
     );
-    for overlay in ["?", ":", "Ctrl-P", "A"] {
+    for overlay in ["?", ":", "Ctrl-P"] {
         console.press(overlay);
         for columns in 60..=120 {
             check(
