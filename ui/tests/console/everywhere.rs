@@ -205,6 +205,9 @@ fn snapshots(texts: Texts<'_>) -> Vec<Snapshot> {
         }
         snapshot.in_flight.clone_from(&calls.in_flight);
         snapshot.slow_calls.extend_from_slice(&calls.slow_calls);
+        snapshot
+            .slow_calls
+            .sort_by_key(|call| std::cmp::Reverse(call.duration_ns));
         *snapshot = with_texts(snapshot.clone(), texts);
     }
     snapshots
