@@ -64,6 +64,38 @@ fn style<'a>(scenes: &[Scene], spans: impl Iterator<Item = &'a Span>) -> String 
         }
         style.push_str("}\n");
     }
-    style.push_str("@media(prefers-reduced-motion:reduce){g{animation:none!important}}\n</style>\n");
     style
+        .push_str("@media(prefers-reduced-motion:reduce){g{animation:none!important}}\n</style>\n");
+    style
+}
+
+#[test]
+fn what_is_seen_at_each_time_is_the_scene_of_that_time() {
+    let paper = &crate::DARK;
+    let scenes = ["one\ntwo", "one\nzwei", "uno\nzwei", "one\nzwei"].map(|text| Scene {
+        screen: Buffer::with_lines(text.lines()),
+        ms: 100,
+    });
+    let svg = render(&scenes, paper);
+    for (number, scene) in scenes.iter().enumerate() {
+        let mut seen: Vec<&str> = Vec::new();
+        for group in svg.split("<g class=\"s").skip(1) {
+            let (span, rest) = group.split_once('"').unwrap();
+            let (first, end) = span.split_once('-').unwrap();
+            if (first.parse().unwrap()..end.parse().unwrap()).contains(&number) {
+                let (elements, _) = rest.split_once("</g>").unwrap();
+                seen.extend(elements.lines().skip(1));
+            }
+        }
+        let rows: String = (0..2)
+            .map(|row| svg::row(&scene.screen, row, paper))
+            .collect();
+        let mut expected: Vec<&str> = rows.lines().collect();
+        seen.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(seen, expected, "scene {number}");
+    }
+    assert!(
+        svg.contains("@keyframes s2-3{0%{visibility:hidden}50.000%{visibility:visible}75.000%")
+    );
 }

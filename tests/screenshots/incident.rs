@@ -30,29 +30,78 @@ const fn step(keys: &'static str, written: &'static str, seen: &'static str, ms:
     }
 }
 
-const STEPS: [Step; 10] = [
-    step("", "coral-tui --demo", "Some checkouts are slow. Which, and why?", 2_500),
-    step("ss", "s s", "Sorted by p99: a function that takes 12 ms takes 360 ms sometimes.", 2_500),
-    step("g\n", "g Enter", "Its latency has two modes: the slow one was never an average.", 2_500),
-    step("v", "v", "As a heatmap: it has been so all the time, in about one call of twenty.", 2_500),
-    step("4", "4", "Where a request's time goes: the call tree.", 2_000),
-    step("jj", "j j", "callExternalAPI makes no other call: the time is its own.", 2_500),
-    step("v", "v", "The same as a flame.", 2_000),
-    step("vv", "v v", "The slowest calls, with what they were called for.", 2_000),
-    step("jj", "j j", "callExternalAPI was slow for brand = amex ...", 2_000),
-    step("jjj", "j j j", "... and again. It is the payment provider, for one card brand.", 3_000),
+const STEPS: [Step; 11] = [
+    step(
+        "",
+        "coral-tui --demo",
+        "Some checkouts are slow. Which, and why?",
+        2_500,
+    ),
+    step(
+        "ss",
+        "s s",
+        "By p99: what takes 12 ms most of the time takes 360 ms sometimes.",
+        2_500,
+    ),
+    step(
+        "g\n",
+        "g Enter",
+        "There are two kinds of checkouts, and nothing between them.",
+        2_500,
+    ),
+    step(
+        "v",
+        "v",
+        "Time across, duration upwards: it has been so all the time.",
+        2_500,
+    ),
+    step(
+        "4",
+        "4",
+        "Where the time goes: the call tree of every checkout.",
+        2_000,
+    ),
+    step(
+        "jj",
+        "j j",
+        "callExternalAPI is the slow leaf: 99.8 % of its caller, all of it its own.",
+        2_500,
+    ),
+    step("v", "v", "The same as a flame.", 1_500),
+    step(
+        "vv",
+        "v v",
+        "The slowest calls, each with its arguments and its stack.",
+        2_000,
+    ),
+    step(
+        "/api\nn",
+        "/ a p i Enter n",
+        "Those of callExternalAPI: this one was for an amex card,",
+        2_500,
+    ),
+    step("n", "n", "and the next one too,", 1_500),
+    step(
+        "n",
+        "n",
+        "and the next. The payment provider is slow for that brand.",
+        3_500,
+    ),
 ];
 
-/// What is on the screen after each step, two seconds after the one before.
+/// From one step to the next, so much of the recording goes by.
+const BETWEEN: Duration = Duration::from_millis(1_700);
+
+/// What is on the screen after each step.
 pub(crate) fn scenes(recording: &Recording) -> Vec<Scene> {
     let options = Options {
         theme: Theme::builtin("coral-dark").unwrap(),
         ..Options::default()
     };
     let mut console = Console::open(recording, options, SIZE);
-    let steps = (1u64..).zip(&STEPS);
+    let steps = (1..).zip(&STEPS);
     let scenes = steps.map(|(number, step)| {
-        console.play(Duration::from_secs(2 * number));
+        console.play(number * BETWEEN);
         console.press(step.keys);
         Scene {
             screen: with_caption(&console.screen(), step),

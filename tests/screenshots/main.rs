@@ -45,21 +45,25 @@ const fn shot(name: &'static str, size: (u16, u16), keys: &'static str) -> Shot 
     }
 }
 
+/// The slow calls of the heatmap: up from the newest column, back over some of time, and up.
+const AREA: &str = "jjj3vkkkkkkkkkkkkkkkkkbhhhhhhhhhhhhhhhhhhhhhhhhhkkkkkk\n";
+
 /// The screens that are shown by day and by night.
-const SCREENS: [Shot; 16] = [
-    shot("processes", (120, 20), "1"),
+const SCREENS: [Shot; 17] = [
+    shot("processes", (120, 20), "1jj"),
     shot("functions", (160, 44), "jjj"),
     shot("latency", (120, 36), "jjj3"),
     shot("heatmap", (140, 40), "jjj3v"),
     shot("percentiles", (120, 36), "jjj3vv"),
-    shot("compare", (120, 30), "jjj3vvv"),
+    shot("heatmap-area", (140, 40), AREA),
+    shot("compare", (120, 30), "{mLjjj3M"),
     shot("calls", (140, 24), "4jj"),
     shot("flame", (120, 20), "4v"),
     shot("sandwich", (120, 20), "4jvv"),
     shot("slow-calls", (140, 36), "4vvvjjjj"),
     shot("in-flight", (140, 30), "4vvvv"),
     shot("sessions", (120, 24), "5"),
-    shot("events", (120, 20), "6"),
+    shot("events", (120, 20), "{mLmy6"),
     shot("help", (120, 44), "?"),
     shot("palette", (120, 30), ":lat"),
     shot("finder", (120, 30), "@pay"),
