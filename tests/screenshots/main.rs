@@ -3,20 +3,20 @@
 //! `CORAL_UPDATE_SCREENSHOTS=1 cargo test --test screenshots` writes them anew.
 #![allow(clippy::unwrap_used)] // all of this is tests
 
+mod animation;
+mod console;
 mod geometry;
+mod incident;
 mod png;
 mod svg;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use console::Console;
 use coral_tui::demo;
 use coral_tui::recording::Recording;
-use coral_ui::{Colors, Event, Glyphs, Options, SourceEvent, Start, State, Theme, draw, update};
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use coral_ui::{Colors, Options, Theme};
 use svg::Paper;
 
 const DARK: Paper = Paper {
@@ -32,7 +32,6 @@ const LIGHT: Paper = Paper {
 struct Shot {
     name: &'static str,
     size: (u16, u16),
-    theme: &'static str,
     colors: Colors,
     keys: &'static str,
 }
@@ -41,28 +40,38 @@ const fn shot(name: &'static str, size: (u16, u16), keys: &'static str) -> Shot 
     Shot {
         name,
         size,
-        theme: "coral-dark",
         colors: Colors::True,
         keys,
     }
 }
 
-const SHOTS: [Shot; 13] = [
+/// The slow calls of the heatmap: up from the newest column, back over some of time, and up.
+const AREA: &str = "jjj3vkkkkkkkkkkkkkkkkkbhhhhhhhhhhhhhhhhhhhhhhhhhkkkkkk\n";
+
+/// The screens that are shown by day and by night.
+const SCREENS: [Shot; 17] = [
+    shot("processes", (120, 20), "1jj"),
     shot("functions", (160, 44), "jjj"),
-    shot("functions-80x24", (80, 24), "jjj"),
     shot("latency", (120, 36), "jjj3"),
     shot("heatmap", (140, 40), "jjj3v"),
     shot("percentiles", (120, 36), "jjj3vv"),
+    shot("heatmap-area", (140, 40), AREA),
+    shot("compare", (120, 30), "{mLjjj3M"),
     shot("calls", (140, 24), "4jj"),
     shot("flame", (120, 20), "4v"),
-    shot("slow-calls", (140, 36), "4vvv"),
+    shot("sandwich", (120, 20), "4jvv"),
+    shot("slow-calls", (140, 36), "4vvvjjjj"),
     shot("in-flight", (140, 30), "4vvvv"),
     shot("sessions", (120, 24), "5"),
+    shot("events", (120, 20), "{mLmy6"),
     shot("help", (120, 44), "?"),
-    Shot {
-        theme: "coral-light",
-        ..shot("functions-light", (160, 44), "jjj")
-    },
+    shot("palette", (120, 30), ":lat"),
+    shot("finder", (120, 30), "@pay"),
+];
+
+/// Other sizes, and no colours.
+const OTHERS: [Shot; 2] = [
+    shot("functions-80x24", (80, 24), "jjj"),
     Shot {
         colors: Colors::None,
         ..shot("functions-no-color", (60, 20), "jjj")
@@ -75,60 +84,37 @@ const PNGS: [&str; 4] = ["functions", "latency", "heatmap", "calls"];
 #[test]
 fn pictures_are_those_of_the_screens() {
     let recording = demo::recording().unwrap();
-    for shot in &SHOTS {
-        let svg = picture(&recording, shot);
+    for shot in SCREENS.iter().chain(&OTHERS) {
+        let svg = picture(&recording, shot, Theme::default(), &DARK);
         compare(&format!("{}.svg", shot.name), svg.as_bytes());
         if PNGS.contains(&shot.name) {
             compare(&format!("{}.png", shot.name), &png::render(&svg));
         }
     }
+    for shot in &SCREENS {
+        let theme = Theme::builtin("coral-light").unwrap();
+        let svg = picture(&recording, shot, theme, &LIGHT);
+        compare(&format!("{}-light.svg", shot.name), svg.as_bytes());
+    }
 }
 
-fn picture(recording: &Recording, shot: &Shot) -> String {
+#[test]
+fn the_moving_picture_is_that_of_the_screens() {
+    let recording = demo::recording().unwrap();
+    let svg = animation::render(&incident::scenes(&recording), &DARK);
+    compare("incident.svg", svg.as_bytes());
+}
+
+fn picture(recording: &Recording, shot: &Shot, theme: Theme, paper: &Paper) -> String {
     let options = Options {
-        start: Start::Source,
-        replay: true,
-        theme: Theme::builtin(shot.theme).unwrap(),
+        theme,
         colors: shot.colors,
-        glyphs: Glyphs::UNICODE,
         ..Options::default()
     };
-    let (mut state, _) = State::new(options);
-    let (columns, rows) = shot.size;
-    update(&mut state, Event::Resize { columns, rows });
-    let functions = SourceEvent::Functions {
-        target: recording.target().clone(),
-        table: Arc::clone(recording.table()),
-        complete: true,
-    };
-    update(&mut state, Event::Source(functions));
-    // Short of the end, so that the session is still live.
-    let frames = recording.frames();
-    for (at, snapshot) in &frames[..frames.len() - 2] {
-        update(&mut state, Event::Tick { now: *at });
-        let snapshot = SourceEvent::Snapshot(Arc::clone(snapshot));
-        update(&mut state, Event::Source(snapshot));
-    }
-    settle(&mut state, frames[frames.len() - 3].0);
-    for key in shot.keys.chars() {
-        let key = KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE);
-        update(&mut state, Event::Key(key));
-    }
-    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    terminal.draw(|frame| draw(frame, &state)).unwrap();
-    let paper = if shot.theme == "coral-light" {
-        &LIGHT
-    } else {
-        &DARK
-    };
-    svg::render(terminal.backend().buffer(), paper)
-}
-
-/// Lets the screens finish what they put off.
-fn settle(state: &mut State, now: Duration) {
-    while state.has_work() {
-        update(state, Event::Tick { now });
-    }
+    let mut console = Console::open(recording, options, shot.size);
+    console.play(Duration::MAX);
+    console.press(shot.keys);
+    svg::render(&console.screen(), paper)
 }
 
 fn compare(name: &str, drawn: &[u8]) {

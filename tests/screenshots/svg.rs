@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr;
 
@@ -28,21 +29,32 @@ pub(crate) struct Paper {
 
 /// Draws a buffer.
 pub(crate) fn render(buffer: &Buffer, paper: &Paper) -> String {
-    let (columns, rows) = (u32::from(buffer.area.width), u32::from(buffer.area.height));
-    let width = columns * CELL_WIDTH + 2 * PADDING;
-    let height = rows * CELL_HEIGHT + 2 * PADDING;
-    let mut svg = format!(
+    let mut svg = head(buffer.area, paper);
+    for number in 0..buffer.area.height {
+        svg.push_str(&row(buffer, number, paper));
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// What comes before the rows of so many cells.
+pub(crate) fn head(area: Rect, paper: &Paper) -> String {
+    let width = u32::from(area.width) * CELL_WIDTH + 2 * PADDING;
+    let height = u32::from(area.height) * CELL_HEIGHT + 2 * PADDING;
+    format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"'DejaVu Sans Mono',monospace\" \
          font-size=\"{FONT_SIZE}\">\n\
          <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"{}\"/>\n",
         paper.background
-    );
-    for row in 0..buffer.area.height {
-        backgrounds(&mut svg, buffer, row, paper);
-        glyphs(&mut svg, buffer, row, paper);
-    }
-    svg.push_str("</svg>\n");
+    )
+}
+
+/// Draws a row of cells.
+pub(crate) fn row(buffer: &Buffer, number: u16, paper: &Paper) -> String {
+    let mut svg = String::new();
+    backgrounds(&mut svg, buffer, number, paper);
+    glyphs(&mut svg, buffer, number, paper);
     svg
 }
 

@@ -73,7 +73,20 @@ impl Canvas<'_> {
 
     /// Empties an area, for what is drawn above something else.
     pub(crate) fn clear(&mut self, area: Rect) {
-        for position in area.intersection(self.buffer.area).positions() {
+        let area = area.intersection(self.buffer.area);
+        let before = area.columns().next().and_then(|first| {
+            let x = first.x.checked_sub(1)?;
+            Some(Rect { x, ..first })
+        });
+        // A wide letter that would be cut in half goes too: terminals draw all of it or nothing.
+        for position in before.iter().flat_map(|column| column.positions()) {
+            if let Some(cell) = self.buffer.cell_mut(position)
+                && width(cell.symbol()) > 1
+            {
+                cell.reset();
+            }
+        }
+        for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();
             }

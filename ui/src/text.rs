@@ -118,10 +118,12 @@ fn take(
 }
 
 /// One character as it is shown. Combining marks are escaped too: thousands of them on one letter
-/// would be one cell of the screen.
+/// would be one cell of the screen. So are tones of skin: terminals disagree about whether they
+/// take columns of their own.
 fn shown(character: char, glyphs: &Glyphs) -> Cow<'static, str> {
     let hidden = character.width().is_none_or(|width| width == 0);
-    if hidden || (glyphs.ascii && !character.is_ascii()) {
+    let joins = matches!(character, '\u{1f3fb}'..='\u{1f3ff}');
+    if hidden || joins || (glyphs.ascii && !character.is_ascii()) {
         Cow::Owned(character.escape_unicode().to_string())
     } else {
         Cow::Owned(escape(character.encode_utf8(&mut [0; 4])).into_owned())

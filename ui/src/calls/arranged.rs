@@ -99,7 +99,7 @@ impl ArrangedTree {
         if Arc::ptr_eq(self.forest.tree(), tree) {
             return false;
         }
-        self.forest = Forest::new(Arc::clone(tree), &mut self.paths);
+        self.forest = Forest::new(Arc::clone(tree), &self.forest, &mut self.paths);
         self.arrange();
         true
     }

@@ -104,11 +104,11 @@ impl Scale {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::forest::{Paths, tests::tree};
+    use super::super::forest::tests::forest;
     use super::*;
 
     fn frames(nodes: &[(Option<u32>, u32, u64)], root: Option<u32>) -> Vec<(u32, u16, u16, u16)> {
-        let forest = Forest::new(tree(nodes), &mut Paths::default());
+        let forest = forest(nodes);
         let frames = layout(&forest, root, 100, 10);
         let fields = |frame: &FlameFrame| (frame.node, frame.line, frame.start, frame.end);
         frames.iter().map(fields).collect()
@@ -143,7 +143,7 @@ mod tests {
                 .zip(nodes)
                 .map(|(id, (parent, function, ns))| ((parent < id).then_some(parent), function, ns))
                 .collect();
-            let forest = Forest::new(tree(&nodes), &mut Paths::default());
+            let forest = forest(&nodes);
             let frames = layout(&forest, None, columns, 50);
             for pair in frames.windows(2) {
                 prop_assert!(pair[0].line < pair[1].line || pair[0].end <= pair[1].start);

@@ -42,12 +42,13 @@ pub(crate) struct Forest {
 }
 
 impl Forest {
-    pub(crate) fn new(tree: Arc<CallTree>, paths: &mut Paths) -> Self {
+    /// The tree that comes after another one, or after none.
+    pub(crate) fn new(tree: Arc<CallTree>, before: &Self, paths: &mut Paths) -> Self {
         let mut forest = Self {
             tree,
             ..Self::default()
         };
-        forest.name_paths(paths);
+        forest.name_paths(before, paths);
         forest.measure();
         forest.list_callees();
         forest
@@ -116,17 +117,32 @@ impl Forest {
         is_timed.then(|| self.node(node).total_ns as f64 / whole_ns as f64)
     }
 
-    fn name_paths(&mut self, paths: &mut Paths) {
+    fn name_paths(&mut self, before: &Self, paths: &mut Paths) {
         self.paths.reserve(self.len());
         for id in 0..self.len() as u32 {
-            let caller = self.caller(id).map(|caller| self.path(caller));
-            let path = paths.id(caller, self.node(id).function);
+            let path = match self.path_as_before(id, before) {
+                Some(path) => path,
+                None => {
+                    let caller = self.caller(id).map(|caller| self.path(caller));
+                    paths.id(caller, self.node(id).function)
+                }
+            };
             self.paths.push(path);
         }
         self.nodes = vec![None; paths.ids.len()];
         for (id, path) in (0u32..).zip(&self.paths) {
             self.nodes[path.0 as usize].get_or_insert(id);
         }
+    }
+
+    /// The path of a node that is where it was: most are, and looking paths up is what takes time.
+    fn path_as_before(&self, id: u32, before: &Self) -> Option<PathId> {
+        let old = before.tree.nodes.get(id as usize)?;
+        let caller = self.caller(id);
+        let is_same = old.function == self.node(id).function
+            && before.caller(id) == caller
+            && caller.is_none_or(|caller| before.path(caller) == self.path(caller));
+        is_same.then(|| before.path(id))
     }
 
     fn measure(&mut self) {
@@ -172,6 +188,8 @@ impl Forest {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A tree of callers, functions and total times; whatever is left of a total is its self time.
@@ -196,15 +214,19 @@ pub(crate) mod tests {
         })
     }
 
+    /// The forest of nodes: caller, function, total time.
+    pub(crate) fn forest(nodes: &[(Option<u32>, u32, u64)]) -> Forest {
+        Forest::new(tree(nodes), &Forest::default(), &mut Paths::default())
+    }
+
     #[test]
     fn what_has_not_returned_is_as_long_as_what_it_called() {
-        let tree = tree(&[
+        let forest = forest(&[
             (None, 0, 0),
             (Some(0), 1, 30),
             (Some(0), 2, 70),
             (None, 3, 5),
         ]);
-        let forest = Forest::new(tree, &mut Paths::default());
         assert_eq!(forest.callees(None), [0, 3]);
         assert_eq!(forest.callees(Some(0)), [2, 1]);
         assert_eq!(forest.extent_ns(Some(0)), 100);
@@ -216,17 +238,51 @@ pub(crate) mod tests {
     #[test]
     fn paths_stay_when_nodes_move() {
         let mut paths = Paths::default();
-        let before = Forest::new(tree(&[(None, 0, 9), (Some(0), 1, 5)]), &mut paths);
+        let before = Forest::new(
+            tree(&[(None, 0, 9), (Some(0), 1, 5)]),
+            &Forest::default(),
+            &mut paths,
+        );
         let after = tree(&[(None, 2, 1), (None, 0, 9), (Some(1), 3, 1), (Some(1), 1, 6)]);
-        let after = Forest::new(after, &mut paths);
+        let after = Forest::new(after, &before, &mut paths);
         assert_eq!(after.find(before.path(1)), Some(3));
         assert_eq!(after.chain(3).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]
     fn callers_that_cannot_be_are_none() {
-        let tree = tree(&[(Some(0), 0, 1), (Some(7), 1, 1)]);
-        let forest = Forest::new(tree, &mut Paths::default());
+        let forest = forest(&[(Some(0), 0, 1), (Some(7), 1, 1)]);
         assert_eq!(forest.callees(None), [0, 1]);
+    }
+
+    prop_compose! {
+        fn any_nodes()(
+            nodes in prop::collection::vec((0u32..9, 0u32..3, 0u64..9), 0..12),
+        ) -> Vec<(Option<u32>, u32, u64)> {
+            let node = |(caller, function, total_ns): (u32, u32, u64)| {
+                (caller.checked_sub(1), function, total_ns)
+            };
+            nodes.into_iter().map(node).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_is_the_functions_on_it(first in any_nodes(), second in any_nodes()) {
+            let mut paths = Paths::default();
+            let first = Forest::new(tree(&first), &Forest::default(), &mut paths);
+            let second = Forest::new(tree(&second), &first, &mut paths);
+            let all = |forest: &Forest| -> Vec<(PathId, Vec<FunctionId>)> {
+                let functions = |node| forest.chain(node).map(|node| forest.node(node).function);
+                let nodes = 0..forest.len() as u32;
+                nodes.map(|node| (forest.path(node), functions(node).collect())).collect()
+            };
+            let known = [all(&first), all(&second)].concat();
+            for (path, functions) in &known {
+                for (other, others) in &known {
+                    prop_assert_eq!(path == other, functions == others);
+                }
+            }
+        }
     }
 }

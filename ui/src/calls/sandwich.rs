@@ -140,11 +140,11 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
-    use super::super::forest::{Paths, tests::tree};
+    use super::super::forest::tests::forest;
     use super::*;
 
     fn rows(function: u32, nodes: &[(Option<u32>, u32, u64)]) -> Vec<(Side, u32, u64, u64)> {
-        let forest = Forest::new(tree(nodes), &mut Paths::default());
+        let forest = forest(nodes);
         let mut sandwich = Sandwich::default();
         sandwich.show(FunctionId(function), &forest);
         let row = |row: &SandwichRow| {

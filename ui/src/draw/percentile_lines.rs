@@ -7,6 +7,7 @@ use crate::draw::heatmap::draw_durations;
 use crate::draw::time_axis;
 use crate::latency::{History, Lines, MARKED, Panes};
 use crate::state::State;
+use crate::text::width;
 use crate::theme::Meaning;
 
 /// How each line looks, in the order of [`MARKED`].
@@ -132,17 +133,23 @@ fn draw_linear_axis(canvas: &mut Canvas<'_>, lines: &Lines, gutter: Rect) {
     }
 }
 
-/// Each line with its newest value.
+/// Each line with its newest value, as many as there is room for.
 fn draw_legend(canvas: &mut Canvas<'_>, state: &State, line: Rect) {
     let lines = state.latency.lines.as_ref();
     let newest = lines.and_then(|lines| lines.columns.iter().rev().flatten().next());
     let mut rest = line;
     for (series, (_, name)) in MARKED.into_iter().enumerate() {
         let value = newest.map(|values| values[series]);
-        let value = canvas.glyphs.measured_ns(value);
-        rest = canvas.text(rest, canvas.glyphs.lines[series], SERIES[series]);
-        rest = canvas.text(rest, &format!(" {name} "), Meaning::Dim);
-        rest = canvas.text(rest, &format!("{value}  "), Meaning::Number);
+        let entry = [
+            (canvas.glyphs.lines[series].to_owned(), SERIES[series]),
+            (format!(" {name} "), Meaning::Dim),
+            (canvas.glyphs.measured_ns(value), Meaning::Number),
+        ];
+        let needed: u16 = entry.iter().map(|(text, _)| width(text)).sum();
+        if needed > rest.width {
+            return;
+        }
+        rest = inset(canvas.spans(rest, &entry), 2);
     }
     let scale = if state.latency.linear {
         "linear"

@@ -1,76 +1,61 @@
-//! Whatever the size and whatever is open, drawing never panics and stays on the screen.
+//! Whatever the size, the colours and the characters, and whatever is open: drawing never panics
+//! and stays on the screen.
 
-use std::sync::Arc;
-
-use coral_ui::{Glyphs, Options, SourceEvent};
+use coral_ui::{Colors, Glyphs, Options};
 use proptest::prelude::*;
 
-use crate::fixture;
+use crate::everywhere::{self, PLACES, console_at};
 use crate::harness::Console;
 
-/// A console on a screen, with a filter, a notice, or an overlay open.
-fn console(screen: u8, above: u8, ascii: bool) -> Console {
-    let glyphs = if ascii {
-        Glyphs::ASCII
-    } else {
-        Glyphs::UNICODE
-    };
-    let options = Options {
-        glyphs,
-        ..Options::default()
-    };
-    let mut console = Console::open_with(options, fixture::table());
-    console.send(SourceEvent::Processes(fixture::processes()));
-    console.send(SourceEvent::SessionEnded(Arc::new(fixture::ended())));
-    let mut live = fixture::snapshot();
-    live.session.id.0 = "dbg-2".into();
-    console.snapshot(live);
-    console.press(&screen.to_string());
-    match above {
-        1 => console.press("?"),
-        2 => console.press("/ c a"),
-        3 => console.press("c x s s s"),
-        4 => console.press("{ w"),
-        5 => console.press(": a"),
-        6 => console.press("@ m a i"),
-        _ => console.press("Esc"),
-    };
-    console.send(SourceEvent::SourceText {
-        file: "/src/shop/checkout.go".into(),
-        first_line: 50,
-        lines: (50..70).map(|line| format!("\tline {line}")).collect(),
-    });
+/// A console in a place, with or without a notice.
+fn console(place: usize, noticed: bool, options: Options) -> Console {
+    let mut console = console_at(options, place);
+    if noticed {
+        console.send(everywhere::notice("the kernel refuses the probe "));
+    }
     console
 }
 
+fn any_options() -> impl Strategy<Value = Options> {
+    let colors = [Colors::True, Colors::Ansi256, Colors::Ansi16, Colors::None];
+    let glyphs = [Glyphs::UNICODE, Glyphs::ASCII];
+    let modes = (
+        prop::sample::select(colors.to_vec()),
+        prop::sample::select(glyphs.to_vec()),
+    );
+    modes.prop_map(|(colors, glyphs)| Options {
+        colors,
+        glyphs,
+        ..Options::default()
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
-    fn every_screen_draws_at_any_size(
-        columns in 0u16..=250,
-        rows in 0u16..=80,
-        screen in 1u8..=6,
-        above in 0u8..=6,
-        ascii: bool,
+    fn every_place_draws_at_any_size(
+        options in any_options(),
+        columns in 0u16..=300,
+        rows in 0u16..=100,
+        place in 0..PLACES.len(),
+        noticed: bool,
     ) {
-        let mut console = console(screen, above, ascii);
+        let mut console = console(place, noticed, options);
         let buffer = console.buffer(columns, rows);
         prop_assert_eq!((buffer.area.width, buffer.area.height), (columns, rows));
         console.press("j G PgUp k g");
         console.buffer(columns, rows);
+        console.buffer(rows, columns.min(100));
     }
 }
 
 #[test]
 fn small_sizes_all_draw() {
-    for screen in 1..=6 {
-        for above in 0..=6 {
-            let mut console = console(screen, above, false);
-            for columns in [0, 1, 39, 40, 41, 79, 80, 119, 120, 121] {
-                for rows in 0..=16 {
-                    console.buffer(columns, rows);
-                }
+    everywhere::visit(Options::default(), None, |_, console| {
+        for columns in [0, 1, 39, 40, 41, 79, 80, 119, 120, 121] {
+            for rows in 0..=16 {
+                console.buffer(columns, rows);
             }
         }
-    }
+    });
 }

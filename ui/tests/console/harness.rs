@@ -120,8 +120,8 @@ impl Console {
     pub(crate) fn buffer(&mut self, columns: u16, rows: u16) -> Buffer {
         self.resize(columns, rows);
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-        terminal.draw(|frame| draw(frame, &self.state)).unwrap();
-        terminal.backend().buffer().clone()
+        let frame = terminal.draw(|frame| draw(frame, &self.state)).unwrap();
+        frame.buffer.clone()
     }
 
     /// The screen's text, line by line.

@@ -5,6 +5,7 @@
 mod any_size;
 mod attach;
 mod calls;
+mod everywhere;
 mod finding;
 mod fixture;
 mod harness;
@@ -15,5 +16,7 @@ mod probes;
 mod rows;
 mod screens;
 mod sessions;
+mod small;
 mod source;
+mod storm;
 mod time;
