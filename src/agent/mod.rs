@@ -29,9 +29,7 @@ mod worker;
 pub use error::AgentError;
 pub use estimate::Expected;
 pub use growth::{GrowthRule, is_same as is_same_program};
-pub use request::{
-    AttachRequest, Attached, Capture, DEFAULT_BUDGET_PERCENT, RecordRule, Refused, TraceRule,
-};
+pub use request::{AttachRequest, Attached, Capture, RecordRule, Refused, TraceRule};
 pub use session::{Agent, Session, TracesHandle};
 pub use traces::Traces;
 pub use watched::Watched;

@@ -64,9 +64,6 @@ pub struct TraceRule {
     pub path: Option<String>,
 }
 
-/// What probes may cost if nothing else is asked for, in percent of a core.
-pub const DEFAULT_BUDGET_PERCENT: f64 = 10.0;
-
 impl AttachRequest {
     /// A request for `functions` with the default lease and a record of every call.
     pub fn new(functions: Vec<FunctionId>, requested_by: String) -> Self {
@@ -78,7 +75,7 @@ impl AttachRequest {
             requested_by,
             records: RecordRule::default(),
             fast_returns: false,
-            budget_percent: Some(DEFAULT_BUDGET_PERCENT),
+            budget_percent: Some(Limits::DEFAULT_BUDGET_PERCENT),
             tree: true,
             fold_recursion: true,
             capture: Capture::default(),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::event_loop::Backend;
 use super::{exports, source_files};
 use crate::agent::{Agent, AgentError, AttachRequest, Attached, Capture, Session, Watched};
+use crate::config::Config;
 use crate::probe::Calibration;
 use crate::source::local;
 use crate::symbols::{Symbols, list_processes};
@@ -56,12 +57,14 @@ impl Driver {
     /// service, and its functions are attached at once.
     pub(super) fn start(
         limits: Limits,
+        config: Config,
         attach_at_start: bool,
     ) -> (Self, async_mpsc::Receiver<SourceEvent>) {
         let (requests, received) = mpsc::sync_channel(REQUESTS_MAX);
         let (reports, to_screens) = async_mpsc::channel(REPORTS_MAX);
         let worker = Worker {
             agent: Agent::new(limits),
+            config,
             requests: requests.clone(),
             reports: reports.clone(),
             watched: None,
@@ -100,6 +103,7 @@ impl Backend for Driver {
 
 struct Worker {
     agent: Agent,
+    config: Config,
     requests: SyncSender<Request>,
     reports: Reports,
     watched: Option<Arc<Watched>>,
@@ -239,6 +243,8 @@ impl Worker {
             duration,
             room: SESSION_ROOM,
             capture: self.capture,
+            budget_percent: self.config.session.budget_percent,
+            redaction: self.config.redaction(),
             ..AttachRequest::new(functions, local::user_name())
         };
         let (session, attached) = self.agent.attach(watched, &request)?;

@@ -36,6 +36,8 @@ pub struct Limits {
 impl Limits {
     /// A session's lease if nothing else is asked for.
     pub const DEFAULT_DURATION: Duration = Duration::from_secs(60);
+    /// What its probes may cost if nothing else is asked for, in percent of a core.
+    pub const DEFAULT_BUDGET_PERCENT: f64 = 10.0;
 }
 
 impl Default for Limits {

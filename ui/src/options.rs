@@ -37,6 +37,8 @@ pub struct Options {
     pub lease: Duration,
     /// What the agent allows.
     pub limits: Limits,
+    /// What was measured is kept in about so much memory at most, in bytes.
+    pub record_memory_bytes: usize,
     /// How everything looks.
     pub theme: Theme,
     /// The colours that the terminal has.
@@ -47,6 +49,11 @@ pub struct Options {
     pub keymap: Keymap,
 }
 
+impl Options {
+    /// The memory for what was measured, if nothing else is configured.
+    pub const RECORD_MEMORY_BYTES: usize = 64 << 20;
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -55,6 +62,7 @@ impl Default for Options {
             reason: None,
             lease: Limits::DEFAULT_DURATION,
             limits: Limits::default(),
+            record_memory_bytes: Self::RECORD_MEMORY_BYTES,
             theme: Theme::default(),
             colors: Colors::default(),
             glyphs: Glyphs::default(),

@@ -158,7 +158,7 @@ impl State {
             functions: FunctionList::default(),
             attaching: HashSet::new(),
             measurements: Measurements::default(),
-            timeline: Timeline::default(),
+            timeline: Timeline::new(options.record_memory_bytes),
             latency: LatencyScreen::default(),
             calls: CallsScreen::default(),
             sessions: Selection::default(),
