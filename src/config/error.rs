@@ -24,11 +24,22 @@ impl ConfigError {
         }
     }
 
+    /// What the parser refused, with the value if it does not name that itself.
+    pub(super) fn of_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let value = error.span().and_then(|span| text.get(span));
+        let value = value.unwrap_or_default();
+        let why = error.message();
+        if value.contains('\n') || why.contains(value.trim_matches(['"', '\''])) {
+            Self::at(path, text, error.span(), why)
+        } else {
+            Self::at(path, text, error.span(), &format!("`{value}`: {why}"))
+        }
+    }
+
     /// A mistake at a place in the file's text; without a place it is the whole file's.
     pub(super) fn at(path: &Path, text: &str, span: Option<Range<usize>>, why: &str) -> Self {
-        let before = text
-            .get(..span.map_or(0, |span| span.start))
-            .unwrap_or(text);
+        let start = span.map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let line = 1 + before.matches('\n').count();
         let column = 1 + before[line_start..].chars().count();

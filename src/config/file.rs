@@ -36,7 +36,7 @@ impl Config {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let refuse = |span, why: &str| ConfigError::at(path, text, span, why);
         let file: ConfigFile =
-            toml::from_str(text).map_err(|error| refuse(error.span(), error.message()))?;
+            toml::from_str(text).map_err(|error| ConfigError::of_toml(path, text, &error))?;
         Ok(Self {
             keymap: keymap(&file.keys).map_err(|(span, why)| refuse(span, &why))?,
             redaction: redaction(file.redaction).map_err(|(span, why)| refuse(span, &why))?,
@@ -84,11 +84,14 @@ fn redaction(rules: Vec<Spanned<RedactionRule>>) -> Result<Vec<RedactionRule>, M
     let rules: Vec<RedactionRule> = rules.into_iter().map(Spanned::into_inner).collect();
     match Redaction::with_rules(&rules) {
         Ok(_) => Ok(rules),
-        Err(error) => {
-            let place = match error {
-                RedactionError::Pattern { rule, .. }
-                | RedactionError::Empty(rule)
-                | RedactionError::Ambiguous(rule) => rule,
+        Err(mut error) => {
+            let place = match &mut error {
+                RedactionError::Pattern { rule, why, .. } => {
+                    // The lines before the last draw the pattern.
+                    *why = why.lines().last().unwrap_or_default().to_owned();
+                    *rule
+                }
+                RedactionError::Empty(rule) | RedactionError::Ambiguous(rule) => *rule,
                 RedactionError::TooMany => spans.len(),
             };
             let span = place.checked_sub(1).and_then(|index| spans.get(index));

@@ -49,8 +49,10 @@ pub struct Console {
     /// Whether the mouse is used; if not, the terminal selects text with it as ever.
     pub mouse: bool,
     /// The colours that the terminal has.
+    #[serde(deserialize_with = "values::word")]
     pub colors: ColorChoice,
     /// The characters that the terminal has.
+    #[serde(deserialize_with = "values::word")]
     pub glyphs: GlyphChoice,
     /// What was measured is kept in about so much memory at most, in MiB.
     #[serde(deserialize_with = "values::record_memory_mib")]

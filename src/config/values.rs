@@ -1,7 +1,9 @@
 //! Values that have a form or bounds of their own, and say so where they are wrong.
 
 use coral_ui::BUILTIN;
+use serde::de::value::StringDeserializer;
 use serde::de::{Deserialize, Deserializer, Error};
+use toml::Value;
 
 /// What may be kept of what was measured, in MiB.
 const RECORD_MEMORY_MIB: std::ops::RangeInclusive<usize> = 1..=4_096;
@@ -17,6 +19,17 @@ pub(super) fn theme<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
     Err(D::Error::custom(format_args!(
         "unknown theme `{name}`, expected `auto`, one of {names}, or a file that ends in `.toml`"
     )))
+}
+
+/// One of some words; `256` without quotes is one, too.
+pub(super) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let word = match Value::deserialize(deserializer)? {
+        Value::String(word) => word,
+        other => other.to_string(),
+    };
+    T::deserialize(StringDeserializer::new(word))
 }
 
 pub(super) fn record_memory_mib<'de, D: Deserializer<'de>>(
@@ -36,7 +49,7 @@ pub(super) fn record_memory_mib<'de, D: Deserializer<'de>>(
 pub(super) mod lease {
     use std::time::Duration;
 
-    use coral_model::{Limits, format_duration, parse_duration};
+    use coral_model::{Limits, parse_duration};
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
@@ -52,9 +65,9 @@ pub(super) mod lease {
             return Ok(lease);
         }
         Err(D::Error::custom(format_args!(
-            "`{text}` is not a lease from {} to {}",
-            format_duration(MIN),
-            format_duration(max)
+            "`{text}` is not a lease from {}s to {}s",
+            MIN.as_secs(),
+            max.as_secs()
         )))
     }
 
