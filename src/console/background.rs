@@ -64,41 +64,53 @@ fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Background {
 }
 
 /// Takes the terminal's answer out of what is typed.
-#[derive(Default)]
 pub(super) struct AnswerFilter {
-    is_answered: bool,
+    /// Where the answer goes; `None` once it is there.
+    answer: Option<oneshot::Sender<Background>>,
     /// What may be the beginning of the answer, and its text.
     held: Vec<Event>,
     text: String,
 }
 
 impl AnswerFilter {
-    /// What of the input is for the screens, and the answer once it is complete.
-    pub(super) fn take(&mut self, event: Event) -> (Vec<Event>, Option<Background>) {
-        let Some(character) = character(&event).filter(|_| !self.is_answered) else {
-            return (self.release(event), None);
+    /// A filter, and where the answer comes out.
+    pub(super) fn new() -> (Self, oneshot::Receiver<Background>) {
+        let (sender, receiver) = oneshot::channel();
+        let filter = Self {
+            answer: Some(sender),
+            held: Vec::new(),
+            text: String::new(),
+        };
+        (filter, receiver)
+    }
+
+    /// What of the input is for the screens.
+    pub(super) fn take(&mut self, event: Event) -> Vec<Event> {
+        let Some(character) = character(&event).filter(|_| self.answer.is_some()) else {
+            return self.release(event);
         };
         match character {
             (']', KeyModifiers::ALT) => {
                 let released = self.give_up();
                 self.hold(event, ']');
-                return (released, None);
+                released
             }
             // BEL and ESC \ end it.
             ('g', KeyModifiers::CONTROL) | ('\\', KeyModifiers::ALT) => {
                 let Some(background) = parse(&self.text) else {
-                    return (self.release(event), None);
+                    return self.release(event);
                 };
-                self.is_answered = true;
                 self.held.clear();
-                return (Vec::new(), Some(background));
+                // Nobody may wait for it any more.
+                let _ = self.answer.take().map(|answer| answer.send(background));
+                Vec::new()
             }
             (character, KeyModifiers::NONE) if self.goes_on(character) => {
                 self.hold(event, character);
+                Vec::new()
             }
-            _ => return (self.release(event), None),
+            _ => self.release(event),
         }
-        (Vec::new(), None)
     }
 
     fn hold(&mut self, event: Event, character: char) {
@@ -196,15 +208,11 @@ mod tests {
         keys
     }
 
-    fn filtered(input: Vec<Event>) -> (Vec<Event>, Vec<Background>) {
-        let mut filter = AnswerFilter::default();
-        let (mut events, mut answers) = (Vec::new(), Vec::new());
-        for event in input {
-            let (passed, answer) = filter.take(event);
-            events.extend(passed);
-            answers.extend(answer);
-        }
-        (events, answers)
+    /// What is for the screens, and the answer if there is one.
+    fn filtered(input: Vec<Event>) -> (Vec<Event>, Option<Background>) {
+        let (mut filter, mut answer) = AnswerFilter::new();
+        let events = input.into_iter().flat_map(|event| filter.take(event));
+        (events.collect(), answer.try_recv().ok())
     }
 
     #[test]
@@ -216,7 +224,7 @@ mod tests {
             ("\x1b]11;rgba:0000/0000/0000/ffff\x07", Background::Dark),
             ("\x1b]11;rgb:0/0/f\x07", Background::Dark),
         ] {
-            assert_eq!(filtered(typed(answer)), (Vec::new(), vec![expected]));
+            assert_eq!(filtered(typed(answer)), (Vec::new(), Some(expected)));
         }
     }
 
@@ -232,7 +240,7 @@ mod tests {
             // What follows shows that nothing is still held.
             let mut input = typed(text);
             input.push(Event::Key(KeyCode::Enter.into()));
-            assert_eq!(filtered(input.clone()), (input, Vec::new()), "{text:?}");
+            assert_eq!(filtered(input.clone()), (input, None), "{text:?}");
         }
     }
 
@@ -241,9 +249,9 @@ mod tests {
         #[test]
         fn no_key_is_lost(before in "[a-z0-9;:/]{0,12}", after in "[a-z0-9;:/\x1b\x07]{0,12}x") {
             let answer = "\x1b]11;rgb:ffff/ffff/ffff\x07";
-            let (events, answers) = filtered(typed(&format!("{before}{answer}{after}")));
+            let (events, answer) = filtered(typed(&format!("{before}{answer}{after}")));
             prop_assert_eq!(events, typed(&format!("{before}{after}")));
-            prop_assert_eq!(answers, [Background::Light]);
+            prop_assert_eq!(answer, Some(Background::Light));
         }
     }
 

@@ -27,13 +27,13 @@ pub(super) trait Backend {
 
 /// Runs until the user, a signal or the terminal's end says so.
 pub(super) async fn run(
+    mut signals: EndSignals,
     mut terminal: Terminal,
     mut input: Receiver<io::Result<TerminalEvent>>,
     options: Options,
     mut backend: impl Backend,
     mut reports: Receiver<SourceEvent>,
 ) -> io::Result<()> {
-    let mut signals = EndSignals::new()?;
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
     let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;

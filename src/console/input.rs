@@ -31,22 +31,11 @@ static GATE: Gate = Gate {
 /// still hear the signal that tells of it.
 pub(super) fn events() -> (Receiver<io::Result<Event>>, oneshot::Receiver<Background>) {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
-    let (answer_sender, answer) = oneshot::channel();
+    let (mut filter, answer) = AnswerFilter::new();
     thread::spawn(move || {
-        let mut filter = AnswerFilter::default();
-        let mut answer_sender = Some(answer_sender);
         loop {
             let events = match next() {
-                Ok(Some(event)) => {
-                    let (events, answer) = filter.take(event);
-                    if let Some(answer) = answer
-                        && let Some(sender) = answer_sender.take()
-                    {
-                        // Who does not wait any more does not want it.
-                        let _ = sender.send(answer);
-                    }
-                    events
-                }
+                Ok(Some(event)) => filter.take(event),
                 Ok(None) => filter.give_up(),
                 Err(error) => {
                     // Whether somebody hears it or not: there is nothing more to read.

@@ -32,6 +32,7 @@ use crate::demo::Demo;
 use crate::failure::{Failure, of_command_line};
 use crate::probe;
 use crate::recording::Recording;
+use crate::signals::EndSignals;
 use arguments::Arguments;
 use driver::Driver;
 pub use manual::manual;
@@ -102,6 +103,8 @@ async fn play(
     theme: Option<Theme>,
     feed: Feed,
 ) -> Result<(), Failure> {
+    // First of all: a signal must not end the program before the terminal is restored.
+    let signals = EndSignals::new().map_err(|error| of_io("the program cannot start", &error))?;
     let terminal = terminal::enter(config.console.mouse)
         .map_err(|error| of_io("the terminal cannot be used", &error))?;
     let (input, answer) = input::events();
@@ -115,13 +118,13 @@ async fn play(
             let attach_at_start = demo.is_some();
             let (driver, reports) = Driver::start(options.limits, config.clone(), attach_at_start);
             // The sample service lives as long as the loop.
-            let result = event_loop::run(terminal, input, options, driver, reports).await;
+            let result = event_loop::run(signals, terminal, input, options, driver, reports).await;
             drop(demo);
             result
         }
         Feed::Replay(recording, _) => {
             let (replay, reports) = Replay::start(recording);
-            event_loop::run(terminal, input, options, replay, reports).await
+            event_loop::run(signals, terminal, input, options, replay, reports).await
         }
     };
     match result {
