@@ -1,13 +1,18 @@
 //! The configuration file from outside, completions and manual pages.
 #![allow(clippy::unwrap_used)] // all of this is tests
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use common::coral::{Coral, PROGRAM as CORAL};
+use common::session::{slow_calls, values};
+use common::target::Target;
+use common::{compile, need, rights};
 use coral_ui::COMMANDS;
 
-const CORAL: &str = env!("CARGO_BIN_EXE_coral");
 const CORAL_TUI: &str = env!("CARGO_BIN_EXE_coral-tui");
 
 #[test]
@@ -45,6 +50,35 @@ fn configured_keys_are_printed() {
         keys.contains("help                 F1 H             Every screen: "),
         "{keys}"
     );
+}
+
+#[test]
+fn a_session_is_as_configured() {
+    need!(rights::probes());
+    let mut target = Target::spawn(&need!(compile::e2e_c(&["-O0"])));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let config = "session.lease = '5s'\n[[redaction]]\nname = '^name$'\nreplace = 'hidden'";
+    fs::write(&file, config).unwrap();
+    let mut command = program(CORAL, folder.path());
+    let attach = [
+        "debug",
+        "attach",
+        "--function",
+        "texts",
+        "--capture-args",
+        "--format=json",
+    ];
+    command.args(attach).arg("--config").arg(&file);
+    let mut coral = Coral::start(command.arg("--pid").arg(target.pid().to_string()));
+    assert!(coral.attached().is_some());
+    target.run("values");
+    let report = coral.wait();
+    let document = report.document();
+    assert_eq!(document["session"]["end_reason"], "expired");
+    let arguments = values(&slow_calls(&document, "texts")[0]["args"]);
+    assert_eq!(arguments[0], "name const char* = hidden");
+    assert_eq!(arguments[1], "missing const char* = nil");
 }
 
 #[test]
