@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod cli;
+mod command_line;
+pub mod config;
 pub mod console;
 pub mod demo;
 pub mod doctor;

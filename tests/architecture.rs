@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("export", 3),
     ("recording", 3),
     ("symbols", 2),
+    ("config", 2),
 ];
 
 /// Crates, and the only rooms that may know them.
@@ -29,6 +30,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("tokio", &["agent", "cli", "console"]),
     ("crossterm", &["cli", "console"]),
     ("clap", &["cli", "console"]),
+    ("toml", &["config"]),
+    ("etcetera", &["config"]),
 ];
 
 const LINES_MAX: usize = 700;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    coral_tui::cli::run()
+    coral_tui::cli::run(coral_tui::console::manual)
 }

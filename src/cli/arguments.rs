@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use coral_model::{DurationError, parse_duration};
 
+use crate::config::{Config, ConfigError};
 use crate::source::local::{self, OpenError};
 
 /// Live latency of the functions of a running process, by eBPF probes that end by themselves.
@@ -25,6 +27,17 @@ pub(super) enum Command {
     Debug(DebugCommand),
     /// Say whether this machine (and a process) can be probed, and what is missing
     Doctor(DoctorArguments),
+    /// Print what a shell needs to complete coral's command line
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages of coral and coral-tui
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +102,35 @@ impl TargetArguments {
     }
 }
 
+/// What a session may, where it is not as configured.
+#[derive(Debug, Args)]
+pub(super) struct SessionArguments {
+    /// How long the probes stay, at most 600s [default: 60s, or what is configured]
+    #[arg(long, value_parser = duration)]
+    duration: Option<Duration>,
+    /// What the probes may cost, in percent of a core, before the dearest are detached; `none`
+    /// for no limit [default: 10, or what is configured]
+    #[arg(long, value_name = "PERCENT", value_parser = budget)]
+    budget: Option<Budget>,
+    /// Read this configuration instead of $XDG_CONFIG_HOME/coral/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl SessionArguments {
+    /// What is configured, or said here instead.
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(lease) = self.duration {
+            config.session.lease = lease;
+        }
+        if let Some(Budget(percent)) = self.budget {
+            config.session.budget_percent = percent;
+        }
+        Ok(config)
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("start").required(true).args(["path", "root"]))]
 pub(super) struct TraceArguments {
@@ -104,16 +146,11 @@ pub(super) struct TraceArguments {
     /// Trace the calls of this function
     #[arg(long, value_name = "FUNCTION")]
     pub(super) root: Option<String>,
-    /// How long the probes stay, at most 600s
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    pub(super) duration: Duration,
+    #[command(flatten)]
+    pub(super) session: SessionArguments,
     /// How many functions on the path are probed at most
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub(super) max_functions: usize,
-    /// What the probes may cost, in percent of a core, before the dearest are detached; `none`
-    /// for no limit
-    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = budget)]
-    pub(super) budget: Budget,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -129,9 +166,8 @@ pub(super) struct AttachArguments {
     /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
     #[arg(long = "function", value_name = "PATTERN", required = true)]
     pub(super) functions: Vec<String>,
-    /// How long the probes stay, at most 600s
-    #[arg(long, default_value = "60s", value_parser = duration)]
-    pub(super) duration: Duration,
+    #[command(flatten)]
+    pub(super) session: SessionArguments,
     /// Record one single call in N (counters and histograms always hold all calls)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) sample_rate: u32,
@@ -153,10 +189,6 @@ pub(super) struct AttachArguments {
     /// Record every call that took at least this long, sampled or not
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) slow: Option<Duration>,
-    /// What the probes may cost, in percent of a core, before the dearest are detached; `none`
-    /// for no limit
-    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = budget)]
-    pub(super) budget: Budget,
     /// Show every level of a function that calls itself, instead of one
     #[arg(long)]
     pub(super) show_recursion: bool,
@@ -196,7 +228,7 @@ pub(super) struct DoctorArguments {
 
 /// What probes may cost, in percent of a core; without a limit, `None`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget(pub(super) Option<f64>);
+struct Budget(Option<f64>);
 
 fn budget(text: &str) -> Result<Budget, String> {
     if text == "none" {

@@ -9,6 +9,7 @@ use coral_model::{Capture, ExitStatus, Pattern, SessionSettings, format_duration
 use super::arguments::{AttachArguments, Format};
 use super::{output, session};
 use crate::agent::{AttachRequest, GrowthRule, Watched};
+use crate::config::Config;
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, select};
@@ -18,10 +19,11 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
         file::check_directory(directory)?;
     }
+    let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
     let record = arguments.record.as_deref();
     let measured = session::measure(&arguments.target, record, |watched| {
-        request(arguments, watched, filter)
+        request(arguments, &config, watched, filter)
     })?;
     let snapshot = &measured.snapshot;
     let bytes = match arguments.format {
@@ -56,6 +58,7 @@ fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
 
 fn request(
     arguments: &AttachArguments,
+    config: &Config,
     watched: &Watched,
     filter: Option<Expression>,
 ) -> Result<AttachRequest, Failure> {
@@ -77,7 +80,7 @@ fn request(
     functions.sort_unstable();
     functions.dedup();
     Ok(AttachRequest {
-        settings: settings(arguments, filter),
+        settings: settings(arguments, config, filter),
         growth: GrowthRule {
             forks: arguments.follow_forks,
             execs: arguments.follow_exec,
@@ -86,15 +89,20 @@ fn request(
         },
         room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
         inlined,
+        redaction: config.redaction(),
         fold_recursion: !arguments.show_recursion,
         fast_returns: arguments.fast_returns,
         ..AttachRequest::new(functions, local::user_name())
     })
 }
 
-fn settings(arguments: &AttachArguments, filter: Option<Expression>) -> SessionSettings {
+fn settings(
+    arguments: &AttachArguments,
+    config: &Config,
+    filter: Option<Expression>,
+) -> SessionSettings {
     SessionSettings {
-        duration: arguments.duration,
+        duration: config.session.lease,
         sample_rate: arguments.sample_rate,
         min: arguments.min_duration.unwrap_or(Duration::ZERO),
         max: arguments.max_duration,
@@ -104,7 +112,7 @@ fn settings(arguments: &AttachArguments, filter: Option<Expression>) -> SessionS
             results: arguments.capture_return,
         },
         filter,
-        budget_percent: arguments.budget.0,
+        budget_percent: config.session.budget_percent,
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod arguments;
 mod attach;
+mod completions;
 mod doctor;
 mod functions;
+mod man;
 mod output;
 mod recording;
 mod session;
@@ -13,23 +15,30 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::failure::of_command_line;
+use crate::failure::{Failure, of_command_line};
 use arguments::{Arguments, Command, DebugCommand};
+pub use man::Manual;
 
-/// Runs the program with the process's own arguments.
-pub fn run() -> ExitCode {
+/// Runs the program with the process's own arguments. It also writes the manual page of the
+/// console, which it does not know.
+pub fn run(console: Manual) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return of_command_line(&error),
     };
-    let result = match &arguments.command {
+    match perform(&arguments, console) {
+        Ok(status) => status,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> {
+    match &arguments.command {
         Command::Functions(arguments) => functions::list(arguments),
         Command::Debug(DebugCommand::Attach(arguments)) => attach::attach(arguments),
         Command::Debug(DebugCommand::Trace(arguments)) => trace::trace(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),
-    };
-    match result {
-        Ok(status) => status,
-        Err(failure) => failure.report(),
+        Command::Completions { shell } => completions::print(*shell),
+        Command::Man { directory } => man::write(directory, console),
     }
 }

@@ -1,10 +1,11 @@
 //! Results on their way to stdout or a file.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use coral_model::ExitStatus;
 
 use super::arguments::Format;
+use crate::command_line;
 use crate::export::text::DEFAULT_WIDTH;
 use crate::failure::Failure;
 
@@ -53,11 +54,7 @@ pub(super) fn written(
 
 /// Writes to stdout. That its reader went away is no error.
 pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(of_stdout(&error)),
-        _ => Ok(()),
-    }
+    command_line::print(bytes).map_err(|error| of_stdout(&error))
 }
 
 /// How many columns a table on stdout may take.
@@ -69,7 +66,7 @@ pub(super) fn width() -> usize {
     }
 }
 
-fn of_stdout(error: &io::Error) -> Failure {
+pub(super) fn of_stdout(error: &io::Error) -> Failure {
     Failure::new(
         "export-failed",
         format!("the result cannot be written: {error}"),

@@ -9,6 +9,7 @@ use super::arguments::{Format, TraceArguments};
 use super::output::{self, say};
 use super::session::{self, Measured};
 use crate::agent::{AttachRequest, TraceRule, Watched};
+use crate::config::Config;
 use crate::export::{TraceReport, file, text, trace_document};
 use crate::failure::Failure;
 use crate::probe::monotonic_ns;
@@ -22,9 +23,10 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
         file::check_directory(directory)?;
     }
+    let config = arguments.session.config()?;
     let mut root = None;
     let measured = session::measure(&arguments.target, None, |watched| {
-        let request = request(arguments, watched)?;
+        let request = request(arguments, &config, watched)?;
         root = request.trace.as_ref().map(|trace| trace.root);
         Ok(request)
     })?;
@@ -41,7 +43,11 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     session::status(&measured.snapshot)
 }
 
-fn request(arguments: &TraceArguments, watched: &Watched) -> Result<AttachRequest, Failure> {
+fn request(
+    arguments: &TraceArguments,
+    config: &Config,
+    watched: &Watched,
+) -> Result<AttachRequest, Failure> {
     let (root, start) = match &arguments.root {
         Some(name) => {
             let root = one(watched, name)?;
@@ -69,10 +75,11 @@ fn request(arguments: &TraceArguments, watched: &Watched) -> Result<AttachReques
     let functions = plan.functions.iter().map(|found| found.function).collect();
     Ok(AttachRequest {
         settings: SessionSettings {
-            duration: arguments.duration,
-            budget_percent: arguments.budget.0,
+            duration: config.session.lease,
+            budget_percent: config.session.budget_percent,
             ..SessionSettings::default()
         },
+        redaction: config.redaction(),
         trace: Some(TraceRule {
             root,
             path: arguments.path.clone(),

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap_complete::Shell;
+
+use crate::config::{Config, ConfigError};
 
 /// A debugger console in the terminal: live latency of the functions of a running process.
 ///
@@ -20,22 +23,45 @@ pub(super) struct Arguments {
     /// Play a recording
     #[arg(long, value_name = "FILE")]
     pub(super) replay: Option<PathBuf>,
-    /// How it looks: coral-dark, coral-light, high-contrast, colour-blind, ansi16,
-    /// catppuccin-mocha, gruvbox-dark, or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "coral-dark")]
-    pub(super) theme: String,
+    /// How it looks: auto (dark or light, as the terminal is), coral-dark, coral-light,
+    /// high-contrast, colour-blind, ansi16, catppuccin-mocha, gruvbox-dark, or a file
+    /// [default: auto, or what is configured]
+    #[arg(long, value_name = "NAME|FILE")]
+    theme: Option<String>,
+    /// Leave the mouse to the terminal, which selects text with it
+    #[arg(long)]
+    no_mouse: bool,
+    /// Read this configuration instead of $XDG_CONFIG_HOME/coral/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Say whether a theme's file can be used, and end
     #[arg(long, value_name = "FILE")]
     pub(super) check_theme: Option<PathBuf>,
     /// Print all commands with their keys, and end
     #[arg(long)]
     pub(super) print_keys: bool,
+    /// Print the configuration as it is in effect, with what every key means, and end
+    #[arg(long)]
+    pub(super) print_config: bool,
+    /// Print what a shell needs to complete the command line, and end
+    #[arg(long, value_name = "SHELL")]
+    pub(super) completions: Option<Shell>,
 }
 
 impl Arguments {
     /// The process to open at once.
     pub(super) fn pid(&self) -> Option<u32> {
         self.local.flatten()
+    }
+
+    /// What is configured, or said here instead.
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(theme) = &self.theme {
+            config.console.theme.clone_from(theme);
+        }
+        config.console.mouse &= !self.no_mouse;
+        Ok(config)
     }
 }
 

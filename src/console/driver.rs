@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::Duration;
 
-use coral_model::{Capture, FunctionId, Limits, SessionSettings};
+use coral_model::{Capture, FunctionId, Limits, Redaction, SessionSettings};
 use coral_ui::{Attach, AttachTo, Effect, Failure, Level, Notice, SourceEvent};
 use tokio::sync::mpsc as async_mpsc;
 
@@ -54,12 +54,13 @@ impl Driver {
     /// service, and its functions are attached at once.
     pub(super) fn start(
         limits: Limits,
+        redaction: Redaction,
         attach_at_start: bool,
     ) -> (Self, async_mpsc::Receiver<SourceEvent>) {
         let (requests, received) = mpsc::sync_channel(REQUESTS_MAX);
         let (reports, to_screens) = async_mpsc::channel(REPORTS_MAX);
         let worker = Worker {
-            sessions: Sessions::new(limits, reports.clone()),
+            sessions: Sessions::new(limits, redaction, reports.clone()),
             requests: requests.clone(),
             reports: reports.clone(),
             watched: None,

@@ -1,22 +1,58 @@
-//! What the terminal can show, told by the environment.
+//! What the terminal can show, told by the configuration or the environment.
 
+use coral_model::SessionSettings;
 use coral_ui::{Colors, Glyphs, Options};
 
-use crate::failure::Failure;
+use crate::config::{ColorChoice, Config, GlyphChoice};
 
-/// Options that fit this terminal.
-pub(super) fn options() -> Result<Options, Failure> {
-    Ok(Options {
-        colors: colors(|name| std::env::var(name).ok()),
-        glyphs: glyphs(|name| std::env::var(name).ok()),
+/// Options as configured that fit this terminal.
+pub(super) fn options(config: &Config) -> Options {
+    let Config {
+        console,
+        session,
+        keymap,
+        ..
+    } = config;
+    Options {
+        settings: SessionSettings {
+            duration: session.lease,
+            budget_percent: session.budget_percent,
+            ..SessionSettings::default()
+        },
+        record_memory_bytes: console.record_memory_mib << 20,
+        colors: colors(console.colors, variable),
+        glyphs: match console.glyphs {
+            GlyphChoice::Auto => glyphs(variable),
+            GlyphChoice::Unicode => Glyphs::UNICODE,
+            GlyphChoice::Ascii => Glyphs::ASCII,
+        },
+        keymap: keymap.clone(),
         ..Options::default()
-    })
+    }
 }
 
-fn colors(variable: impl Fn(&str) -> Option<String>) -> Colors {
-    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+/// A variable of the environment.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The colours that are configured; none if `NO_COLOR` says so, whatever is configured.
+fn colors(choice: ColorChoice, variable: impl Fn(&str) -> Option<String>) -> Colors {
+    if variable("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return Colors::None;
+    }
+    match choice {
+        ColorChoice::Auto => colors_of_terminal(variable),
+        ColorChoice::None => Colors::None,
+        ColorChoice::Ansi16 => Colors::Ansi16,
+        ColorChoice::Ansi256 => Colors::Ansi256,
+        ColorChoice::True => Colors::True,
+    }
+}
+
+fn colors_of_terminal(variable: impl Fn(&str) -> Option<String>) -> Colors {
     let term = variable("TERM").unwrap_or_default();
-    if is_set("NO_COLOR") || term == "dumb" {
+    if term == "dumb" {
         return Colors::None;
     }
     match variable("COLORTERM").as_deref() {
@@ -76,8 +112,21 @@ mod tests {
             ),
             (&[("TERM", "dumb")], Colors::None),
         ] {
-            assert_eq!(colors(environment(variables)), expected, "{variables:?}");
+            let found = colors(ColorChoice::Auto, environment(variables));
+            assert_eq!(found, expected, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn configured_colors_win_over_the_terminal_but_not_over_no_color() {
+        let of_256 = |variables| colors(ColorChoice::Ansi256, environment(variables));
+        assert_eq!(of_256(&[("TERM", "dumb")]), Colors::Ansi256);
+        assert_eq!(of_256(&[("COLORTERM", "truecolor")]), Colors::Ansi256);
+        assert_eq!(of_256(&[("NO_COLOR", "1")]), Colors::None);
+        assert_eq!(
+            colors(ColorChoice::None, environment(&[("TERM", "xterm")])),
+            Colors::None
+        );
     }
 
     #[test]

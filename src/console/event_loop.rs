@@ -8,8 +8,8 @@ use crossterm::event::{Event as TerminalEvent, KeyCode, KeyModifiers};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
+use super::source_files;
 use super::terminal::Terminal;
-use super::{input, source_files};
 use crate::signals::EndSignals;
 
 /// The shortest time from one frame to the next: 30 frames a second.
@@ -27,13 +27,13 @@ pub(super) trait Backend {
 
 /// Runs until the user, a signal or the terminal's end says so.
 pub(super) async fn run(
+    mut signals: EndSignals,
     mut terminal: Terminal,
+    mut input: Receiver<io::Result<TerminalEvent>>,
     options: Options,
     mut backend: impl Backend,
     mut reports: Receiver<SourceEvent>,
 ) -> io::Result<()> {
-    let mut signals = EndSignals::new()?;
-    let mut input = input::events();
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
     let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crossterm::event::{Event, poll, read};
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::oneshot;
+
+use super::background::{AnswerFilter, Background};
 
 /// Events that may wait; more wait in the terminal.
 const EVENTS_MAX: usize = 64;
@@ -21,30 +24,44 @@ static GATE: Gate = Gate {
     changed: Condvar::new(),
 };
 
-/// Begins to read. The thread is this program's to its end.
+/// Begins to read; what the terminal says of its background comes on a way of its own. The thread
+/// is this program's to its end.
 ///
 /// A thread, because crossterm reads a terminal that was closed for ever and ever: the loop must
 /// still hear the signal that tells of it.
-pub(super) fn events() -> Receiver<io::Result<Event>> {
+pub(super) fn events() -> (Receiver<io::Result<Event>>, oneshot::Receiver<Background>) {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let (mut filter, answer) = AnswerFilter::new();
     thread::spawn(move || {
         loop {
-            GATE.begin();
-            let event = poll(POLL_INTERVAL).and_then(|is_there| match is_there {
-                true => read().map(Some),
-                false => Ok(None),
-            });
-            GATE.end();
-            let Some(event) = event.transpose() else {
-                continue;
+            let events = match next() {
+                Ok(Some(event)) => filter.take(event),
+                Ok(None) => filter.give_up(),
+                Err(error) => {
+                    // Whether somebody hears it or not: there is nothing more to read.
+                    let _ = sender.blocking_send(Err(error));
+                    return;
+                }
             };
-            let is_last = event.is_err();
-            if sender.blocking_send(event).is_err() || is_last {
-                return;
+            for event in events {
+                if sender.blocking_send(Ok(event)).is_err() {
+                    return;
+                }
             }
         }
     });
-    events
+    (events, answer)
+}
+
+/// Waits for an event, or until others have had their turn.
+fn next() -> io::Result<Option<Event>> {
+    GATE.begin();
+    let event = poll(POLL_INTERVAL).and_then(|is_there| match is_there {
+        true => read().map(Some),
+        false => Ok(None),
+    });
+    GATE.end();
+    event
 }
 
 /// Leaves the terminal's input to another program until the value is dropped.

@@ -1,22 +1,37 @@
-//! How the console looks and which keys it has: themes by name or from files, and the table of keys.
+//! How the console looks and which keys it has: themes by name, from files or as the terminal is,
+//! and what is printed of it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use coral_model::ExitStatus;
-use coral_ui::{COMMANDS, Theme};
+use coral_ui::{Key, Keymap, Theme};
 
+use super::background::Background;
+use crate::command_line::print;
 use crate::failure::Failure;
 
 /// Larger files are no themes.
 const THEME_BYTES_MAX: u64 = 1 << 20;
 
-/// The theme of that name, or of that file.
-pub(super) fn theme(name: &str) -> Result<Theme, Failure> {
-    match Theme::builtin(name) {
-        Some(theme) => Ok(theme),
-        None => theme_of_file(Path::new(name)),
+/// The theme of that name, or of that file; `None` for `auto`, which only the terminal can tell.
+pub(super) fn theme(name: &str) -> Result<Option<Theme>, Failure> {
+    if name == "auto" {
+        return Ok(None);
     }
+    match Theme::builtin(name) {
+        Some(theme) => Ok(Some(theme)),
+        None => theme_of_file(Path::new(name)).map(Some),
+    }
+}
+
+/// The theme for a background.
+pub(super) fn theme_on(background: Background) -> Theme {
+    let name = match background {
+        Background::Dark => "coral-dark",
+        Background::Light => "coral-light",
+    };
+    Theme::builtin(name).unwrap_or_default()
 }
 
 /// Reads a theme from a file.
@@ -39,14 +54,15 @@ pub(super) fn theme_of_file(path: &Path) -> Result<Theme, Failure> {
 }
 
 /// Prints every command with its name, its keys, where they work, and what it does.
-pub(super) fn print_keys() -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for info in COMMANDS {
+pub(super) fn print_keys(keymap: &Keymap) -> io::Result<()> {
+    let mut lines = String::new();
+    for (info, keys) in keymap.all() {
         let scopes: Vec<&str> = info.scopes.iter().map(|scope| scope.title()).collect();
-        let (keys, scopes) = (info.keys.join(" "), scopes.join(", "));
-        writeln!(out, "{:20} {keys:16} {scopes}: {}", info.name, info.help)?;
+        let keys: Vec<String> = keys.iter().map(Key::to_string).collect();
+        let (keys, scopes) = (keys.join(" "), scopes.join(", "));
+        lines += &format!("{:20} {keys:16} {scopes}: {}\n", info.name, info.help);
     }
-    Ok(())
+    print(lines.as_bytes())
 }
 
 #[cfg(test)]
@@ -60,6 +76,7 @@ mod tests {
         std::fs::write(&path, "inherits = \"gruvbox-dark\"").unwrap();
         let mine = theme(path.to_str().unwrap()).unwrap();
         assert_eq!(mine, theme("gruvbox-dark").unwrap());
+        assert_eq!(theme("auto").unwrap(), None);
         std::fs::write(&path, "[meanings]\nnope = \"bold\"").unwrap();
         for name in [path.to_str().unwrap(), "no-such-theme", "/dev/zero"] {
             assert!(theme(name).is_err(), "{name}");

@@ -5,6 +5,7 @@
 //! take time happens on the driver's thread, so that a key is never waited for.
 
 mod arguments;
+mod background;
 mod driver;
 mod environment;
 mod event_loop;
@@ -12,24 +13,30 @@ mod exports;
 mod input;
 mod log;
 mod look;
+mod manual;
 mod replay;
 mod sessions;
 mod source_files;
 mod terminal;
 
+use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use coral_model::ExitStatus;
-use coral_ui::{Options, Start};
+use coral_ui::{Colors, Options, Start, Theme};
 use rustix::io::Errno;
 
+use crate::command_line::{print, print_completions};
+use crate::config::Config;
 use crate::demo::Demo;
 use crate::failure::{Failure, of_command_line};
 use crate::probe;
 use crate::recording::Recording;
+use crate::signals::EndSignals;
 use arguments::Arguments;
 use driver::Driver;
+pub use manual::manual;
 use replay::Replay;
 
 /// Runs the program with the process's own arguments.
@@ -56,13 +63,20 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.check_theme {
         return look::theme_of_file(path).map(drop);
     }
-    if arguments.print_keys {
-        return look::print_keys().map_err(|error| of_io("the keys cannot be printed", &error));
+    let of_print = |error: &io::Error| of_io("it cannot be printed", error);
+    if let Some(shell) = arguments.completions {
+        return print_completions(shell, Arguments::command()).map_err(|error| of_print(&error));
     }
-    let theme = look::theme(&arguments.theme)?;
+    let config = arguments.config()?;
+    if arguments.print_config {
+        return print(config.to_string().as_bytes()).map_err(|error| of_print(&error));
+    }
+    if arguments.print_keys {
+        return look::print_keys(&config.keymap).map_err(|error| of_print(&error));
+    }
+    let theme = look::theme(&config.console.theme)?;
     let feed = feed(arguments)?;
-    let mut options = environment::options()?;
-    options.theme = theme;
+    let mut options = environment::options(&config);
     options.start = match &feed {
         Feed::Live(Some(demo)) => Start::Process(demo.pid()),
         Feed::Live(None) => arguments.pid().map_or(Start::Picker, Start::Process),
@@ -77,27 +91,42 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| of_io("the program cannot start", &error))?;
-    let result = runtime.block_on(play(options, feed));
+    let result = runtime.block_on(play(&config, options, theme, feed));
     // Whatever still runs on other threads must not hold up the way out.
     runtime.shutdown_background();
     result
 }
 
-async fn play(options: Options, feed: Feed) -> Result<(), Failure> {
-    let terminal =
-        terminal::enter().map_err(|error| of_io("the terminal cannot be used", &error))?;
+/// Without a theme, it is the one for the terminal's background.
+async fn play(
+    config: &Config,
+    mut options: Options,
+    theme: Option<Theme>,
+    feed: Feed,
+) -> Result<(), Failure> {
+    // First of all: a signal must not end the program before the terminal is restored.
+    let signals = EndSignals::new().map_err(|error| of_io("the program cannot start", &error))?;
+    let terminal = terminal::enter(config.console.mouse)
+        .map_err(|error| of_io("the terminal cannot be used", &error))?;
+    let (input, answer) = input::events();
+    options.theme = match theme {
+        Some(theme) => theme,
+        None if options.colors == Colors::None => Theme::default(),
+        None => look::theme_on(background::find_out(answer, environment::variable).await),
+    };
     let result = match feed {
         Feed::Live(demo) => {
             let attach_at_start = demo.is_some();
-            let (driver, reports) = Driver::start(options.limits, attach_at_start);
+            let (driver, reports) =
+                Driver::start(options.limits, config.redaction(), attach_at_start);
             // The sample service lives as long as the loop.
-            let result = event_loop::run(terminal, options, driver, reports).await;
+            let result = event_loop::run(signals, terminal, input, options, driver, reports).await;
             drop(demo);
             result
         }
         Feed::Replay(recording, _) => {
             let (replay, reports) = Replay::start(recording);
-            event_loop::run(terminal, options, replay, reports).await
+            event_loop::run(signals, terminal, input, options, replay, reports).await
         }
     };
     match result {
@@ -125,7 +154,7 @@ fn feed(arguments: &Arguments) -> Result<Feed, Failure> {
     }
 }
 
-fn of_io(what: &str, error: &std::io::Error) -> Failure {
+fn of_io(what: &str, error: &io::Error) -> Failure {
     Failure::new(
         "io",
         format!("{what}: {error}"),

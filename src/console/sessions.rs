@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{EndReason, ExpectedCost, FunctionId, Limits, SessionId, SessionState, Snapshot};
+use coral_model::{
+    EndReason, ExpectedCost, FunctionId, Limits, Redaction, SessionId, SessionState, Snapshot,
+};
 use coral_ui::{Attach, AttachTo, Failure, Level, Notice, SourceEvent};
 use tokio::sync::watch;
 
@@ -20,6 +22,7 @@ const ROOM_FOR_MORE: usize = 200;
 /// The live sessions, the newest last.
 pub(super) struct Sessions {
     agent: Agent,
+    redaction: Redaction,
     reports: Reports,
     held: Vec<Held>,
     /// The functions whose calls were counted before, or whose cost was agreed to.
@@ -33,9 +36,10 @@ struct Held {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: Limits, reports: Reports) -> Self {
+    pub(super) fn new(limits: Limits, redaction: Redaction, reports: Reports) -> Self {
         Self {
             agent: Agent::new(limits),
+            redaction,
             reports,
             held: Vec::new(),
             known: HashSet::new(),
@@ -47,6 +51,7 @@ impl Sessions {
     pub(super) fn attach(&mut self, watched: &Arc<Watched>, attach: Attach) -> Vec<SourceEvent> {
         let request = AttachRequest {
             settings: attach.settings.clone(),
+            redaction: self.redaction.clone(),
             room: attach.functions.len() + ROOM_FOR_MORE,
             ..AttachRequest::new(attach.functions.clone(), local::user_name())
         };

@@ -28,15 +28,18 @@ pub(super) struct Terminal {
     /// Not dropped: it would show the cursor, which is done already, and panic where it cannot
     /// because the terminal was closed.
     inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Stdout>>>,
+    mouse: bool,
 }
 
-/// Sets the terminal's modes, and sees to it that a panic on any thread restores them.
-pub(super) fn enter() -> io::Result<Terminal> {
+/// Sets the terminal's modes, and sees to it that a panic on any thread restores them. Without
+/// `mouse` the terminal keeps the mouse for itself.
+pub(super) fn enter(mouse: bool) -> io::Result<Terminal> {
     install_panic_hook();
-    set_modes()?;
+    set_modes(mouse)?;
     let inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
     Ok(Terminal {
         inner: ManuallyDrop::new(inner),
+        mouse,
     })
 }
 
@@ -68,7 +71,7 @@ impl Terminal {
     }
 
     fn enter_again(&mut self) -> io::Result<()> {
-        set_modes()?;
+        set_modes(self.mouse)?;
         // Everything is drawn again. Not by `clear`, which asks the terminal where its cursor is:
         // not every terminal answers.
         let area = Rect::from((Position::ORIGIN, self.inner.size()?));
@@ -90,16 +93,19 @@ impl Drop for Terminal {
     }
 }
 
-fn set_modes() -> io::Result<()> {
+fn set_modes(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
     execute!(
         io::stdout(),
         EnterAlternateScreen,
-        EnableMouseCapture,
         EnableBracketedPaste,
         cursor::Hide
-    )
+    )?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
 }
 
 /// Gives the terminal back as it was; does nothing where that is done already.

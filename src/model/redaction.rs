@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What stands in a secret's place, unless a rule says otherwise.
 pub const REDACTED: &str = "<redacted>";
@@ -40,7 +40,7 @@ pub struct Redaction {
 ///
 /// All of its patterns have to match; they are regexes, whatever the case of letters. With
 /// `value` or `find`, and with `replace`, only what matches is replaced, else the whole value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactionRule {
     /// Matches the argument's name.
@@ -57,7 +57,7 @@ pub struct RedactionRule {
 }
 
 /// Secrets that rules can look for without a pattern of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownSecret {
     /// Numbers of payment cards: 13 to 19 digits with the right check digit.

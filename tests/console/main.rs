@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod configuring;
 mod ending;
 mod measuring;
 mod showing;

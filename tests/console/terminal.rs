@@ -119,12 +119,13 @@ impl Terminal {
         let mut builder = CommandBuilder::new(command[0]);
         builder.args(&command[1..]);
         builder.cwd(folder.path());
-        for inherited in ["LC_ALL", "LC_CTYPE", "NO_COLOR", "COLORTERM"] {
+        for inherited in ["LC_ALL", "LC_CTYPE", "NO_COLOR", "COLORTERM", "COLORFGBG"] {
             builder.env_remove(inherited);
         }
         builder.env("TERM", "xterm-256color");
         builder.env("LANG", "C.UTF-8");
         builder.env("XDG_STATE_HOME", folder.path().join("state"));
+        builder.env("XDG_CONFIG_HOME", folder.path().join("config"));
         for (name, value) in variables {
             builder.env(name, value);
         }

@@ -70,20 +70,20 @@ impl Keymap {
             .map(|(info, _)| info.command)
     }
 
+    /// All commands with their keys, in the table's order.
+    pub fn all(&self) -> impl Iterator<Item = (&'static CommandInfo, &[Key])> {
+        COMMANDS.iter().zip(self.keys.iter().map(Vec::as_slice))
+    }
+
     /// The commands of exactly this scope with their keys, in the table's order.
     pub fn of(&self, scope: Scope) -> impl Iterator<Item = (&'static CommandInfo, &[Key])> {
-        COMMANDS
-            .iter()
-            .zip(&self.keys)
+        self.all()
             .filter(move |(info, _)| info.scopes.contains(&scope))
-            .map(|(info, keys)| (info, keys.as_slice()))
     }
 
     /// The first key of a command, as it is written; empty if it was configured away.
     pub fn key(&self, command: Command) -> String {
-        COMMANDS
-            .iter()
-            .zip(&self.keys)
+        self.all()
             .find(|(info, _)| info.command == command)
             .and_then(|(_, keys)| keys.first())
             .map_or_else(String::new, Key::to_string)

@@ -1,8 +1,6 @@
 //! What the console is started with.
 
-use std::time::Duration;
-
-use coral_model::Limits;
+use coral_model::{Limits, SessionSettings};
 
 use crate::color::Colors;
 use crate::glyphs::Glyphs;
@@ -33,10 +31,12 @@ pub struct Options {
     pub replay: bool,
     /// Why a recording is shown, or anything else to say at the start.
     pub reason: Option<String>,
-    /// The lease of sessions, and how much `extend` adds.
-    pub lease: Duration,
+    /// What a session is asked to do if nothing else is said; `extend` adds its lease once more.
+    pub settings: SessionSettings,
     /// What the agent allows.
     pub limits: Limits,
+    /// What was measured is kept in about so much memory at most, in bytes.
+    pub record_memory_bytes: usize,
     /// How everything looks.
     pub theme: Theme,
     /// The colours that the terminal has.
@@ -47,14 +47,20 @@ pub struct Options {
     pub keymap: Keymap,
 }
 
+impl Options {
+    /// The memory for what was measured, if nothing else is configured.
+    pub const RECORD_MEMORY_BYTES: usize = 64 << 20;
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             start: Start::default(),
             replay: false,
             reason: None,
-            lease: Limits::DEFAULT_DURATION,
+            settings: SessionSettings::default(),
             limits: Limits::default(),
+            record_memory_bytes: Self::RECORD_MEMORY_BYTES,
             theme: Theme::default(),
             colors: Colors::default(),
             glyphs: Glyphs::default(),

@@ -187,7 +187,7 @@ impl State {
             last_attached: None,
             detached: Vec::new(),
             measurements: Measurements::default(),
-            timeline: Timeline::default(),
+            timeline: Timeline::new(options.record_memory_bytes),
             latency: LatencyScreen::default(),
             calls: CallsScreen::default(),
             sessions: Selection::default(),
@@ -281,15 +281,7 @@ impl State {
     pub(crate) fn current_settings(&self) -> SessionSettings {
         match self.current_snapshot() {
             Some(snapshot) => snapshot.session.settings.clone(),
-            None => self.default_settings(),
-        }
-    }
-
-    /// What a session is asked to do if nothing else is said.
-    pub(crate) fn default_settings(&self) -> SessionSettings {
-        SessionSettings {
-            duration: self.options.lease,
-            ..SessionSettings::default()
+            None => self.options.settings.clone(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use coral_model::{SessionId, SessionState, Snapshot};
 
-/// The moments take so much memory at most; the older half is thinned out first.
-const BYTES_MAX: usize = 64 << 20;
+use crate::options::Options;
+
 /// Steps are moments; jumps are this long.
 pub(crate) const JUMP: Duration = Duration::from_secs(10);
 
@@ -43,22 +43,30 @@ pub(crate) struct Mark {
 pub(crate) struct Timeline {
     moments: VecDeque<Moment>,
     bytes: usize,
+    /// They take so much memory at most; the older half is thinned out first.
+    bytes_max: usize,
     position: Position,
     pub(crate) marks: Vec<Mark>,
 }
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self {
-            moments: VecDeque::new(),
-            bytes: 0,
-            position: Position::Live,
-            marks: Vec::new(),
-        }
+        Self::new(Options::RECORD_MEMORY_BYTES)
     }
 }
 
 impl Timeline {
+    /// Room for so many bytes of moments.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            moments: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            position: Position::Live,
+            marks: Vec::new(),
+        }
+    }
+
     /// Takes in what was known at a time that is not before the last one.
     pub(crate) fn push(&mut self, at: Duration, snapshot: Arc<Snapshot>) {
         let before = self.moments.back().map(|moment| &moment.snapshot);
@@ -69,7 +77,7 @@ impl Timeline {
             snapshot,
             bytes,
         });
-        if self.bytes > BYTES_MAX {
+        if self.bytes > self.bytes_max {
             self.thin_out();
         }
     }
@@ -325,7 +333,8 @@ pub(crate) mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_newest_stays() {
-        let mut timeline = Timeline::default();
+        const BYTES_MAX: usize = 48 << 20;
+        let mut timeline = Timeline::new(BYTES_MAX);
         let call = CallRecord::new(FunctionId(0), jiff::Timestamp::UNIX_EPOCH, 1);
         let mut large = Snapshot::clone(&snapshot("a", 0));
         large.slow_calls = vec![call; 2_000];

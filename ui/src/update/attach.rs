@@ -16,7 +16,7 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     if let Some(refused) = probes::refuse_without_target(state) {
         return refused;
     }
-    let form = AttachForm::new(groups(state), &state.default_settings());
+    let form = AttachForm::new(groups(state), &state.options.settings);
     state.overlay = Some(Overlay::Attach(Box::new(form)));
     Vec::new()
 }

@@ -296,7 +296,7 @@ pub(crate) fn cost_words(
 }
 
 pub(super) fn extend(state: &mut State) -> Vec<Effect> {
-    let by = state.options.lease;
+    let by = state.options.settings.duration;
     if state.measurements.active().next().is_none() {
         let message = "There is no live session to extend".to_owned();
         return refuse(
@@ -339,7 +339,7 @@ fn is_read(state: &State, question: &Question) -> bool {
 fn order(state: &State, functions: Vec<FunctionId>) -> Attach {
     Attach {
         functions,
-        settings: state.default_settings(),
+        settings: state.options.settings.clone(),
         session: AttachTo::Newest,
         is_confirmed: false,
     }

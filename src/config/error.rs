@@ -1,0 +1,66 @@
+//! Why a configuration cannot be used: where, what, and what would be allowed.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use coral_model::{Diagnostic, Escaped, ExitStatus};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct ConfigError {
+    /// The file, and in it the line and the column.
+    place: String,
+    why: String,
+}
+
+impl ConfigError {
+    /// A file that cannot be read at all.
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self {
+            place: path.display().to_string(),
+            why: format!("the configuration cannot be read: {error}"),
+        }
+    }
+
+    /// What the parser refused, with the value if it does not name that itself.
+    pub(super) fn of_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let value = error.span().and_then(|span| text.get(span));
+        let value = value.unwrap_or_default();
+        let why = error.message();
+        if value.contains('\n') || why.contains(value.trim_matches(['"', '\''])) {
+            Self::at(path, text, error.span(), why)
+        } else {
+            Self::at(path, text, error.span(), &format!("`{value}`: {why}"))
+        }
+    }
+
+    /// A mistake at a place in the file's text; without a place it is the whole file's.
+    pub(super) fn at(path: &Path, text: &str, span: Option<Range<usize>>, why: &str) -> Self {
+        let start = span.map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before[line_start..].chars().count();
+        Self {
+            place: format!("{}:{line}:{column}", path.display()),
+            // Values are quoted as they stand there.
+            why: Escaped(why).to_string(),
+        }
+    }
+}
+
+impl Diagnostic for ConfigError {
+    fn code(&self) -> &'static str {
+        "bad-config"
+    }
+
+    fn help(&self) -> String {
+        "`coral-tui --print-config --config /dev/null` prints every key with its default".into()
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        ExitStatus::Usage
+    }
+}
