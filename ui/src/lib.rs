@@ -21,6 +21,7 @@ mod event;
 mod export;
 mod export_latency;
 mod filter_input;
+mod function_filter;
 mod function_finder;
 mod functions;
 mod glyphs;
@@ -44,6 +45,7 @@ mod table;
 mod text;
 mod theme;
 mod timeline;
+mod typed_filter;
 mod update;
 
 pub use color::Colors;

@@ -23,6 +23,7 @@ use crate::export;
 use crate::functions::ColumnSet;
 use crate::key::Key;
 use crate::state::{Overlay, Phase, Screen, State};
+use crate::typed_filter;
 pub(crate) use find::places;
 pub(crate) use probes::expected_cost;
 
@@ -79,6 +80,7 @@ fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     time::tick(state, before);
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
+    state.dirty |= state.functions.follow_numbers(&state.measurements, now);
     find::work(state);
     if state.screen != Screen::Processes || state.options.replay {
         return Vec::new();
@@ -158,6 +160,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Filter => filter_input(state).editing = true,
         Command::FilterAccept => filter_input(state).editing = false,
         Command::FilterCancel => clear_filter(state),
+        Command::FilterComplete => complete_field(state),
         Command::NextMatch => navigate::go_to_match(state, true),
         Command::PreviousMatch => navigate::go_to_match(state, false),
         Command::Sort => sort(state),
@@ -308,6 +311,19 @@ fn filter_changed(state: &mut State) {
         Screen::Processes => state.processes.arrange(),
         Screen::Calls => state.calls.search_changed(&state.functions.table),
         _ => state.functions.filter_changed(&state.measurements),
+    }
+}
+
+/// Completes the name of a field of the typed filter.
+fn complete_field(state: &mut State) {
+    if state.screen != Screen::Functions {
+        return;
+    }
+    let (before, _) = state.functions.filter.around_caret();
+    if let Some(rest) = typed_filter::complete(&before)
+        && state.functions.filter.insert(&rest)
+    {
+        filter_changed(state);
     }
 }
 

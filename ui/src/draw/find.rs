@@ -114,8 +114,13 @@ pub(super) fn draw_functions(
     for (number, index) in window.enumerate() {
         let place = row(list, number);
         if let Some(function) = state.functions.table.get(rows[index]) {
-            let query = Some(finder.query());
-            draw_name(canvas, query, inset(place, 2), &function, &mut matcher);
+            draw_name(
+                canvas,
+                finder.query(),
+                inset(place, 2),
+                &function,
+                &mut matcher,
+            );
         }
         if index == finder.selection.index() {
             draw_cursor(canvas, place);

@@ -64,6 +64,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes
     let found = list.match_count().unwrap_or(list.table.len());
     let found = format!("{} match ", group_digits(found as u64));
     filter_line::draw(canvas, &list.filter, pane.filter, &found);
+    if let Some(error) = list.filter_error() {
+        filter_line::draw_error(canvas, &list.filter, error, pane.filter);
+    }
     if list.rows().is_empty() {
         let (message, help) = empty(state);
         return draw_empty(canvas, pane.rows, &message, &help);

@@ -9,6 +9,7 @@ use crate::key::Key;
 use crate::state::State;
 use crate::text::{Cut, width};
 use crate::theme::Meaning;
+use crate::typed_filter;
 
 /// Columns for a command's keys.
 const KEYS: u16 = 18;
@@ -71,6 +72,14 @@ fn lines(state: &State) -> Vec<HelpLine> {
             let keys: Vec<String> = keys.iter().map(Key::to_string).collect();
             HelpLine::Command(keys.join("  "), info.help)
         }));
+        if scope == Scope::Filter {
+            lines.extend([
+                HelpLine::Empty,
+                HelpLine::Title("Typed filters of functions"),
+            ]);
+            let fields = typed_filter::HELP.iter();
+            lines.extend(fields.map(|&(fields, help)| HelpLine::Command(fields.into(), help)));
+        }
     }
     lines
 }
