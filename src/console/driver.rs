@@ -12,7 +12,7 @@ use tokio::sync::mpsc as async_mpsc;
 use tokio::sync::watch;
 
 use super::event_loop::Backend;
-use super::{exports, source_files};
+use super::{exports, source_files, views};
 use crate::agent::{Agent, AgentError, AttachRequest, Attached, Capture, Session, Watched};
 use crate::probe::Calibration;
 use crate::source::local;
@@ -138,6 +138,7 @@ impl Worker {
             Effect::DetachAll => self.detach_all(),
             Effect::Extend { by } => self.extend(by),
             Effect::ExportView(view) => self.report(exports::view(&view)),
+            Effect::SaveView(view) => self.report(views::save(&view)),
             Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)),
             Effect::ReadSource { file, line } => self.report(source_files::read(&file, line)),
             Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}

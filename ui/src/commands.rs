@@ -68,6 +68,8 @@ pub enum Command {
     PreviousScreen,
     Palette,
     GoToFunction,
+    Views,
+    SaveView,
     Help,
     Back,
     Quit,
@@ -121,7 +123,7 @@ pub enum Scope {
     Events,
     /// While a filter is typed; every other key is text.
     Filter,
-    /// While commands or functions are found by typing; every other key is text.
+    /// While commands, functions or views are found, or named, by typing; every other key is text.
     Find,
     /// While a question is asked.
     Question,
@@ -144,7 +146,7 @@ impl Scope {
             S::Sessions => "Sessions",
             S::Events => "Events",
             S::Filter => "While typing a filter",
-            S::Find => "While finding a command or a function",
+            S::Find => "While finding or naming something",
             S::Question => "While a question is asked",
             S::Source => "Source",
             S::Help => "Help",
@@ -289,6 +291,8 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::PreviousScreen, "previous-screen", &["Shift-Tab"], &[S::Screens], "", "the previous screen"),
     line(C::Palette, "palette", &[":"], &[S::Screens], "commands", "find any command by its name or what it does"),
     line(C::GoToFunction, "go-to-function", &["Ctrl-P", "@"], &[S::Screens], "", "find any function by a few letters of its name"),
+    line(C::Views, "views", &["'"], &[S::Screens], "", "find a saved view of the functions: filter, order, columns"),
+    line(C::SaveView, "save-view", &["W"], &[S::Functions], "", "save filter, order and columns under a name"),
     line(C::Help, "help", &["?"], &[S::Screens], "help", "this help"),
     line(C::Back, "back", &["Esc"], &[S::Screens], "", "dismiss the notice, clear the filter, or go back; never quits"),
     line(C::Quit, "quit", &["q"], &[S::Screens], "quit", "back, or quit on the functions and processes screens"),
@@ -298,7 +302,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::FilterComplete, "filter-complete", &["Tab"], &[S::Filter], "", "complete the name of a field in a typed filter"),
     line(C::FilterDown, "filter-down", &["Down"], &[S::Filter], "", "one row down"),
     line(C::FilterUp, "filter-up", &["Up"], &[S::Filter], "", "one row up"),
-    line(C::FindAccept, "find-accept", &["Enter"], &[S::Find], "take it", "run the command, or go to the function"),
+    line(C::FindAccept, "find-accept", &["Enter"], &[S::Find], "take it", "run the command, go to the function, show or save the view"),
     line(C::FindCancel, "find-cancel", &["Esc"], &[S::Find], "close", "close without doing anything"),
     line(C::FindDown, "find-down", &["Down", "Ctrl-N"], &[S::Find], "next", "one row down"),
     line(C::FindUp, "find-up", &["Up", "Ctrl-P"], &[S::Find], "previous", "one row up"),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{Function, FunctionId, FunctionTable, Target};
+use serde::{Deserialize, Serialize};
 
 use crate::filter_input::FilterInput;
 use crate::function_filter::{Filter, FunctionFilter};
@@ -32,7 +33,8 @@ const ARRANGED_AT_ONCE_MAX: usize = 50_000;
 const LIVE_ORDER_EVERY: Duration = Duration::from_secs(1);
 
 /// Which columns the list shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ColumnSet {
     #[default]
     Measured,

@@ -13,6 +13,7 @@ use crate::calls::CallsScreen;
 use crate::command_finder::CommandFinder;
 use crate::commands::{Command, Scope};
 use crate::event::{Effect, Level, Notice};
+use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
 use crate::latency::LatencyScreen;
@@ -24,6 +25,7 @@ use crate::selection::Selection;
 use crate::source_view::SourceView;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
+use crate::view_finder::ViewFinder;
 
 /// What is shown between header and footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,10 @@ pub(crate) enum Overlay {
     Commands(CommandFinder),
     /// Going to a function.
     Functions(Box<FunctionFinder>),
+    /// Views of the functions.
+    Views(ViewFinder),
+    /// A view's name is typed.
+    SaveView(FilterInput),
 }
 
 /// The console's state.
@@ -202,7 +208,12 @@ impl State {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Source(_)) => Scope::Source,
             Some(Overlay::AttachMany { .. }) => Scope::Question,
-            Some(Overlay::Commands(_) | Overlay::Functions(_)) => Scope::Find,
+            Some(
+                Overlay::Commands(_)
+                | Overlay::Functions(_)
+                | Overlay::Views(_)
+                | Overlay::SaveView(_),
+            ) => Scope::Find,
             None if editing => Scope::Filter,
             None => self.screen.scope(),
         }

@@ -6,10 +6,12 @@ mod code;
 mod find;
 mod frames;
 mod latency;
+mod mouse;
 mod navigate;
 mod probes;
 mod source;
 mod time;
+mod views;
 
 use std::time::Duration;
 
@@ -56,10 +58,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
 fn take(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => on_key(state, key),
-        Event::Mouse(mouse) => {
-            navigate::mouse(state, mouse);
-            Vec::new()
-        }
+        Event::Mouse(event) => mouse::mouse(state, event),
         Event::Paste(text) => {
             paste(state, &text);
             Vec::new()
@@ -205,6 +204,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         }
         Command::Palette => find::open_palette(state),
         Command::GoToFunction => find::open_functions(state),
+        Command::Views => views::open(state),
+        Command::SaveView => views::ask_name(state),
         Command::FindAccept => return find::accept(state),
         Command::FindDown => find::move_by(state, 1),
         Command::FindUp => find::move_by(state, -1),
