@@ -101,6 +101,9 @@ impl FunctionList {
             self.sorter = Some(Sorter::new(self.order.clone()));
             self.restart_scan(false);
             self.arrange(measurements);
+        } else if self.query().is_none() {
+            // The same functions, of which more is known now: what a typed filter asks about.
+            self.restart_scan(false);
         }
     }
 
@@ -159,7 +162,8 @@ impl FunctionList {
     /// Returns whether it did.
     pub(crate) fn follow_numbers(&mut self, measurements: &Measurements, now: Duration) -> bool {
         let due = now.saturating_sub(self.arranged_at) >= LIVE_ORDER_EVERY;
-        if !(self.is_behind && due) {
+        // What is filtered or sorted meanwhile would be asked too early, or for nothing.
+        if !(self.is_behind && due) || self.has_work() {
             return false;
         }
         (self.is_behind, self.arranged_at) = (false, now);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use coral_ui::{Glyphs, Options, SourceEvent};
+use coral_ui::{Event, Glyphs, Options, SourceEvent};
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::fixture;
@@ -33,6 +34,9 @@ fn console(screen: u8, above: u8, ascii: bool) -> Console {
         4 => console.press("{ w"),
         5 => console.press(": a"),
         6 => console.press("@ m a i"),
+        7 => console.press("' e"),
+        8 => console.press("W m i n e"),
+        9 => console.press("2 / p 9 9 Space > Space 1 0 Space n o"),
         _ => console.press("Esc"),
     };
     console.send(SourceEvent::SourceText {
@@ -50,12 +54,27 @@ proptest! {
         columns in 0u16..=250,
         rows in 0u16..=80,
         screen in 1u8..=6,
-        above in 0u8..=6,
+        above in 0u8..=9,
         ascii: bool,
+        pointer in (0u16..=250, 0u16..=80),
     ) {
         let mut console = console(screen, above, ascii);
         let buffer = console.buffer(columns, rows);
         prop_assert_eq!((buffer.area.width, buffer.area.height), (columns, rows));
+        for kind in [
+            MouseEventKind::ScrollDown,
+            MouseEventKind::ScrollUp,
+            MouseEventKind::Down(MouseButton::Left),
+        ] {
+            let (column, row) = pointer;
+            console.event(Event::Mouse(MouseEvent {
+                kind,
+                column,
+                row,
+                modifiers: KeyModifiers::NONE,
+            }));
+        }
+        console.buffer(columns, rows);
         console.press("j G PgUp k g");
         console.buffer(columns, rows);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{Function, FunctionStats, Snapshot};
-use coral_ui::{Effect, Options};
+use coral_ui::{Effect, Options, SourceEvent};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -166,6 +166,24 @@ fn what_began_as_words_does_not_stay_in_effect_as_words() {
     assert_eq!(rows(&mut console).len(), all);
     console.type_text(" 1ms");
     assert_eq!(rows(&mut console), [">main.handleCheckout"]);
+}
+
+#[test]
+fn what_is_found_out_later_about_the_same_functions_counts() {
+    let names: Vec<String> = fixture::table()
+        .iter()
+        .map(|it| it.name.to_owned())
+        .collect();
+    let unplanned = fixture::table_of(names.iter().map(String::as_str));
+    let mut console = Console::open_with(Options::default(), unplanned);
+    assert_eq!(filtered(&mut console, "probe = none"), [] as [&str; 0]);
+    console.send(SourceEvent::Functions {
+        target: fixture::target(),
+        table: fixture::table(),
+        complete: true,
+    });
+    console.settle();
+    assert_eq!(rows(&mut console), [">runtime.memmove"]);
 }
 
 #[test]
