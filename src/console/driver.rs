@@ -12,7 +12,7 @@ use tokio::sync::mpsc as async_mpsc;
 
 use super::event_loop::Backend;
 use super::sessions::Sessions;
-use super::{exports, source_files};
+use super::{exports, source_files, views};
 use crate::agent::Watched;
 use crate::probe::Calibration;
 use crate::source::local;
@@ -134,6 +134,7 @@ impl Worker {
             Effect::DetachAll => self.sessions.detach_all(),
             Effect::Extend { by } => self.sessions.extend(by),
             Effect::ExportView(view) => self.report(exports::view(&view)),
+            Effect::SaveView(view) => self.report(views::save(&view)),
             Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)),
             Effect::ReadSource { file, line } => self.report(source_files::read(&file, line)),
             Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -12,12 +12,24 @@ const BYTES_MAX: u64 = 1 << 20;
 
 /// The log file's path: in the user's state folder, or the temporary one.
 pub(super) fn path() -> PathBuf {
-    let state = std::env::var_os("XDG_STATE_HOME")
+    let state = state_folder().unwrap_or_else(std::env::temp_dir);
+    state.join("coral/coral-tui.log")
+}
+
+/// The folder for what programs of this user keep.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".local/state")))
         .filter(|path| path.is_absolute())
-        .unwrap_or_else(std::env::temp_dir);
-    state.join("coral/coral-tui.log")
+}
+
+/// Creates a folder that only this user can look into, if it is not there.
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 /// Appends an entry; returns where it is.
@@ -30,10 +42,7 @@ pub(super) fn append(text: &str) -> io::Result<PathBuf> {
 
 fn open(path: &PathBuf) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        create_folder(folder)?;
     }
     let is_full = fs::metadata(path).is_ok_and(|metadata| metadata.len() > BYTES_MAX);
     let mut options = OpenOptions::new();

@@ -18,6 +18,7 @@ mod replay;
 mod sessions;
 mod source_files;
 mod terminal;
+mod views;
 
 use std::io;
 use std::process::ExitCode;
@@ -86,6 +87,10 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
         options.replay = true;
         options.reason.clone_from(reason);
     }
+    let (saved, problem) = views::load();
+    options.views = saved;
+    // What feeds the screens matters more; a file that is broken is told again at the next saving.
+    options.reason = options.reason.or(problem);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

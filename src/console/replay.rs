@@ -6,7 +6,7 @@ use coral_ui::{Effect, SourceEvent};
 use tokio::sync::mpsc;
 
 use super::event_loop::Backend;
-use super::{exports, source_files};
+use super::{exports, source_files, views};
 use crate::recording::Recording;
 
 /// Reports that may wait for the screens.
@@ -41,6 +41,7 @@ impl Backend for Replay {
             Effect::ExportSession(snapshot) => {
                 export(Box::new(move || exports::session(&snapshot)));
             }
+            Effect::SaveView(view) => export(Box::new(move || views::save(&view))),
             Effect::ReadSource { file, line } => {
                 export(Box::new(move || source_files::read(&file, line)));
             }

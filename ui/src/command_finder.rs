@@ -39,15 +39,20 @@ impl CommandFinder {
         let mut found: Vec<_> = (0..COMMANDS.len())
             .filter_map(|index| {
                 let info = &COMMANDS[index];
-                // A name that matches is worth more than a word of the help.
-                let name = query.score(info.name, &mut matcher);
-                let text = format!("{} {} {}", info.name, info.help, keymap.key(info.command));
-                let score = query.score(&text, &mut matcher)?;
-                Some((index, Reverse(score + name.unwrap_or(0))))
+                let rest = format!("{} {}", info.help, keymap.key(info.command)).to_lowercase();
+                let score = query.score(&format!("{} {rest}", info.name), &mut matcher)?;
+                let distance = distance(self.input.text(), info.name, &rest);
+                Some((index, distance, Reverse(score)))
             })
             .collect();
-        found.sort_by_key(|&(index, score)| (!self.applies(&COMMANDS[index]), score));
-        self.rows = found.into_iter().map(|(index, _)| index).collect();
+        found.sort_by_key(|&(index, distance, score)| {
+            let is_scattered = distance.is_none();
+            let is_elsewhere = !self.applies(&COMMANDS[index]);
+            // Of scattered letters only their score says anything.
+            let score = is_scattered.then_some(score);
+            (is_scattered, is_elsewhere, distance, score)
+        });
+        self.rows = found.into_iter().map(|(index, ..)| index).collect();
         self.selection = Selection::default();
         self.selection.restore(&self.rows);
     }
@@ -71,13 +76,61 @@ impl CommandFinder {
     }
 }
 
+/// How far a command is from what is typed: the sum over its words. Nothing if the letters of one
+/// of them are only scattered over the command.
+fn distance(typed: &str, name: &str, rest: &str) -> Option<u32> {
+    let typed = typed.to_lowercase();
+    if typed.trim() == name {
+        return Some(0);
+    }
+    let words = typed.split_whitespace();
+    words
+        // Signs of queries are no part of what is looked for.
+        .map(|word| {
+            word.trim_start_matches(['\'', '^', '!'])
+                .trim_end_matches('$')
+        })
+        .map(|word| match (place(word, name), place(word, rest)) {
+            (Some(Place::Start), _) => Some(1),
+            (Some(Place::Word), _) => Some(2),
+            (_, Some(Place::Start | Place::Word)) => Some(3),
+            (Some(Place::Inside), _) => Some(4),
+            (None, Some(Place::Inside)) => Some(5),
+            (None, None) => None,
+        })
+        .sum()
+}
+
+/// Where a word stands in a text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Start,
+    /// At the begin of one of its words.
+    Word,
+    Inside,
+}
+
+/// The best place of a word in a text.
+fn place(word: &str, text: &str) -> Option<Place> {
+    let places = text.match_indices(word).map(|(at, _)| match at {
+        0 => Place::Start,
+        _ if text[..at].ends_with(char::is_alphanumeric) => Place::Inside,
+        _ => Place::Word,
+    });
+    places.min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::Command;
 
     fn found(text: &str) -> CommandFinder {
-        let mut finder = CommandFinder::new(Scope::Functions, &Keymap::default());
+        found_in(Scope::Functions, text)
+    }
+
+    fn found_in(scope: Scope, text: &str) -> CommandFinder {
+        let mut finder = CommandFinder::new(scope, &Keymap::default());
         finder.input.insert(text);
         finder.find(&Keymap::default());
         finder
@@ -126,5 +179,33 @@ mod tests {
             Some(Command::Open),
             "it opens a process, which is elsewhere"
         );
+    }
+
+    #[test]
+    fn words_and_their_beginnings_come_before_scattered_letters() {
+        for (scope, text, first) in [
+            (Scope::Functions, "detach", "detach-all"),
+            (Scope::Functions, "quit", "quit"),
+            (Scope::Functions, "sort", "sort"),
+            (Scope::Functions, "reverse", "reverse-sort"),
+            (Scope::Functions, "probe", "toggle-probe"),
+            (Scope::Functions, "toggle", "toggle-probe"),
+            (Scope::Functions, "attach", "attach-matching"),
+            (Scope::Functions, "help", "help"),
+            (Scope::Functions, "mark", "mark"),
+            (Scope::Functions, "save", "save-view"),
+            (Scope::Functions, "lease", "extend"),
+            (Scope::Functions, "zoom", "zoom"),
+            (Scope::Functions, "func", "show-functions"),
+            (Scope::Functions, "dtall", "detach-all"),
+            (Scope::Calls, "flame", "next-view"),
+            (Scope::Calls, "zoom", "zoom"),
+            (Scope::Latency, "heat", "next-view"),
+            (Scope::Sessions, "repeat", "repeat-session"),
+        ] {
+            let finder = found_in(scope, text);
+            let name = finder.selected().map(|info| info.name);
+            assert_eq!(name, Some(first), "{text} in {scope:?}");
+        }
     }
 }

@@ -2,26 +2,27 @@
 
 mod area;
 mod attach_form;
-mod calls;
+pub(crate) mod calls;
 mod comparison;
 mod events;
 mod filter_line;
 pub(crate) mod find;
 mod footer;
-mod functions;
+pub(crate) mod functions;
 pub(crate) mod header;
 mod heatmap;
-mod help;
+pub(crate) mod help;
 mod histogram;
 mod latency;
 mod notice;
 mod overlay;
 mod percentile_lines;
-mod processes;
+pub(crate) mod processes;
 mod question;
 mod sessions;
 mod source;
 mod time_axis;
+mod views;
 
 use ratatui::layout::Rect;
 
@@ -62,6 +63,10 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
         }
         Some(Overlay::Functions(finder)) => {
             find::draw_functions(&mut canvas, state, parts.body, finder);
+        }
+        Some(Overlay::Views(finder)) => views::draw_list(&mut canvas, parts.body, finder),
+        Some(Overlay::SaveView(name)) => {
+            views::draw_question(&mut canvas, state, parts.body, name);
         }
         None => {}
     }

@@ -10,6 +10,8 @@ use coral_model::{
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use crate::saved_view::SavedView;
+
 /// Everything that can happen to the console.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -236,6 +238,8 @@ pub enum Effect {
     ExportView(ViewExport),
     /// Write a session to a file.
     ExportSession(Arc<Snapshot>),
+    /// Keep a view of the functions for the next time.
+    SaveView(SavedView),
     /// Read the lines of a source file around one.
     ReadSource {
         /// The file, as the target's debug information names it.

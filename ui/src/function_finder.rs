@@ -5,7 +5,9 @@ use std::cmp::Reverse;
 use coral_model::{FunctionId, FunctionTable};
 
 use crate::filter_input::FilterInput;
+use crate::function_filter::Filter;
 use crate::functions::{FunctionList, WORK_PIECE};
+use crate::measurements::Measurements;
 use crate::scan::{Query, Scan};
 use crate::selection::Selection;
 
@@ -36,7 +38,7 @@ impl FunctionFinder {
         let mut finder = Self {
             input: FilterInput::typing(),
             selection: Selection::default(),
-            scan: Scan::new(Query::new(""), list.len(), None),
+            scan: Scan::new(Filter::Words(Query::new("")), list.len(), None),
             list,
             best: Vec::new(),
             looked_at: 0,
@@ -64,7 +66,10 @@ impl FunctionFinder {
             self.list = functions.order().to_vec();
             self.restart(false);
         }
-        self.scan.step(WORK_PIECE, &functions.table, &self.list);
+        // Names are all that is looked at.
+        let measurements = Measurements::default();
+        let known = functions.known(&measurements);
+        self.scan.step(WORK_PIECE, &self.list, known);
         self.best
             .extend_from_slice(self.scan.found_after(self.looked_at));
         self.looked_at = self.scan.match_count();
@@ -79,7 +84,7 @@ impl FunctionFinder {
     }
 
     fn restart(&mut self, narrow: bool) {
-        let query = Query::new(self.input.text());
+        let query = Filter::Words(Query::new(self.input.text()));
         let earlier = narrow.then_some(&self.scan);
         self.scan = Scan::new(query, self.list.len(), earlier);
         self.best.clear();
@@ -90,8 +95,8 @@ impl FunctionFinder {
         &self.rows
     }
 
-    pub(crate) fn query(&self) -> &Query {
-        self.scan.query()
+    pub(crate) fn query(&self) -> Option<&Query> {
+        self.scan.filter().query()
     }
 
     /// How many functions match so far, and how far it has come in percent.

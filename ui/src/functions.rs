@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{Function, FunctionId, FunctionTable, Target};
+use serde::{Deserialize, Serialize};
 
 use crate::filter_input::FilterInput;
+use crate::function_filter::{Filter, FunctionFilter};
 use crate::measurements::Measurements;
 use crate::own::{Nearness, nearness};
 use crate::scan::{FunctionSet, Query, Scan};
 use crate::selection::Selection;
 use crate::sort::Sort;
 use crate::sorter::Sorter;
+use crate::typed_filter::{FilterError, Known};
 
 /// Names that are classified, merged or matched in one piece of work: a few milliseconds.
 pub(crate) const WORK_PIECE: usize = 16_384;
@@ -30,7 +33,8 @@ const ARRANGED_AT_ONCE_MAX: usize = 50_000;
 const LIVE_ORDER_EVERY: Duration = Duration::from_secs(1);
 
 /// Which columns the list shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ColumnSet {
     #[default]
     Measured,
@@ -45,7 +49,9 @@ pub(crate) struct FunctionList {
     /// Whether the table holds all functions of the target.
     pub(crate) complete: bool,
     pub(crate) columns: ColumnSet,
+    /// What is typed.
     pub(crate) filter: FilterInput,
+    filter_read: FunctionFilter,
     pub(crate) selection: Selection<FunctionId>,
     sort: Sort,
     reversed: bool,
@@ -57,6 +63,10 @@ pub(crate) struct FunctionList {
     /// What the last filter matched, for `next-match` after it was cleared.
     last_matches: FunctionSet,
     rows: Vec<FunctionId>,
+    /// The functions that had numbers when those were followed last.
+    measured: Vec<FunctionId>,
+    /// Whether numbers that the rows depend on have changed since then.
+    is_behind: bool,
     arranged_at: Duration,
     /// Whether the first row is selected because nobody has chosen another one.
     at_top: bool,
@@ -91,6 +101,9 @@ impl FunctionList {
             self.sorter = Some(Sorter::new(self.order.clone()));
             self.restart_scan(false);
             self.arrange(measurements);
+        } else if self.query().is_none() {
+            // The same functions, of which more is known now: what a typed filter asks about.
+            self.restart_scan(false);
         }
     }
 
@@ -117,7 +130,12 @@ impl FunctionList {
                 self.arrange(measurements);
             }
         } else if let Some(scan) = self.scan.as_mut().filter(|scan| !scan.is_complete()) {
-            scan.step(WORK_PIECE, &self.table, &self.order);
+            let known = Known {
+                table: &self.table,
+                nearness: &self.nearness,
+                measurements,
+            };
+            scan.step(WORK_PIECE, &self.order, known);
             // Nobody reads on among a hundred thousand matches: those wait for the rest.
             if scan.is_complete() || scan.match_count() <= ARRANGED_AT_ONCE_MAX {
                 self.arrange(measurements);
@@ -134,14 +152,26 @@ impl FunctionList {
         }
     }
 
-    /// Moves rows to where the latest numbers want them, if the order is by live numbers and they
-    /// have not moved for a second.
-    pub(crate) fn follow_numbers(&mut self, measurements: &Measurements, now: Duration) {
+    /// Numbers have changed, and with them the rows if order or filter depend on them.
+    pub(crate) fn numbers_changed(&mut self, measurements: &Measurements, now: Duration) {
+        self.is_behind |= self.sort.is_live() || self.filter_is_live();
+        self.follow_numbers(measurements, now);
+    }
+
+    /// Moves rows to where the latest numbers want them, if they have not moved for a second.
+    /// Returns whether it did.
+    pub(crate) fn follow_numbers(&mut self, measurements: &Measurements, now: Duration) -> bool {
         let due = now.saturating_sub(self.arranged_at) >= LIVE_ORDER_EVERY;
-        if self.sort.is_live() && due {
-            self.arranged_at = now;
+        // What is filtered or sorted meanwhile would be asked too early, or for nothing.
+        if !(self.is_behind && due) || self.has_work() {
+            return false;
+        }
+        (self.is_behind, self.arranged_at) = (false, now);
+        let others_match = self.look_again(measurements);
+        if self.sort.is_live() || others_match {
             self.arrange(measurements);
         }
+        true
     }
 
     /// Other functions have numbers now: shows them, unless somebody is at work in the list.
@@ -222,12 +252,27 @@ impl FunctionList {
 
     /// The query that is shown, for marking what it matched.
     pub(crate) fn query(&self) -> Option<&Query> {
-        self.scan.as_ref().map(Scan::query)
+        self.scan.as_ref()?.filter().query()
     }
 
-    /// All functions that the filter matches, once it has looked at all of them.
+    /// Where the filter that is typed cannot be understood.
+    pub(crate) fn filter_error(&self) -> Option<&FilterError> {
+        self.filter_read.error()
+    }
+
+    /// What a filter can ask about.
+    pub(crate) fn known<'a>(&'a self, measurements: &'a Measurements) -> Known<'a> {
+        Known {
+            table: &self.table,
+            nearness: &self.nearness,
+            measurements,
+        }
+    }
+
+    /// All functions that the filter matches, once it is understood and has looked at all of them.
     pub(crate) fn filtered(&self) -> Option<Vec<FunctionId>> {
-        let scan = self.scan.as_ref().filter(|_| !self.has_work())?;
+        let is_done = self.filter_error().is_none() && !self.has_work();
+        let scan = self.scan.as_ref().filter(|_| is_done)?;
         Some(scan.in_list_order().collect())
     }
 
@@ -275,6 +320,10 @@ impl FunctionList {
 
     /// The filter's text has changed: looks at the first names at once.
     pub(crate) fn filter_changed(&mut self, measurements: &Measurements) {
+        if !self.filter_read.change(self.filter.text()) {
+            return;
+        }
+        self.measured = measurements.measured();
         let cleared = !self.filter.is_active();
         if cleared && let Some(scan) = &self.scan {
             self.last_matches = scan.set().clone();
@@ -324,6 +373,29 @@ impl FunctionList {
         front
     }
 
+    fn filter_is_live(&self) -> bool {
+        let filter = self.filter_read.in_effect();
+        filter.is_some_and(Filter::is_live)
+    }
+
+    /// Asks the filter again about what has numbers, or had some; returns whether others match.
+    fn look_again(&mut self, measurements: &Measurements) -> bool {
+        let now_measured = measurements.measured();
+        let before = std::mem::replace(&mut self.measured, now_measured);
+        let known = Known {
+            table: &self.table,
+            nearness: &self.nearness,
+            measurements,
+        };
+        let ids = before.iter().chain(&self.measured).copied();
+        match &mut self.scan {
+            Some(scan) if scan.filter().is_live() && scan.is_complete() => {
+                scan.look_again(ids, &self.order, known)
+            }
+            _ => false,
+        }
+    }
+
     fn classify(&mut self) {
         let Some(target) = &self.target else {
             return;
@@ -339,9 +411,9 @@ impl FunctionList {
 
     fn restart_scan(&mut self, narrow: bool) {
         let earlier = self.scan.take().filter(|_| narrow);
-        if self.filter.is_active() {
-            let query = Query::new(self.filter.text());
-            self.scan = Some(Scan::new(query, self.order.len(), earlier.as_ref()));
+        if let Some(filter) = self.filter_read.in_effect() {
+            let filter = filter.clone();
+            self.scan = Some(Scan::new(filter, self.order.len(), earlier.as_ref()));
         }
     }
 }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::calls::View;
 use crate::canvas::inset;
+use crate::filter_input::FilterInput;
 use crate::state::{Screen, State};
 
 /// Below this size there is a message instead of a screen.
@@ -114,7 +115,7 @@ impl CallPanes {
         };
         let search = &calls.search;
         let detail_lines = u16::from(calls.view == View::Flame);
-        let list = ListPane::of(list, search.editing || search.is_active(), detail_lines);
+        let list = ListPane::of(list, filter_lines(search), detail_lines);
         Self { list, detail }
     }
 }
@@ -131,9 +132,9 @@ pub(crate) struct ListPane {
 }
 
 impl ListPane {
-    fn of(area: Rect, filter: bool, detail_lines: u16) -> Self {
+    fn of(area: Rect, filter_lines: u16, detail_lines: u16) -> Self {
         let (title, rest) = split_top(area, 1);
-        let (filter, rest) = split_top(rest, u16::from(filter));
+        let (filter, rest) = split_top(rest, filter_lines);
         let (head, rest) = split_top(rest, 1);
         let (rows, detail) = split_bottom(rest, detail_lines.min(rest.height / 3));
         Self {
@@ -146,31 +147,35 @@ impl ListPane {
     }
 
     pub(crate) fn processes(state: &State, body: Rect) -> Self {
-        let filter = &state.processes.filter;
-        Self::of(body, filter.editing || filter.is_active(), 2)
+        Self::of(body, filter_lines(&state.processes.filter), 2)
     }
 
     pub(crate) fn functions(state: &State, panes: &FunctionPanes) -> Self {
-        let filter = &state.functions.filter;
+        // What is wrong with the filter stands below it.
+        let error_lines = u16::from(state.functions.filter_error().is_some());
         let detail_lines = if panes.latency.is_some() { 0 } else { 2 };
         Self::of(
             panes.list,
-            filter.editing || filter.is_active(),
+            filter_lines(&state.functions.filter) + error_lines,
             detail_lines,
         )
     }
 
     pub(crate) fn slow_calls(area: Rect) -> Self {
-        Self::of(area, false, 0)
+        Self::of(area, 0, 0)
     }
 
     pub(crate) fn sessions(body: Rect) -> Self {
-        Self::of(body, false, 7)
+        Self::of(body, 0, 7)
     }
 
     pub(crate) fn events(body: Rect) -> Self {
-        Self::of(body, false, 5)
+        Self::of(body, 0, 5)
     }
+}
+
+fn filter_lines(filter: &FilterInput) -> u16 {
+    u16::from(filter.editing || filter.is_active())
 }
 
 impl State {

@@ -5,6 +5,7 @@ use coral_model::{Limits, SessionSettings};
 use crate::color::Colors;
 use crate::glyphs::Glyphs;
 use crate::keymap::Keymap;
+use crate::saved_view::SavedView;
 use crate::theme::Theme;
 
 /// What the console shows first.
@@ -45,6 +46,8 @@ pub struct Options {
     pub glyphs: Glyphs,
     /// The keys.
     pub keymap: Keymap,
+    /// The views of the functions that were saved.
+    pub views: Vec<SavedView>,
 }
 
 impl Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             colors: Colors::default(),
             glyphs: Glyphs::default(),
             keymap: Keymap::default(),
+            views: Vec::new(),
         }
     }
 }

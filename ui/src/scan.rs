@@ -1,11 +1,14 @@
-//! The filter's work: matching every name against a query, a piece at a time.
+//! The filter's work: looking at every function, a piece at a time.
 
 use std::cmp::Reverse;
 use std::fmt;
 
-use coral_model::{FunctionId, FunctionTable};
+use coral_model::FunctionId;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+use crate::function_filter::Filter;
+use crate::typed_filter::Known;
 
 /// With more matches than this, the best ones first helps nobody: they stay in the list's order.
 const RANKED_MATCHES_MAX: usize = 50_000;
@@ -43,7 +46,7 @@ impl Query {
     }
 
     /// Whether everything that `self` matches is also matched by `earlier`.
-    fn narrows(&self, earlier: &Self) -> bool {
+    pub(crate) fn narrows(&self, earlier: &Self) -> bool {
         let plain = |text: &str| !text.contains(['!', '^', '$', '\'', '\\']);
         self.text.starts_with(&earlier.text) && plain(&self.text)
     }
@@ -89,6 +92,12 @@ impl FunctionSet {
         }
     }
 
+    fn remove(&mut self, id: FunctionId) {
+        if let Some(word) = self.words.get_mut(id.0 as usize / 64) {
+            *word &= !(1 << (id.0 % 64));
+        }
+    }
+
     pub(crate) fn contains(&self, id: FunctionId) -> bool {
         self.words
             .get(id.0 as usize / 64)
@@ -96,10 +105,10 @@ impl FunctionSet {
     }
 }
 
-/// A query over a table, as far as it has come.
+/// A filter over a list, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    query: Query,
+    filter: Filter,
     /// Where to look, in the order of the list; `None` is the whole list.
     candidates: Option<Vec<FunctionId>>,
     next: usize,
@@ -110,13 +119,13 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Starts a query over a list; it looks only at `earlier`'s matches where that is enough.
-    pub(crate) fn new(query: Query, list_len: usize, earlier: Option<&Self>) -> Self {
+    /// Starts to filter a list; it looks only at `earlier`'s matches where that is enough.
+    pub(crate) fn new(filter: Filter, list_len: usize, earlier: Option<&Self>) -> Self {
         let candidates = earlier
-            .filter(|earlier| earlier.is_complete() && query.narrows(&earlier.query))
+            .filter(|earlier| earlier.is_complete() && filter.narrows(&earlier.filter))
             .map(|earlier| earlier.in_list_order().collect::<Vec<_>>());
         Self {
-            query,
+            filter,
             next: 0,
             total: candidates.as_ref().map_or(list_len, Vec::len),
             candidates,
@@ -127,17 +136,44 @@ impl Scan {
     }
 
     /// Looks at the next `budget` functions of the list.
-    pub(crate) fn step(&mut self, budget: usize, table: &FunctionTable, list: &[FunctionId]) {
+    pub(crate) fn step(&mut self, budget: usize, list: &[FunctionId], known: Known<'_>) {
         let list = self.candidates.as_deref().unwrap_or(list);
         let end = (self.next + budget).min(self.total);
         for &id in list.get(self.next..end).unwrap_or_default() {
-            let name = table.get(id).map_or("", |function| function.name);
-            if let Some(score) = self.query.score(name, &mut self.matcher) {
+            if let Some(score) = self.filter.score(id, known, &mut self.matcher) {
                 self.matches.push((id, Reverse(score)));
                 self.set.insert(id);
             }
         }
         self.next = end;
+    }
+
+    /// Looks again at some functions whose numbers have changed; returns whether any of them
+    /// matches that did not, or the other way round.
+    pub(crate) fn look_again(
+        &mut self,
+        ids: impl Iterator<Item = FunctionId>,
+        list: &[FunctionId],
+        known: Known<'_>,
+    ) -> bool {
+        let mut changed = false;
+        for id in ids {
+            let score = self.filter.score(id, known, &mut self.matcher);
+            if score.is_some() == self.set.contains(id) {
+                continue;
+            }
+            changed = true;
+            match score {
+                Some(_) => self.set.insert(id),
+                None => self.set.remove(id),
+            }
+        }
+        if changed {
+            // In the order of the list, without looking for the places of those that changed.
+            let matches = list.iter().filter(|&&id| self.set.contains(id));
+            self.matches = matches.map(|&id| (id, Reverse(0))).collect();
+        }
+        changed
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -149,8 +185,8 @@ impl Scan {
         100 * self.next / self.total.max(1)
     }
 
-    pub(crate) fn query(&self) -> &Query {
-        &self.query
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// The functions that match so far.

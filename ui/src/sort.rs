@@ -3,28 +3,35 @@
 use std::cmp::Ordering;
 
 use coral_model::{Function, FunctionId, FunctionStats, FunctionTable};
+use serde::{Deserialize, Serialize};
 
 use crate::measurements::Measurements;
 use crate::own::Nearness;
 
 /// What the function list is sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Sort {
     /// The application's own functions first; with a filter, the best match first.
     #[default]
     Relevance,
     CallsPerS,
+    P50,
+    P95,
     P99,
     Total,
     Max,
     Calls,
     Errors,
+    InFlight,
+    Cost,
     Name,
     Size,
     Location,
 }
 
 impl Sort {
+    /// What `sort` goes through; the others are for views and clicks on their columns.
     const CYCLE: [Self; 10] = [
         Self::Relevance,
         Self::CallsPerS,
@@ -49,11 +56,15 @@ impl Sort {
         match self {
             Self::Relevance => "own code first",
             Self::CallsPerS => "calls/s",
+            Self::P50 => "p50",
+            Self::P95 => "p95",
             Self::P99 => "p99",
             Self::Total => "total",
             Self::Max => "max",
             Self::Calls => "calls",
             Self::Errors => "errors",
+            Self::InFlight => "in flight",
+            Self::Cost => "cost",
             Self::Name => "name",
             Self::Size => "size",
             Self::Location => "location",
@@ -121,11 +132,15 @@ impl Sort {
         let timed = !latency.buckets.is_empty();
         match self {
             Self::CallsPerS => Some((stats.calls_per_s * 1_000.0) as u64),
+            Self::P50 => latency.percentile_ns(50.0),
+            Self::P95 => latency.percentile_ns(95.0),
             Self::P99 => latency.percentile_ns(99.0),
             Self::Total => timed.then_some(latency.total_ns),
             Self::Max => timed.then_some(latency.max_ns),
             Self::Calls => Some(stats.calls),
             Self::Errors => stats.errors,
+            Self::InFlight => Some(stats.in_flight),
+            Self::Cost => stats.cost_percent.map(|percent| (percent * 1e6) as u64),
             Self::Relevance | Self::Name | Self::Size | Self::Location => None,
         }
     }

@@ -26,6 +26,7 @@ use crate::selection::Selection;
 use crate::source_view::SourceView;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
+use crate::view_finder::ViewFinder;
 
 /// What is shown between header and footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,10 @@ pub(crate) enum Overlay {
     Commands(CommandFinder),
     /// Going to a function.
     Functions(Box<FunctionFinder>),
+    /// Views of the functions.
+    Views(ViewFinder),
+    /// A view's name is typed.
+    SaveView(FilterInput),
 }
 
 /// What is asked before it is done.
@@ -236,7 +241,12 @@ impl State {
             Some(Overlay::Source(_)) => Scope::Source,
             Some(Overlay::Question(_)) => Scope::Question,
             Some(Overlay::Attach(_) | Overlay::SessionFilter(_)) => Scope::Form,
-            Some(Overlay::Commands(_) | Overlay::Functions(_)) => Scope::Find,
+            Some(
+                Overlay::Commands(_)
+                | Overlay::Functions(_)
+                | Overlay::Views(_)
+                | Overlay::SaveView(_),
+            ) => Scope::Find,
             None if editing => Scope::Filter,
             None => self.screen.scope(),
         }

@@ -1,6 +1,6 @@
 //! Tables of which only the visible rows exist.
 
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset};
 use crate::text::width;
@@ -88,6 +88,17 @@ impl<K: Copy> Columns<K> {
             x += column.width + 1;
             (column, place.intersection(row))
         })
+    }
+
+    /// What stands at a position of a row: the first column, which is no kind, or another one.
+    pub(crate) fn at(&self, row: Rect, position: Position) -> Option<Option<K>> {
+        if self.first(row).contains(position) {
+            return Some(None);
+        }
+        let mut places = self.places(row);
+        places
+            .find(|(_, place)| place.contains(position))
+            .map(|(column, _)| Some(column.kind))
     }
 
     /// Writes the titles.

@@ -7,10 +7,12 @@ mod code;
 mod find;
 mod frames;
 mod latency;
+mod mouse;
 mod navigate;
 mod probes;
 mod source;
 mod time;
+mod views;
 
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use crate::export;
 use crate::functions::ColumnSet;
 use crate::key::Key;
 use crate::state::{Overlay, Phase, Screen, State};
+use crate::typed_filter;
 pub(crate) use attach::probeable;
 pub(crate) use find::places;
 pub(crate) use probes::{cost_words, expected_cost};
@@ -58,10 +61,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
 fn take(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => on_key(state, key),
-        Event::Mouse(mouse) => {
-            navigate::mouse(state, mouse);
-            Vec::new()
-        }
+        Event::Mouse(event) => mouse::mouse(state, event),
         Event::Paste(text) => {
             paste(state, &text);
             Vec::new()
@@ -82,6 +82,7 @@ fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     time::tick(state, before);
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
+    state.dirty |= state.functions.follow_numbers(&state.measurements, now);
     find::work(state);
     attach::work(state);
     if state.screen != Screen::Processes || state.options.replay {
@@ -178,6 +179,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Filter => filter_input(state).editing = true,
         Command::FilterAccept => filter_input(state).editing = false,
         Command::FilterCancel => clear_filter(state),
+        Command::FilterComplete => complete_field(state),
         Command::NextMatch => navigate::go_to_match(state, true),
         Command::PreviousMatch => navigate::go_to_match(state, false),
         Command::Sort => sort(state),
@@ -226,6 +228,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         }
         Command::Palette => find::open_palette(state),
         Command::GoToFunction => find::open_functions(state),
+        Command::Views => views::open(state),
+        Command::SaveView => views::ask_name(state),
         Command::FindAccept => return find::accept(state),
         Command::FindDown => find::move_by(state, 1),
         Command::FindUp => find::move_by(state, -1),
@@ -332,6 +336,19 @@ fn filter_changed(state: &mut State) {
         Screen::Processes => state.processes.arrange(),
         Screen::Calls => state.calls.search_changed(&state.functions.table),
         _ => state.functions.filter_changed(&state.measurements),
+    }
+}
+
+/// Completes the name of a field of the typed filter.
+fn complete_field(state: &mut State) {
+    if state.screen != Screen::Functions {
+        return;
+    }
+    let (before, _) = state.functions.filter.around_caret();
+    if let Some(rest) = typed_filter::complete(&before)
+        && state.functions.filter.insert(&rest)
+    {
+        filter_changed(state);
     }
 }
 

@@ -8,6 +8,8 @@ mod slow;
 mod title;
 mod tree;
 
+pub(crate) use tree::sort_at;
+
 use coral_model::FunctionId;
 use ratatui::layout::Rect;
 

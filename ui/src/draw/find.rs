@@ -8,7 +8,7 @@ use crate::commands::{COMMANDS, CommandInfo};
 use crate::draw::functions::{draw_name, group_digits};
 use crate::draw::{filter_line, overlay};
 use crate::function_finder::FunctionFinder;
-use crate::layout::{Frame, split_top};
+use crate::layout::split_top;
 use crate::scan::NameMatcher;
 use crate::state::State;
 use crate::table::draw_cursor;
@@ -17,17 +17,25 @@ use crate::theme::Meaning;
 use crate::update::places;
 
 /// The size that the overlay would like to have.
-const SIZE: (u16, u16) = (96, 24);
+pub(super) const SIZE: (u16, u16) = (96, 24);
 /// Columns for a command's name.
 const NAME: u16 = 22;
 /// Columns for a command's key.
 const KEY: u16 = 10;
 
-/// How many rows are visible on the terminal as it was last reported.
+/// Where the overlay is on the terminal as it was last reported.
+pub(crate) fn frame(state: &State) -> Rect {
+    overlay::frame(state.body(), SIZE)
+}
+
+/// Where its rows are.
+pub(crate) fn list(state: &State) -> Rect {
+    split_top(overlay::inside(frame(state)), 1).1
+}
+
+/// How many of them are visible.
 pub(crate) fn list_height(state: &State) -> usize {
-    let body = Frame::of(state.area, state.notice_lines(state.area.width)).body;
-    // The frame and the typed line take three.
-    usize::from(body.height.min(SIZE.1).saturating_sub(3))
+    usize::from(list(state).height)
 }
 
 pub(super) fn draw_commands(
@@ -114,8 +122,13 @@ pub(super) fn draw_functions(
     for (number, index) in window.enumerate() {
         let place = row(list, number);
         if let Some(function) = state.functions.table.get(rows[index]) {
-            let query = Some(finder.query());
-            draw_name(canvas, query, inset(place, 2), &function, &mut matcher);
+            draw_name(
+                canvas,
+                finder.query(),
+                inset(place, 2),
+                &function,
+                &mut matcher,
+            );
         }
         if index == finder.selection.index() {
             draw_cursor(canvas, place);

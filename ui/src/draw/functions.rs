@@ -1,7 +1,7 @@
 //! The list of functions: what they are, and what was measured of them.
 
 use coral_model::{ExitProbe, Function, FunctionStats, Probeability, format_bytes, format_count};
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
@@ -57,6 +57,42 @@ const CODE: &[Column<Kind>] = &[
     word(Kind::Package, "package", 24),
 ];
 
+/// The columns that show what the list can be sorted by.
+const COLUMN_OF: [(Sort, Kind); 10] = [
+    (Sort::CallsPerS, Kind::CallsPerS),
+    (Sort::P50, Kind::P50),
+    (Sort::P95, Kind::P95),
+    (Sort::P99, Kind::P99),
+    (Sort::Total, Kind::Total),
+    (Sort::Max, Kind::Max),
+    (Sort::Calls, Kind::Calls),
+    (Sort::Errors, Kind::Errors),
+    (Sort::Size, Kind::Size),
+    (Sort::Location, Kind::Location),
+];
+
+/// What the column at a position of the head is sorted by.
+pub(crate) fn sort_at(state: &State, pane: &ListPane, position: Position) -> Option<Sort> {
+    match columns(state, pane).at(pane.head, position)? {
+        None => Some(Sort::Name),
+        Some(clicked) => {
+            let mut known = COLUMN_OF.iter();
+            known
+                .find(|(_, kind)| *kind == clicked)
+                .map(|&(sort, _)| sort)
+        }
+    }
+}
+
+fn columns(state: &State, pane: &ListPane) -> Columns<Kind> {
+    let columns = match state.functions.columns {
+        ColumnSet::Measured => MEASURED,
+        ColumnSet::Code => CODE,
+    };
+    let width = pane.rows.width;
+    Columns::fit(width, (width / 3).max(24), columns)
+}
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes) {
     let pane = ListPane::functions(state, panes);
     let list = &state.functions;
@@ -64,15 +100,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes
     let found = list.match_count().unwrap_or(list.table.len());
     let found = format!("{} match ", group_digits(found as u64));
     filter_line::draw(canvas, &list.filter, pane.filter, &found);
+    if let Some(error) = list.filter_error() {
+        filter_line::draw_error(canvas, &list.filter, error, pane.filter);
+    }
     if list.rows().is_empty() {
         let (message, help) = empty(state);
         return draw_empty(canvas, pane.rows, &message, &help);
     }
-    let columns = match list.columns {
-        ColumnSet::Measured => MEASURED,
-        ColumnSet::Code => CODE,
-    };
-    let columns = Columns::fit(pane.rows.width, (pane.rows.width / 3).max(24), columns);
+    let columns = columns(state, &pane);
     columns.draw_head(canvas, pane.head, "function");
     mark_sorted(canvas, state, &columns, pane.head);
     let mut matcher = NameMatcher::default();
@@ -150,17 +185,13 @@ fn empty(state: &State) -> (String, String) {
 /// Puts a sign on the title of the column that the list is sorted by.
 fn mark_sorted(canvas: &mut Canvas<'_>, state: &State, columns: &Columns<Kind>, head: Rect) {
     let list = &state.functions;
+    let kind = |sort| COLUMN_OF.iter().find(|(known, _)| *known == sort);
     let sorted = match list.sort() {
-        Sort::Relevance => return,
         Sort::Name => None,
-        Sort::CallsPerS => Some(Kind::CallsPerS),
-        Sort::P99 => Some(Kind::P99),
-        Sort::Total => Some(Kind::Total),
-        Sort::Max => Some(Kind::Max),
-        Sort::Calls => Some(Kind::Calls),
-        Sort::Errors => Some(Kind::Errors),
-        Sort::Size => Some(Kind::Size),
-        Sort::Location => Some(Kind::Location),
+        sort => match kind(sort) {
+            Some((_, kind)) => Some(*kind),
+            None => return,
+        },
     };
     let sign = if list.is_descending() {
         canvas.glyphs.descending

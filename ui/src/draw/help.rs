@@ -9,6 +9,7 @@ use crate::key::Key;
 use crate::state::State;
 use crate::text::{Cut, width};
 use crate::theme::Meaning;
+use crate::typed_filter;
 
 /// Columns for a command's keys.
 const KEYS: u16 = 18;
@@ -20,10 +21,22 @@ enum HelpLine {
     Empty,
 }
 
+/// How many columns it would like to have.
+const WIDTH: u16 = 84;
+
+/// Where it is on the terminal as it was last reported.
+pub(crate) fn frame(state: &State) -> Rect {
+    overlay::frame(state.body(), size(&lines(state)))
+}
+
+fn size(lines: &[HelpLine]) -> (u16, u16) {
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    (WIDTH, rows.saturating_add(2))
+}
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect, scroll: u16) {
     let lines = lines(state);
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let inside = overlay::draw(canvas, body, "Keys", (84, rows.saturating_add(2)));
+    let inside = overlay::draw(canvas, body, "Keys", size(&lines));
     let last_start = lines.len().saturating_sub(usize::from(inside.height));
     let start = usize::from(scroll).min(last_start);
     for (number, line) in lines.iter().skip(start).enumerate() {
@@ -71,6 +84,14 @@ fn lines(state: &State) -> Vec<HelpLine> {
             let keys: Vec<String> = keys.iter().map(Key::to_string).collect();
             HelpLine::Command(keys.join("  "), info.help)
         }));
+        if scope == Scope::Filter {
+            lines.extend([
+                HelpLine::Empty,
+                HelpLine::Title("Typed filters of functions"),
+            ]);
+            let fields = typed_filter::HELP.iter();
+            lines.extend(fields.map(|&(fields, help)| HelpLine::Command(fields.into(), help)));
+        }
     }
     lines
 }

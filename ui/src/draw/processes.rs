@@ -1,12 +1,13 @@
 //! The process picker.
 
 use coral_model::{ProcessSummary, format_bytes};
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::filter_line;
 use crate::layout::ListPane;
+use crate::processes::ProcessSort;
 use crate::state::{Phase, State};
 use crate::table::{self, Columns, draw_cursor, draw_empty, number, word};
 use crate::text::{Cut, fit};
@@ -92,6 +93,16 @@ fn empty(state: &State) -> (&'static str, String) {
             "Processes were not listed yet.",
             format!("Press {} to list them.", state.key(Command::Refresh)),
         )
+    }
+}
+
+/// What the column at a position of the head is sorted by.
+pub(crate) fn sort_at(pane: &ListPane, position: Position) -> Option<ProcessSort> {
+    match columns(pane.rows.width).at(pane.head, position)? {
+        None => Some(ProcessSort::Name),
+        Some(Kind::Pid) => Some(ProcessSort::Pid),
+        Some(Kind::Memory) => Some(ProcessSort::Memory),
+        Some(_) => None,
     }
 }
 

@@ -1,11 +1,15 @@
-//! Finding by typing: the palette of commands, and going to a function.
+//! Finding by typing: the palette of commands, going to a function, and views.
 
+use std::ops::Range;
+
+use super::views;
 use crate::command_finder::CommandFinder;
 use crate::commands::{CommandInfo, Scope};
 use crate::draw::find::list_height;
 use crate::event::{Effect, Level};
 use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
+use crate::selection::Selection;
 use crate::state::{Overlay, Screen, State};
 
 pub(super) fn open_palette(state: &mut State) {
@@ -36,6 +40,14 @@ pub(super) fn edit(state: &mut State, edit: impl FnOnce(&mut FilterInput) -> boo
                 finder.find(&state.functions);
             }
         }
+        Some(Overlay::Views(finder)) => {
+            if edit(&mut finder.input) {
+                finder.find();
+            }
+        }
+        Some(Overlay::SaveView(name)) => {
+            edit(name);
+        }
         _ => {}
     }
 }
@@ -55,11 +67,37 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
     match &mut state.overlay {
         Some(Overlay::Commands(finder)) => finder.move_by(delta, height),
         Some(Overlay::Functions(finder)) => finder.move_by(delta, height),
+        Some(Overlay::Views(finder)) => finder.move_by(delta, height),
         _ => {}
     }
 }
 
-/// Runs the selected command, or goes to the selected function.
+/// Takes a visible row, as if it had been selected.
+pub(super) fn take_row(state: &mut State, row: usize) -> Vec<Effect> {
+    let height = list_height(state);
+    let (index, window) = match &state.overlay {
+        Some(Overlay::Commands(finder)) => visible(&finder.selection, finder.rows(), height),
+        Some(Overlay::Functions(finder)) => visible(&finder.selection, finder.rows(), height),
+        Some(Overlay::Views(finder)) => visible(&finder.selection, finder.rows(), height),
+        _ => return Vec::new(),
+    };
+    if row >= window.len() {
+        return Vec::new();
+    }
+    move_by(state, (window.start + row) as isize - index as isize);
+    accept(state)
+}
+
+/// Which row is selected, and which are visible.
+fn visible<K: Clone + PartialEq>(
+    selection: &Selection<K>,
+    rows: &[K],
+    height: usize,
+) -> (usize, Range<usize>) {
+    (selection.index(), selection.window(rows.len(), height))
+}
+
+/// Runs the selected command, goes to the selected function, or shows the selected view.
 pub(super) fn accept(state: &mut State) -> Vec<Effect> {
     match state.overlay.take() {
         Some(Overlay::Commands(finder)) => match finder.selected() {
@@ -78,6 +116,13 @@ pub(super) fn accept(state: &mut State) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Some(Overlay::Views(finder)) => {
+            if let Some(view) = finder.selected() {
+                views::show(state, view);
+            }
+            Vec::new()
+        }
+        Some(Overlay::SaveView(name)) => views::save(state, name),
         other => {
             state.overlay = other;
             Vec::new()

@@ -141,7 +141,7 @@ pub(super) fn numbers_changed(state: &mut State, measured_others: bool) {
     if measured_others {
         state.functions.show_measured(measurements);
     }
-    state.functions.follow_numbers(measurements, state.now);
+    state.functions.numbers_changed(measurements, state.now);
     let sessions = state.session_ids();
     state.sessions.restore(&sessions);
 }

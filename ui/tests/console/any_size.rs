@@ -1,7 +1,8 @@
 //! Whatever the size, the colours and the characters, and whatever is open: drawing never panics
 //! and stays on the screen.
 
-use coral_ui::{Colors, Glyphs, Options};
+use coral_ui::{Colors, Event, Glyphs, Options};
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::everywhere::{self, PLACES, console_at};
@@ -39,10 +40,25 @@ proptest! {
         rows in 0u16..=100,
         place in 0..PLACES.len(),
         noticed: bool,
+        pointer in (0u16..=250, 0u16..=80),
     ) {
         let mut console = console(place, noticed, options);
         let buffer = console.buffer(columns, rows);
         prop_assert_eq!((buffer.area.width, buffer.area.height), (columns, rows));
+        for kind in [
+            MouseEventKind::ScrollDown,
+            MouseEventKind::ScrollUp,
+            MouseEventKind::Down(MouseButton::Left),
+        ] {
+            let (column, row) = pointer;
+            console.event(Event::Mouse(MouseEvent {
+                kind,
+                column,
+                row,
+                modifiers: KeyModifiers::NONE,
+            }));
+        }
+        console.buffer(columns, rows);
         console.press("j G PgUp k g");
         console.buffer(columns, rows);
         console.buffer(rows, columns.min(100));

@@ -9,7 +9,7 @@ use crate::fixture;
 use crate::harness::Console;
 
 /// The names in the list, with `>` before the selected one.
-fn rows(console: &mut Console) -> Vec<String> {
+pub(crate) fn rows(console: &mut Console) -> Vec<String> {
     let text = console.text(80, 60);
     let table = text
         .lines()

@@ -1,10 +1,10 @@
 //! The call tree as a table: a path in each row, below the one that called it.
 
 use coral_model::{CallNode, format_count};
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use super::{draw_function, number_meaning, percent, share_bar};
-use crate::calls::arranged::{Fold, TreeRow};
+use crate::calls::arranged::{Fold, TreeRow, TreeSort};
 use crate::canvas::{Canvas, row};
 use crate::layout::ListPane;
 use crate::state::State;
@@ -39,10 +39,26 @@ const COLUMNS: &[Column<Kind>] = &[
     number(Kind::Max, "max", 8),
 ];
 
+/// What the column at a position of the head is sorted by.
+pub(crate) fn sort_at(pane: &ListPane, position: Position) -> Option<TreeSort> {
+    match columns(pane).at(pane.head, position)?? {
+        Kind::Total => Some(TreeSort::Total),
+        Kind::Own => Some(TreeSort::Own),
+        Kind::Calls => Some(TreeSort::Calls),
+        Kind::Errors => Some(TreeSort::Errors),
+        Kind::P99 => Some(TreeSort::P99),
+        Kind::Share | Kind::Bar | Kind::Max => None,
+    }
+}
+
+fn columns(pane: &ListPane) -> Columns<Kind> {
+    let width = pane.rows.width;
+    Columns::fit(width, NAME_MIN.max(width / 3), COLUMNS)
+}
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     let tree = &state.calls.tree;
-    let width = pane.rows.width;
-    let columns = Columns::fit(width, NAME_MIN.max(width / 3), COLUMNS);
+    let columns = columns(pane);
     let sorted = format!("function, by {}", tree.sort().name());
     columns.draw_head(canvas, pane.head, &sorted);
     let rows = tree.rows();

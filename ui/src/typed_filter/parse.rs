@@ -1,0 +1,262 @@
+//! From a filter's text to its expression: by recursive descent, as deep as is allowed.
+
+use std::borrow::Cow;
+
+use super::field::TIMES;
+use super::{Comparison, DEPTH_MAX, Expression, Field, FilterError, Kind, Operator, Unit, Value};
+
+const TERM: &str = "a field such as name, p99 or errors; `not`; or `(`";
+
+/// Reads an expression.
+pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+    };
+    let expression = parser.expression()?;
+    parser.skip_space();
+    if parser.rest().is_empty() {
+        Ok(expression)
+    } else {
+        parser.expected("`and`, `or` or the end")
+    }
+}
+
+/// Whether a text needs no quotes.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('"') && word_len(text) == text.len()
+}
+
+/// How long the word is that a text begins with: up to a space, a sign between comparisons, or a
+/// parenthesis that the word has not opened itself, as `main.(*Cart).Add` does.
+fn word_len(text: &str) -> usize {
+    let mut open = 0_u32;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => open += 1,
+            ')' if open == 0 => return at,
+            ')' => open -= 1,
+            _ if character.is_whitespace() => return at,
+            '&' | '|' if text[at + 1..].starts_with(character) => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    /// How many bytes have been read.
+    at: usize,
+    /// How many parentheses and negations are open.
+    depth: u32,
+}
+
+impl<'a> Parser<'a> {
+    fn expression(&mut self) -> Result<Expression, FilterError> {
+        self.chain(["or", "||"], Expression::Or, Self::conjunction)
+    }
+
+    fn conjunction(&mut self) -> Result<Expression, FilterError> {
+        self.chain(["and", "&&"], Expression::And, Self::term)
+    }
+
+    /// One or more parts with a word or a sign between them; one alone stands for itself.
+    fn chain(
+        &mut self,
+        [word, sign]: [&str; 2],
+        join: fn(Vec<Expression>) -> Expression,
+        part: fn(&mut Self) -> Result<Expression, FilterError>,
+    ) -> Result<Expression, FilterError> {
+        let first = part(self)?;
+        let mut parts = vec![first];
+        while self.take_word(word) || self.take_sign(sign) {
+            parts.push(part(self)?);
+        }
+        match parts.pop() {
+            Some(only) if parts.is_empty() => Ok(only),
+            last => {
+                parts.extend(last);
+                Ok(join(parts))
+            }
+        }
+    }
+
+    fn term(&mut self) -> Result<Expression, FilterError> {
+        if self.take_word("not") || self.take_sign("!") {
+            let term = self.deeper(Self::term)?;
+            return Ok(Expression::Not(Box::new(term)));
+        }
+        if !self.take_sign("(") {
+            return self.comparison();
+        }
+        let inner = self.deeper(Self::expression)?;
+        if self.take_sign(")") {
+            Ok(inner)
+        } else {
+            self.expected("`and`, `or` or `)`")
+        }
+    }
+
+    fn deeper(
+        &mut self,
+        read: fn(&mut Self) -> Result<Expression, FilterError>,
+    ) -> Result<Expression, FilterError> {
+        if self.depth == DEPTH_MAX {
+            return self.expected("fewer parentheses and negations");
+        }
+        self.depth += 1;
+        let expression = read(self)?;
+        self.depth -= 1;
+        Ok(expression)
+    }
+
+    fn comparison(&mut self) -> Result<Expression, FilterError> {
+        let word = self.peek_word();
+        let Some(field) = Field::named(word) else {
+            return self.expected(TERM);
+        };
+        self.at += word.len();
+        let (allowed, expected) = field.kind().operators();
+        if allowed.is_empty() {
+            return Ok(Expression::Flag(field));
+        }
+        self.skip_space();
+        let mut signs = Operator::SIGNS.iter();
+        let sign = signs.find(|(sign, _)| self.rest().starts_with(sign));
+        let Some((sign, operator)) = sign.filter(|(_, operator)| allowed.contains(operator)) else {
+            return self.expected(expected);
+        };
+        self.at += sign.len();
+        self.skip_space();
+        let value = match field.kind() {
+            Kind::Number(units) => self.number(units)?,
+            Kind::Word(words) => self.one_of(words)?,
+            Kind::Text | Kind::Flag => self.string()?,
+        };
+        Ok(Expression::Comparison(Comparison {
+            field,
+            operator: *operator,
+            value,
+        }))
+    }
+
+    /// A number with its unit, perhaps with a space between as they are shown.
+    fn number(&mut self, units: &'static [Unit]) -> Result<Value, FilterError> {
+        let digits = self.rest();
+        let len = digits.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_');
+        let digits = &digits[..len.unwrap_or(digits.len())];
+        let number = digits.replace('_', "").parse().ok();
+        let Some(number) = number.filter(|number: &f64| number.is_finite()) else {
+            let is_time = units == TIMES;
+            return self.expected(if is_time {
+                "a time such as 10ms"
+            } else {
+                "a number"
+            });
+        };
+        self.at += digits.len();
+        let end = self.at;
+        let attached = !self.rest().starts_with(char::is_whitespace);
+        self.skip_space();
+        let rest = self.rest();
+        let len = rest.find(|c: char| !c.is_alphanumeric() && c != '%');
+        let name = &rest[..len.unwrap_or(rest.len())];
+        let named = |name| units.iter().find(|unit| unit.name == name);
+        let found = match named(name) {
+            Some(unit) => {
+                self.at += name.len();
+                Some(unit)
+            }
+            None if attached && !name.is_empty() => None,
+            None => {
+                self.at = end;
+                named("")
+            }
+        };
+        match found {
+            Some(unit) if unit.size > 0.0 || number == 0.0 => Ok(Value::Number(number, unit)),
+            _ => {
+                let names = units.iter().map(|unit| unit.name);
+                let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+                self.expected(format!("a unit: {}", names.join(", ")))
+            }
+        }
+    }
+
+    fn one_of(&mut self, words: &[&str]) -> Result<Value, FilterError> {
+        let word = &self.rest()[..word_len(self.rest())];
+        if !words.contains(&word) {
+            return self.expected(words.join(", "));
+        }
+        self.at += word.len();
+        Ok(Value::Text(word.to_owned()))
+    }
+
+    /// A word, or a text in double quotes.
+    fn string(&mut self) -> Result<Value, FilterError> {
+        let rest = self.rest();
+        let Some(quoted) = rest.strip_prefix('"') else {
+            let len = word_len(rest);
+            if len == 0 {
+                return self.expected("text, with * for anything");
+            }
+            self.at += len;
+            return Ok(Value::Text(rest[..len].to_owned()));
+        };
+        let mut text = String::new();
+        let mut characters = quoted.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.at += at + 2;
+                    return Ok(Value::Text(text));
+                }
+                '\\' => text.extend(characters.next().map(|(_, escaped)| escaped)),
+                _ => text.push(character),
+            }
+        }
+        self.at = self.text.len();
+        self.expected("`\"`")
+    }
+
+    /// Reads a word of the language, if it stands here.
+    fn take_word(&mut self, word: &str) -> bool {
+        let is_here = self.peek_word().eq_ignore_ascii_case(word);
+        self.at += if is_here { word.len() } else { 0 };
+        is_here
+    }
+
+    /// Reads a sign, if it stands here and is not the begin of `!=`.
+    fn take_sign(&mut self, sign: &str) -> bool {
+        self.skip_space();
+        let behind = self.rest().strip_prefix(sign);
+        let is_here = behind.is_some_and(|behind| sign != "!" || !behind.starts_with('='));
+        self.at += if is_here { sign.len() } else { 0 };
+        is_here
+    }
+
+    /// The word that stands here, as far as words of the language go.
+    fn peek_word(&mut self) -> &'a str {
+        self.skip_space();
+        let rest = self.rest();
+        let len = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '/');
+        &rest[..len.unwrap_or(rest.len())]
+    }
+
+    fn skip_space(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn expected<T>(&self, expected: impl Into<Cow<'static, str>>) -> Result<T, FilterError> {
+        Err(FilterError {
+            at: self.at,
+            expected: expected.into(),
+        })
+    }
+}
