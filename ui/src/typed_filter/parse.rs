@@ -179,7 +179,9 @@ impl<'a> Parser<'a> {
             Some(unit) if unit.size > 0.0 || number == 0.0 => Ok(Value::Number(number, unit)),
             _ => {
                 let names = units.iter().map(|unit| unit.name);
-                let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+                // Not every terminal has the letter of the other name of `us`.
+                let is_shown = |name: &&str| !name.is_empty() && name.is_ascii();
+                let names: Vec<_> = names.filter(is_shown).collect();
                 self.expected(format!("a unit: {}", names.join(", ")))
             }
         }

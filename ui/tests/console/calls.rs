@@ -109,7 +109,7 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 /// On the tree of the shop.
-fn console() -> Console {
+pub(crate) fn console() -> Console {
     let mut console = Console::open();
     console.snapshot(snapshot());
     console.press("4");

@@ -3,9 +3,9 @@
 use coral_ui::{Effect, Event, Options, Screen, SourceEvent};
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
-use crate::fixture;
 use crate::harness::Console;
 use crate::rows::rows;
+use crate::{calls, fixture};
 
 fn send(console: &mut Console, kind: MouseEventKind, (column, row): (u16, u16)) -> Vec<Effect> {
     console.event(Event::Mouse(MouseEvent {
@@ -134,4 +134,14 @@ fn the_wheel_scrolls_what_is_under_the_pointer() {
     let first = find(&mut console, "▌");
     wheel(&mut console, "Commands");
     assert_eq!(find(&mut console, "▌").1, first.1 + 3);
+}
+
+#[test]
+fn a_click_on_a_title_sorts_the_call_tree() {
+    let mut console = calls::console();
+    for title in ["self", "calls", "errors", "total"] {
+        click_title(&mut console, "function, by ", title);
+        let text = console.text(80, 24);
+        assert!(text.contains(&format!("function, by {title}")), "{text}");
+    }
 }
