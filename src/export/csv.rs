@@ -162,6 +162,7 @@ fn functions_row(function: &FunctionEntry<'_>) -> [String; FUNCTIONS_HEADER.len(
 }
 
 /// A cell that no spreadsheet takes for a formula: what could begin one is quoted by an apostrophe.
+/// Negative numbers are none.
 fn text(escaped: &str) -> String {
     // Full-width signs count as signs where a spreadsheet runs in Chinese, Japanese or Korean.
     // A tab or a carriage return arrives here escaped, hence begins with a backslash.
@@ -171,7 +172,7 @@ fn text(escaped: &str) -> String {
     let is_formula = escaped.starts_with(FORMULA_STARTS)
         || escaped.starts_with("\\u{9}")
         || escaped.starts_with("\\u{d}");
-    if is_formula {
+    if is_formula && escaped.parse::<f64>().is_err() {
         format!("'{escaped}")
     } else {
         escaped.to_owned()
@@ -271,7 +272,7 @@ mod tests {
             let cell = text(&coral_model::escape(&name));
             assert!(cell.starts_with('\''), "{cell}");
         }
-        for plain in ["main.f", "a=b", "1+1", "", "\\u{a}x", "'quoted"] {
+        for plain in ["main.f", "a=b", "1+1", "", "\\u{a}x", "'quoted", "-86.10"] {
             assert_eq!(text(plain), plain);
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // all of this is tests
 
 mod animation;
+mod cast;
 mod console;
 mod geometry;
 mod incident;
@@ -101,8 +102,12 @@ fn pictures_are_those_of_the_screens() {
 #[test]
 fn the_moving_picture_is_that_of_the_screens() {
     let recording = demo::recording().unwrap();
-    let svg = animation::render(&incident::scenes(&recording), &DARK);
+    let scenes = incident::scenes(&recording);
+    let svg = animation::render(&scenes, &DARK);
     compare("incident.svg", svg.as_bytes());
+    let cast = cast::write(&scenes);
+    cast::check(&cast, &scenes);
+    compare("incident.cast", cast.as_bytes());
 }
 
 fn picture(recording: &Recording, shot: &Shot, theme: Theme, paper: &Paper) -> String {

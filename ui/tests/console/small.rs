@@ -90,7 +90,11 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     (
         "flame",
-        &["▌main.handleCheckout 71.1 %", "total 32.0 s  share 71.1 %"],
+        &[
+            "bars are self time",
+            "▌main.handleCheckout 71.1 %",
+            "total 32.0 s  share 71.1 %",
+        ],
     ),
     (
         "flame, zoomed",
@@ -120,7 +124,11 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     (
         "a call in flight",
-        &["has run for 18.0 s on g 1", "sync.(*Mutex).Lock"],
+        &[
+            "has run for 18.0 s on g 1",
+            "it waits or works here, not in a probed call",
+            "sync.(*Mutex).Lock",
+        ],
     ),
     (
         "sessions",

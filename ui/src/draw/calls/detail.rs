@@ -132,7 +132,7 @@ fn describe_in_flight(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &
     let age = format!("has run for {age} on {}", place_of(call));
     lines.push(age, Meaning::Number);
     let innermost = if call.is_innermost {
-        "no probed call that it made is in flight: it is here that it waits or works"
+        "it waits or works here, not in a probed call"
     } else {
         "a probed call that it made is in flight"
     };

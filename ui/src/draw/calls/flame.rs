@@ -56,7 +56,7 @@ fn draw_head(canvas: &mut Canvas<'_>, state: &State, area: Rect, root: Option<u3
         None => {
             canvas.text(
                 area,
-                "all paths, callers above callees; a bar says how much is self time",
+                "all paths, callers above callees; bars are self time",
                 Meaning::Dim,
             );
         }
