@@ -127,6 +127,17 @@ impl Config {
     }
 }
 
+impl Console {
+    /// Sets the theme; a file's path is relative to a folder.
+    pub fn set_theme(&mut self, theme: &str, folder: &Path) {
+        self.theme = if values::is_theme_name(theme) {
+            theme.to_owned()
+        } else {
+            folder.join(theme).display().to_string()
+        };
+    }
+}
+
 impl Default for Console {
     fn default() -> Self {
         Self {
