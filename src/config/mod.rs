@@ -114,9 +114,8 @@ impl Config {
         };
         match read(&path) {
             Ok(text) => Self::parse(&path, &text),
-            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::default())
-            }
+            // Nor is there one where the home is somebody else's and cannot be looked into.
+            Err(_) if named.is_none() && !path.exists() => Ok(Self::default()),
             Err(error) => Err(ConfigError::unreadable(&path, &error)),
         }
     }
