@@ -32,6 +32,10 @@ fn what_is_printed_can_be_used_and_options_win_over_it() {
         .replace("theme = \"auto\"", "theme = \"coral-light\"")
         .replace("mouse = true", "mouse = false");
     assert_eq!(light, changed);
+    let mine = print(&["--theme", "mine.toml"]);
+    let folder_here = std::env::current_dir().unwrap();
+    let file_here = format!("theme = {:?}", folder_here.join("mine.toml"));
+    assert_eq!(mine, defaults.replace("theme = \"auto\"", &file_here));
     // The user's own file needs no name.
     fs::create_dir(folder.path().join("coral")).unwrap();
     fs::write(folder.path().join("coral/config.toml"), &light).unwrap();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use coral_model::{Redaction, RedactionError, RedactionRule};
-use coral_ui::{BUILTIN, Keymap, KeymapError};
+use coral_ui::{Keymap, KeymapError};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -37,13 +37,13 @@ impl Config {
         let refuse = |span, why: &str| ConfigError::at(path, text, span, why);
         let file: ConfigFile =
             toml::from_str(text).map_err(|error| ConfigError::of_toml(path, text, &error))?;
+        let mut console = file.console;
+        let theme = std::mem::take(&mut console.theme);
+        console.set_theme(&theme, path.parent().unwrap_or(Path::new("")));
         Ok(Self {
             keymap: keymap(&file.keys).map_err(|(span, why)| refuse(span, &why))?,
             redaction: redaction(file.redaction).map_err(|(span, why)| refuse(span, &why))?,
-            console: Console {
-                theme: resolved(file.console.theme, path),
-                ..file.console
-            },
+            console,
             session: file.session,
         })
     }
@@ -97,15 +97,6 @@ fn redaction(rules: Vec<Spanned<RedactionRule>>) -> Result<Vec<RedactionRule>, M
             let span = place.checked_sub(1).and_then(|index| spans.get(index));
             Err((span.cloned(), error.to_string()))
         }
-    }
-}
-
-/// A theme as it is named from anywhere, also from outside of the file's folder.
-fn resolved(theme: String, path: &Path) -> String {
-    let is_name = theme == "auto" || BUILTIN.iter().any(|(name, _)| *name == theme);
-    match path.parent() {
-        Some(folder) if !is_name => folder.join(theme).display().to_string(),
-        _ => theme,
     }
 }
 

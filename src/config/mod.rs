@@ -114,9 +114,8 @@ impl Config {
         };
         match read(&path) {
             Ok(text) => Self::parse(&path, &text),
-            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::default())
-            }
+            // Nor is there one where the home is somebody else's and cannot be looked into.
+            Err(_) if named.is_none() && !path.exists() => Ok(Self::default()),
             Err(error) => Err(ConfigError::unreadable(&path, &error)),
         }
     }
@@ -124,6 +123,17 @@ impl Config {
     /// The rules by which values are hidden.
     pub fn redaction(&self) -> Redaction {
         Redaction::with_rules(&self.redaction).expect("rules are compiled when they are read")
+    }
+}
+
+impl Console {
+    /// Sets the theme; a file's path is relative to a folder.
+    pub fn set_theme(&mut self, theme: &str, folder: &Path) {
+        self.theme = if values::is_theme_name(theme) {
+            theme.to_owned()
+        } else {
+            folder.join(theme).display().to_string()
+        };
     }
 }
 

@@ -8,11 +8,16 @@ use toml::Value;
 /// What may be kept of what was measured, in MiB.
 const RECORD_MEMORY_MIB: std::ops::RangeInclusive<usize> = 1..=4_096;
 
+/// Whether it is no file's path.
+pub(super) fn is_theme_name(name: &str) -> bool {
+    name == "auto" || BUILTIN.iter().any(|(builtin, _)| *builtin == name)
+}
+
 /// A name that means a theme, or something that is a file's by its looks.
 pub(super) fn theme<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let is_file = name.contains('/') || name.ends_with(".toml");
-    if is_file || name == "auto" || BUILTIN.iter().any(|(builtin, _)| *builtin == name) {
+    if is_file || is_theme_name(&name) {
         return Ok(name);
     }
     let names = BUILTIN.map(|(name, _)| format!("`{name}`")).join(", ");

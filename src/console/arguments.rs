@@ -58,7 +58,8 @@ impl Arguments {
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(theme) = &self.theme {
-            config.console.theme.clone_from(theme);
+            let folder = std::env::current_dir().unwrap_or_default();
+            config.console.set_theme(theme, &folder);
         }
         config.console.mouse &= !self.no_mouse;
         Ok(config)

@@ -1,50 +1,46 @@
-//! Whether the terminal's background is dark or light: the terminal says it, else the environment.
+//! Whether the terminal's background is dark or light: the environment says it, or the terminal.
 //!
-//! The answer comes between the keys that are typed, at any time or never. So it is taken out of
-//! the input where that is read, and no key is lost or waited for.
+//! The terminal's answer comes between the keys that are typed, at any time or never. So it is
+//! taken out of the input where that is read, and no key is lost or waited for.
 
+use std::future;
 use std::io::{self, Write};
-use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyModifiers};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
-/// Who has not answered by then does not know, or is too far away to wait for.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 /// "What is your background?"; the answer is `ESC ] 11;rgb:ffff/ffff/ffff BEL`.
 const QUESTION: &[u8] = b"\x1b]11;?\x07";
 /// Longer answers are none.
 const ANSWER_CHARACTERS_MAX: usize = 40;
 
 /// What is behind the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Background {
-    #[default]
     Dark,
     Light,
 }
 
-/// Asks the terminal if it may be asked, and waits a moment for the answer.
-pub(super) async fn find_out(
-    answer: oneshot::Receiver<Background>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Background {
-    let answer = if may_be_asked(&variable) && ask().is_ok() {
-        timeout(ANSWER_TIMEOUT, answer).await.ok()
-    } else {
-        None
-    };
-    match answer {
-        Some(Ok(background)) => background,
-        _ => of_environment(&variable),
+/// Asks the terminal, if it is one that may be asked.
+pub(super) fn ask(variable: impl Fn(&str) -> Option<String>) -> io::Result<()> {
+    if !may_be_asked(variable) {
+        return Ok(());
     }
-}
-
-fn ask() -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(QUESTION)?;
     out.flush()
+}
+
+/// Waits for the answer, once and perhaps for ever.
+pub(super) async fn answered(answer: &mut Option<oneshot::Receiver<Background>>) -> Background {
+    if let Some(receiver) = answer {
+        let background = receiver.await;
+        *answer = None;
+        if let Ok(background) = background {
+            return background;
+        }
+    }
+    future::pending().await
 }
 
 /// Some terminals show the question instead of answering it, and screen mixes up the answers.
@@ -55,7 +51,7 @@ fn may_be_asked(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// `COLORFGBG`, which some terminals set, ends with the number of the background's colour.
-fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Background {
+pub(super) fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Background {
     let colors = variable("COLORFGBG").unwrap_or_default();
     match colors.rsplit(';').next() {
         Some("7" | "9" | "10" | "11" | "12" | "13" | "14" | "15") => Background::Light,

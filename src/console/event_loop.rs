@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent, State, draw, update};
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyModifiers};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 
-use super::source_files;
+use super::background::{self, Background};
 use super::terminal::Terminal;
+use super::{look, source_files};
 use crate::signals::EndSignals;
 
 /// The shortest time from one frame to the next: 30 frames a second.
@@ -25,19 +27,38 @@ pub(super) trait Backend {
     fn perform(&mut self, effect: Effect) -> Option<Effect>;
 }
 
+/// The user's side.
+pub(super) struct Frontend {
+    /// What ends the program from outside.
+    pub(super) signals: EndSignals,
+    pub(super) terminal: Terminal,
+    /// What is typed.
+    pub(super) input: Receiver<io::Result<TerminalEvent>>,
+    /// What the terminal says of its background, where the theme follows it.
+    pub(super) background: Option<oneshot::Receiver<Background>>,
+}
+
 /// Runs until the user, a signal or the terminal's end says so.
 pub(super) async fn run(
-    mut signals: EndSignals,
-    mut terminal: Terminal,
-    mut input: Receiver<io::Result<TerminalEvent>>,
+    frontend: Frontend,
     options: Options,
     mut backend: impl Backend,
     mut reports: Receiver<SourceEvent>,
 ) -> io::Result<()> {
+    let Frontend {
+        mut signals,
+        mut terminal,
+        mut input,
+        mut background,
+    } = frontend;
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
     let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
-    let mut last_frame = started.checked_sub(FRAME_INTERVAL).unwrap_or(started);
+    // The first frame waits as long as any other, so that it has the theme that the terminal tells.
+    let mut last_frame = match background {
+        Some(_) => started,
+        None => started.checked_sub(FRAME_INTERVAL).unwrap_or(started),
+    };
     let mut is_dirty = true;
     resize(&mut state)?;
     while flow == Flow::Go {
@@ -56,6 +77,10 @@ pub(super) async fn run(
                 Some(event) => effects = on_input(&mut state, event?),
                 None => break,
             },
+            background = background::answered(&mut background) => {
+                state.set_theme(look::theme_on(background));
+                effects = Vec::new();
+            }
             () = sleep_until((last_frame + interval).into()) => {
                 effects = update(&mut state, Event::Tick { now: started.elapsed() });
                 is_dirty |= state.take_redraw();

@@ -37,6 +37,7 @@ use crate::recording::Recording;
 use crate::signals::EndSignals;
 use arguments::Arguments;
 use driver::Driver;
+use event_loop::Frontend;
 pub use manual::manual;
 use replay::Replay;
 
@@ -109,29 +110,24 @@ async fn play(
     theme: Option<Theme>,
     feed: Feed,
 ) -> Result<(), Failure> {
-    // First of all: a signal must not end the program before the terminal is restored.
-    let signals = EndSignals::new().map_err(|error| of_io("the program cannot start", &error))?;
-    let terminal = terminal::enter(config.console.mouse)
+    let is_told = theme.is_none() && options.colors != Colors::None;
+    options.theme =
+        theme.unwrap_or_else(|| look::theme_on(background::of_environment(environment::variable)));
+    let frontend = frontend(config.console.mouse, is_told)
         .map_err(|error| of_io("the terminal cannot be used", &error))?;
-    let (input, answer) = input::events();
-    options.theme = match theme {
-        Some(theme) => theme,
-        None if options.colors == Colors::None => Theme::default(),
-        None => look::theme_on(background::find_out(answer, environment::variable).await),
-    };
     let result = match feed {
         Feed::Live(demo) => {
             let attach_at_start = demo.is_some();
             let (driver, reports) =
                 Driver::start(options.limits, config.redaction(), attach_at_start);
             // The sample service lives as long as the loop.
-            let result = event_loop::run(signals, terminal, input, options, driver, reports).await;
+            let result = event_loop::run(frontend, options, driver, reports).await;
             drop(demo);
             result
         }
         Feed::Replay(recording, _) => {
             let (replay, reports) = Replay::start(recording);
-            event_loop::run(signals, terminal, input, options, replay, reports).await
+            event_loop::run(frontend, options, replay, reports).await
         }
     };
     match result {
@@ -139,6 +135,23 @@ async fn play(
         Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => Ok(()),
         result => result.map_err(|error| of_io("the terminal failed", &error)),
     }
+}
+
+/// Takes the terminal; with `is_told`, the terminal tells the theme.
+fn frontend(mouse: bool, is_told: bool) -> io::Result<Frontend> {
+    // First of all: a signal must not end the program before the terminal is restored.
+    let signals = EndSignals::new()?;
+    let terminal = terminal::enter(mouse)?;
+    let (input, background) = input::events();
+    if is_told {
+        background::ask(environment::variable)?;
+    }
+    Ok(Frontend {
+        signals,
+        terminal,
+        input,
+        background: is_told.then_some(background),
+    })
 }
 
 fn feed(arguments: &Arguments) -> Result<Feed, Failure> {

@@ -280,6 +280,12 @@ impl Seen {
         }
     }
 
+    /// Whether a text is anywhere in what was written so far.
+    pub(crate) fn has_written(&self, text: &str) -> bool {
+        let mut places = self.bytes.windows(text.len());
+        places.any(|bytes| bytes == text.as_bytes())
+    }
+
     /// The screen as it is now, perhaps half drawn.
     pub(crate) fn text(&self) -> String {
         self.parser.screen().contents()

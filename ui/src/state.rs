@@ -207,6 +207,12 @@ impl State {
         (state, effects)
     }
 
+    /// From now on everything looks like this.
+    pub fn set_theme(&mut self, theme: Theme) {
+        self.theme = theme.adapted_to(self.options.colors);
+        self.dirty = true;
+    }
+
     /// Whether there is work that was put off to stay responsive: send another
     /// [`Event::Tick`](crate::Event::Tick) as soon as no input is waiting.
     pub fn has_work(&self) -> bool {
