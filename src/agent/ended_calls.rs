@@ -40,10 +40,12 @@ struct StackKey {
     goroutine: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stack {
     /// In the order of their ends.
     calls: Vec<Ended>,
+    /// What all of it takes.
+    bytes: usize,
     /// The number of the record that came last.
     last_pushed: u64,
 }
@@ -75,18 +77,16 @@ impl EndedCalls {
         self.pushed += 1;
         let stack = self.stacks.entry(key).or_insert_with(|| {
             self.bytes += STACK_BYTES;
-            Stack::default()
+            Stack::EMPTY
         });
         stack.last_pushed = self.pushed;
         let ended = Ended {
             record,
             dropped: Dropped::NONE,
         };
-        self.bytes += ended.bytes();
-        stack.calls.push(ended);
-        if stack.calls.len() > 2 * (RECENT + LONGEST) {
-            self.bytes -= stack.thin_out();
-        }
+        let before = stack.bytes;
+        stack.push(ended);
+        self.bytes = self.bytes - before + stack.bytes;
         if self.bytes > BYTES_MAX {
             self.give_up_silent_stacks();
         }
@@ -120,7 +120,7 @@ impl EndedCalls {
 
     fn forget(&mut self, key: &StackKey) {
         if let Some(stack) = self.stacks.remove(key) {
-            self.bytes -= stack.bytes();
+            self.bytes -= stack.bytes;
         }
     }
 
@@ -130,7 +130,7 @@ impl EndedCalls {
         let middle = last.len() / 2;
         let (_, &mut silent, _) = last.select_nth_unstable(middle);
         self.stacks.retain(|_, stack| stack.last_pushed > silent);
-        self.bytes = self.stacks.values().map(Stack::bytes).sum();
+        self.bytes = self.stacks.values().map(|stack| stack.bytes).sum();
     }
 }
 
@@ -158,15 +158,25 @@ impl StackKey {
 }
 
 impl Stack {
-    fn bytes(&self) -> usize {
-        STACK_BYTES + self.calls.iter().map(Ended::bytes).sum::<usize>()
+    const EMPTY: Self = Self {
+        calls: Vec::new(),
+        bytes: STACK_BYTES,
+        last_pushed: 0,
+    };
+
+    fn push(&mut self, ended: Ended) {
+        self.bytes += ended.bytes();
+        self.calls.push(ended);
+        if self.calls.len() > 2 * (RECENT + LONGEST) {
+            self.thin_out();
+        }
     }
 
-    /// Keeps the last calls and the longest of the others; returns the memory that is free by it.
+    /// Keeps the last calls and the longest of the others.
     ///
     /// A call that is outside of another one ends later and takes no less, so it is kept if that
     /// one is.
-    fn thin_out(&mut self) -> usize {
+    fn thin_out(&mut self) {
         let calls = &mut self.calls;
         let old = calls.len().saturating_sub(RECENT);
         let mut longest: Vec<usize> = (0..old).collect();
@@ -181,7 +191,7 @@ impl Stack {
             stays[place] = true;
         }
         let mut stays = stays.into_iter();
-        let (mut dropped, mut free_bytes) = (Dropped::NONE, 0);
+        let mut dropped = Dropped::NONE;
         calls.retain_mut(|ended| {
             dropped.add(ended.dropped);
             let stays = stays.next().unwrap_or(true);
@@ -192,11 +202,10 @@ impl Stack {
                     calls: 1,
                     entry_ns: ended.record.call.entry_ns,
                 });
-                free_bytes += ended.bytes();
+                self.bytes -= ended.bytes();
             }
             stays
         });
-        free_bytes
     }
 }
 
