@@ -16,3 +16,4 @@ mod screens;
 mod sessions;
 mod source;
 mod time;
+mod trace;
