@@ -124,6 +124,8 @@ fn keys_go_through_the_calls_and_zoom() {
     console.press("Esc");
     let text = console.text(100, 40);
     assert!(text.contains("─ Slow") || text.contains("[Slow]"), "{text}");
+    let text = console.text(100, 40);
+    assert!(text.contains("7 calls inside: z shows them"), "{text}");
     console.press("Enter g j Enter");
     assert_eq!(console.state.screen(), Screen::Functions);
     assert_eq!(cursor(&mut console), "main.(*Cart).Add");
