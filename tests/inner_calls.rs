@@ -40,9 +40,20 @@ fn of_goroutines() {
     let functions = ["main.parent", "main.child", "main.leaf"];
     for go in need!(compile::gos()) {
         let binary = need!(compile::e2e_go(&go, &[]));
-        let document = measure(&binary, &functions, &[], "tree").1.document();
+        let options = ["--capture-args"];
+        let document = measure(&binary, &functions, &options, "tree").1.document();
         let parents = slow_calls(&document, "main.parent");
         assert_eq!(parents.len(), 2);
+        for parent in &parents {
+            let children = list(&parent["inner"]).iter();
+            let children = children.filter(|call| call["depth"] == 1);
+            let arguments: Vec<_> = children
+                .map(|call| call["args"][0]["value"].clone())
+                .collect();
+            // Each is called with one more than the one before.
+            let expected: Vec<_> = (0..arguments.len()).map(|i| i.to_string()).collect();
+            assert_eq!(arguments, expected);
+        }
         let all: Vec<_> = parents.into_iter().flat_map(inside).collect();
         let count = |name: &str, depth| {
             let is_meant = |call: &&(String, u64)| call.0 == name && call.1 == depth;
