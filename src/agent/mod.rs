@@ -5,11 +5,13 @@
 //! nothing is locked and the latest snapshot wins.
 
 mod budget;
+mod ended_calls;
 mod error;
 mod estimate;
 mod growth;
 mod in_flight;
 mod inlined;
+mod nesting;
 mod own_sites;
 mod planned;
 mod probes;

@@ -1,9 +1,10 @@
 //! From the kernel's records of single calls to the model's.
 
 use coral_ebpf_common::RECORD_FAILED;
-use coral_model::{CallRecord, FunctionId};
+use coral_model::{CallRecord, CallValue, FunctionId, InnerCall, InnerCalls};
 use jiff::Timestamp;
 
+use super::nesting::{Inside, Nested, self_ns};
 use super::values::Values;
 use crate::probe::KernelRecord;
 
@@ -36,10 +37,7 @@ pub(super) fn call(
     values: &Values,
 ) -> CallRecord {
     let call = &record.call;
-    let (arguments, results) = match &record.detail {
-        Some(detail) => values.of_call(call.slot, detail),
-        None => (Vec::new(), Vec::new()),
-    };
+    let (arguments, results) = values_of(record, values);
     CallRecord {
         pid: call.tgid,
         tid: call.tid,
@@ -50,4 +48,43 @@ pub(super) fn call(
         results,
         ..CallRecord::new(function, clock.time_of_day(call.entry_ns), call.duration_ns)
     }
+}
+
+/// What a call spent its time in.
+pub(super) fn inner_calls(
+    outer: &KernelRecord,
+    inside: &Inside<'_>,
+    function: impl Fn(u32) -> Option<FunctionId>,
+    values: &Values,
+) -> InnerCalls {
+    let inner = |nested: &Nested<'_>| {
+        let record = nested.record;
+        let call = &record.call;
+        let (arguments, results) = values_of(record, values);
+        Some(InnerCall {
+            function: function(call.slot)?,
+            depth: nested.depth,
+            parent_missing: nested.parent_missing,
+            started_after_ns: call.entry_ns.saturating_sub(outer.call.entry_ns),
+            duration_ns: call.duration_ns,
+            self_ns: self_ns(call),
+            failed: call.flags & RECORD_FAILED != 0,
+            arguments,
+            results,
+        })
+    };
+    InnerCalls {
+        calls: inside.calls.iter().filter_map(inner).collect(),
+        left_out: inside.left_out,
+        self_ns: self_ns(&outer.call),
+        missing_ns: inside.missing_ns,
+    }
+}
+
+/// What a call received and returned, as far as it was captured.
+fn values_of(record: &KernelRecord, values: &Values) -> (Vec<CallValue>, Vec<CallValue>) {
+    let detail = record.detail.as_deref();
+    detail.map_or_else(Default::default, |detail| {
+        values.of_call(record.call.slot, detail)
+    })
 }

@@ -10,11 +10,15 @@ use coral_model::{CallRecord, StackFrame};
 const PER_FUNCTION: usize = 10;
 /// How many calls a snapshot shows.
 const SHOWN: usize = 100;
+/// How many calls inside of slow ones are kept before those are forgotten that nobody sees.
+const INNER_MAX: usize = 50_000;
 
 /// Keeps the slowest calls, by slot.
 #[derive(Debug, Default)]
 pub(super) struct SlowCalls {
     by_slot: Vec<Vec<SlowCall>>,
+    /// The calls inside of those that were kept since they were counted.
+    inner: usize,
 }
 
 /// A call, and the addresses of its stack as long as nobody has looked where they are.
@@ -39,8 +43,12 @@ impl SlowCalls {
         let place = calls.partition_point(|kept| kept.record.duration_ns >= record.duration_ns);
         if place < PER_FUNCTION {
             let addresses = addresses.to_vec();
+            self.inner += inner_calls(&record);
             calls.insert(place, SlowCall { record, addresses });
             calls.truncate(PER_FUNCTION);
+        }
+        if self.inner > INNER_MAX {
+            self.forget_unseen();
         }
     }
 
@@ -68,8 +76,7 @@ impl SlowCalls {
         stacks_max: usize,
         mut stack: impl FnMut(u32, &[u64]) -> Vec<StackFrame>,
     ) -> Vec<CallRecord> {
-        let mut all: Vec<&mut SlowCall> = self.by_slot.iter_mut().flatten().collect();
-        all.sort_by_key(|call| std::cmp::Reverse(call.record.duration_ns));
+        let mut all = self.by_duration();
         all.truncate(SHOWN);
         let without = all.iter_mut().filter(|call| !call.addresses.is_empty());
         for call in without.take(stacks_max) {
@@ -78,11 +85,35 @@ impl SlowCalls {
         }
         all.into_iter().map(|call| call.record.clone()).collect()
     }
+
+    fn by_duration(&mut self) -> Vec<&mut SlowCall> {
+        let mut all: Vec<&mut SlowCall> = self.by_slot.iter_mut().flatten().collect();
+        all.sort_by_key(|call| std::cmp::Reverse(call.record.duration_ns));
+        all
+    }
+
+    /// Forgets what was inside of calls that are not shown. None of them ever will be: a call
+    /// makes room only for one that takes longer.
+    fn forget_unseen(&mut self) {
+        let mut all = self.by_duration();
+        let shown = all.len().min(SHOWN);
+        for unseen in &mut all[shown..] {
+            unseen.record.inner = None;
+        }
+        self.inner = all.iter().map(|call| inner_calls(&call.record)).sum();
+    }
+}
+
+/// How many calls inside of it are kept with a call.
+fn inner_calls(call: &CallRecord) -> usize {
+    call.inner.as_ref().map_or(0, |inner| inner.calls.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use coral_model::FunctionId;
+    use std::sync::Arc;
+
+    use coral_model::{FunctionId, InnerCall, InnerCalls};
     use jiff::Timestamp;
 
     use super::*;
@@ -119,5 +150,38 @@ mod tests {
         assert_eq!((calls.top_ns(0), calls.top_ns(1)), (991, 0));
         assert!(calls.is_complete(0, 990) && !calls.is_complete(0, 991));
         assert!(calls.is_complete(1, 0) && !calls.is_complete(1, 1));
+    }
+
+    #[test]
+    fn what_is_inside_of_calls_is_kept_as_long_as_they_are_shown() {
+        let inner = InnerCall {
+            function: FunctionId(9),
+            depth: 1,
+            parent_missing: false,
+            started_after_ns: 0,
+            duration_ns: 1,
+            self_ns: 1,
+            failed: false,
+            arguments: Vec::new(),
+            results: Vec::new(),
+        };
+        let inner = Arc::new(InnerCalls {
+            calls: vec![inner; 256],
+            ..InnerCalls::default()
+        });
+        let mut calls = SlowCalls::default();
+        for slot in 0..1_000u32 {
+            let call = CallRecord {
+                inner: Some(Arc::clone(&inner)),
+                ..CallRecord::new(FunctionId(slot), Timestamp::UNIX_EPOCH, slot.into())
+            };
+            calls.offer(slot as usize, call, &[]);
+        }
+        let kept = calls.by_slot.iter().flatten();
+        let kept: usize = kept.map(|call| inner_calls(&call.record)).sum();
+        assert!(kept <= INNER_MAX, "{kept}");
+        let shown = calls.slowest(0, |_, _| Vec::new());
+        assert_eq!(shown.len(), SHOWN);
+        assert!(shown.iter().all(|call| call.inner.is_some()));
     }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::budget::{self, Action, Budget};
+use super::ended_calls::EndedCalls;
 use super::error::AgentError;
 use super::growth::{Growth, is_same};
 use super::in_flight;
@@ -80,6 +81,7 @@ pub(super) struct Worker {
     notices: Vec<SessionNotice>,
     budget: Option<Budget>,
     clock: Clock,
+    ended: EndedCalls,
     tracer: Tracer,
     growth: Growth,
     watched: Arc<Watched>,
@@ -133,6 +135,7 @@ impl Worker {
             notices: Vec::new(),
             budget: request.settings.budget_percent.map(Budget::new),
             clock: Clock::new(),
+            ended: EndedCalls::default(),
             tracer: Tracer::default(),
             growth: Growth::new(request.growth.clone()),
             watched,
@@ -536,6 +539,7 @@ impl Worker {
     fn drain(&mut self) {
         let tally = &mut self.tally;
         let tracer = &mut self.tracer;
+        let ended = &mut self.ended;
         let values = &self.probes.values;
         let clock = self.clock;
         self.probes.engine.drain_records(|record| {
@@ -547,10 +551,14 @@ impl Worker {
                 tracer.record(&record.call, function);
             }
             if tally.is_slow(slot, record.call.duration_ns) {
-                let call = records::call(&record, function, clock, values);
+                let inside = ended.inside(&record.call);
+                let inner = records::inner_calls(&record, &inside, |slot| tally.id(slot), values);
+                let mut call = records::call(&record, function, clock, values);
+                call.inner = Some(Arc::new(inner));
                 let addresses = record.detail.as_deref().map(stacks::addresses);
                 tally.record(slot, call, addresses.unwrap_or_default());
             }
+            ended.push(record);
         });
     }
 

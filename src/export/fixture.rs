@@ -6,9 +6,9 @@ use std::time::Duration;
 use coral_model::{
     Accounting, Bucket, CallNode, CallRecord, CallTree, CallValue, EndReason, ExitProbe,
     FunctionId, FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, InFlightCall,
-    Language, Module, NewFunction, Overhead, ProbeReason, ProbeSummary, Probeability, SessionId,
-    SessionInfo, SessionNotice, SessionSettings, SessionState, Snapshot, StackFrame, SymbolSource,
-    Target,
+    InnerCall, InnerCalls, Language, Module, NewFunction, Overhead, ProbeReason, ProbeSummary,
+    Probeability, SessionId, SessionInfo, SessionNotice, SessionSettings, SessionState, Snapshot,
+    StackFrame, SymbolSource, Target,
 };
 
 /// A name that is a formula for a spreadsheet and turns the reading direction on a terminal.
@@ -85,6 +85,7 @@ pub(super) fn snapshot() -> Snapshot {
                     value: "*errors.errorString(\"no stock\")".into(),
                 }],
                 stack: vec![frame("main.handleCheckout", "main.go", 44)],
+                inner: Some(Arc::new(inner_calls())),
                 ..slow_call(0, 400)
             },
             slow_call(9, 200),
@@ -205,6 +206,32 @@ fn slow_call(function: u32, duration_ns: u64) -> CallRecord {
             "2026-01-02T03:04:06.5Z".parse().unwrap(),
             duration_ns,
         )
+    }
+}
+
+/// What the slowest call spent its time in: another one of the same function, which called what
+/// made no record.
+fn inner_calls() -> InnerCalls {
+    let inner = |function, depth, started_after_ns, duration_ns, self_ns| InnerCall {
+        function: FunctionId(function),
+        depth,
+        parent_missing: depth > 1,
+        started_after_ns,
+        duration_ns,
+        self_ns,
+        failed: depth > 1,
+        arguments: Vec::new(),
+        results: Vec::new(),
+    };
+    InnerCalls {
+        calls: vec![
+            inner(0, 1, 20, 200, 60),
+            inner(2, 2, 50, 100, 100),
+            inner(2, 1, 300, 50, 50),
+        ],
+        left_out: 2,
+        self_ns: 140,
+        missing_ns: 50,
     }
 }
 

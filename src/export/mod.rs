@@ -6,6 +6,7 @@ pub mod csv;
 pub mod file;
 mod functions;
 mod inlined;
+mod inner_calls;
 mod names;
 mod session;
 mod table;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
+use super::inner_calls::{InnerEntry, inner_entries};
 use super::names::Names;
 
 /// The agent that is part of this program, as documents name it.
@@ -238,10 +239,16 @@ struct SlowCallEntry<'a> {
     args: Vec<ValueEntry<'a>>,
     returns: Vec<ValueEntry<'a>>,
     stack: Vec<PlaceEntry<'a>>,
+    self_ns: Option<u64>,
+    /// The probed calls inside of it, as far as they made records.
+    inner: Vec<InnerEntry<'a>>,
+    inner_left_out: u64,
+    inner_missing_ns: Option<u64>,
 }
 
 impl<'a> SlowCallEntry<'a> {
     fn of(call: &'a CallRecord, names: &Names<'a>) -> Self {
+        let inner = call.inner.as_deref();
         Self {
             function: names.of(call.function),
             started_at: call.started_at,
@@ -253,6 +260,10 @@ impl<'a> SlowCallEntry<'a> {
             args: call.arguments.iter().map(ValueEntry::of).collect(),
             returns: call.results.iter().map(ValueEntry::of).collect(),
             stack: call.stack.iter().map(PlaceEntry::of).collect(),
+            self_ns: inner.map(|inner| inner.self_ns),
+            inner: inner.map_or_else(Vec::new, |inner| inner_entries(inner, names)),
+            inner_left_out: inner.map_or(0, |inner| inner.left_out),
+            inner_missing_ns: inner.map(|inner| inner.missing_ns),
         }
     }
 }

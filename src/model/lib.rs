@@ -10,6 +10,7 @@ mod diagnostic;
 pub mod filter;
 mod function;
 mod histogram;
+mod inner_calls;
 mod pattern;
 mod process;
 mod redaction;
@@ -29,6 +30,7 @@ pub use function::{
     ProbeReason, ProbeSummary, Probeability, SymbolSource,
 };
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
+pub use inner_calls::{InnerCall, InnerCalls};
 pub use pattern::{Pattern, PatternError};
 pub use process::{ProcessSummary, Target};
 pub use redaction::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallTree, ExitProbe, FunctionId, Histogram, SessionInfo};
+use crate::{CallTree, ExitProbe, FunctionId, Histogram, InnerCalls, SessionInfo};
 
 /// Everything a session knows at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +241,9 @@ pub struct CallRecord {
     /// Where it ended, and its callers, innermost first, as far as the stack could be walked.
     #[serde(default)]
     pub stack: Vec<StackFrame>,
+    /// The probed calls inside of it; `None` where nobody looked for them.
+    #[serde(default)]
+    pub inner: Option<Arc<InnerCalls>>,
 }
 
 impl CallRecord {
@@ -257,6 +260,7 @@ impl CallRecord {
             arguments: Vec::new(),
             results: Vec::new(),
             stack: Vec::new(),
+            inner: None,
         }
     }
 }

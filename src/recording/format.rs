@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use coral_model::{
     Accounting, CallNode, CallRecord, Function, FunctionStats, FunctionTable, FunctionTableBuilder,
-    InFlightCall, Language, Module, NewFunction, Overhead, ProbeSummary, SessionInfo,
-    SessionNotice, SymbolSource, Target,
+    InFlightCall, InnerCalls, Language, Module, NewFunction, Overhead, ProbeSummary, SessionInfo,
+    SessionNotice, Snapshot, SymbolSource, Target,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -160,6 +160,10 @@ pub(super) struct Delta<'a> {
     /// None if they are those of the frame before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) slow_calls: Option<Cow<'a, [CallRecord]>>,
+    /// Places of slow calls, written without the calls inside of them: they have those that the
+    /// same call has in the frame before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) same_inner: Vec<usize>,
     /// Paths of the call tree whose numbers have changed, each with its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) nodes: Vec<(usize, CallNode)>,
@@ -183,4 +187,18 @@ fn is_zero(number: &u64) -> bool {
 #[allow(clippy::ptr_arg)] // serde passes the field itself
 fn is_empty<T: Clone>(list: &Cow<'_, [T]>) -> bool {
     list.is_empty()
+}
+
+/// The calls inside of a slow call, as the snapshot before has them.
+pub(super) fn inner_before<'a>(
+    previous: Option<&'a Snapshot>,
+    call: &CallRecord,
+) -> Option<&'a Arc<InnerCalls>> {
+    let key = |call: &CallRecord| {
+        let ran_on = (call.pid, call.tid, call.goroutine);
+        (call.function, ran_on, call.started_at, call.duration_ns)
+    };
+    let before = previous.map_or(&[][..], |previous| &previous.slow_calls);
+    let same = before.iter().find(|before| key(before) == key(call))?;
+    same.inner.as_ref()
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    CallNode, CallTree, Diagnostic, ExitStatus, FunctionTable, Snapshot, Target, escape,
+    CallNode, CallRecord, CallTree, Diagnostic, ExitStatus, FunctionTable, Snapshot, Target, escape,
 };
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 
 use super::check;
-use super::format::{Delta, Frame, Header, SCHEMA, SchemaOnly};
+use super::format::{Delta, Frame, Header, SCHEMA, SchemaOnly, inner_before};
 
 /// A recording is read up to this size after decompression.
 const DECOMPRESSED_MAX_BYTES: u64 = 512 << 20;
@@ -210,7 +210,7 @@ fn apply(previous: Option<&Snapshot>, delta: Delta<'_>) -> Result<Snapshot, &'st
     }
     check::accounting(&delta.accounting)?;
     let slow_calls = match (delta.slow_calls, previous) {
-        (Some(calls), _) => calls.into_owned(),
+        (Some(calls), _) => with_inner(calls.into_owned(), &delta.same_inner, previous)?,
         (None, Some(previous)) => previous.slow_calls.clone(),
         (None, None) => return Err("its slow calls are missing"),
     };
@@ -227,6 +227,22 @@ fn apply(previous: Option<&Snapshot>, delta: Delta<'_>) -> Result<Snapshot, &'st
         accounting: delta.accounting,
         overhead: delta.overhead,
     })
+}
+
+/// Slow calls with the calls inside of them that the frame before has.
+fn with_inner(
+    mut calls: Vec<CallRecord>,
+    same_inner: &[usize],
+    previous: Option<&Snapshot>,
+) -> Result<Vec<CallRecord>, &'static str> {
+    for &place in same_inner {
+        let call = calls.get_mut(place);
+        let call = call.ok_or("a slow call is missing")?;
+        let inner = inner_before(previous, call);
+        let inner = inner.ok_or("the calls inside of a slow one are missing")?;
+        call.inner = Some(Arc::clone(inner));
+    }
+    Ok(calls)
 }
 
 /// The call tree that changed paths make of the one before it.

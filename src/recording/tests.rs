@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use coral_model::{
     Accounting, Bucket, CallRecord, Diagnostic, EndReason, ExitProbe, Function, FunctionId,
-    FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, Language, Module, NewFunction,
-    Overhead, ProbeReason, ProbeSummary, Probeability, SessionId, SessionInfo, SessionSettings,
-    SessionState, Snapshot, SymbolSource, Target,
+    FunctionStats, FunctionTable, FunctionTableBuilder, Histogram, InnerCall, InnerCalls, Language,
+    Module, NewFunction, Overhead, ProbeReason, ProbeSummary, Probeability, SessionId, SessionInfo,
+    SessionSettings, SessionState, Snapshot, SymbolSource, Target,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -307,12 +307,35 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_inner()(
+        calls in prop::collection::vec((any::<(u32, u64, u64)>(), any::<bool>()), 0..3),
+        (left_out, self_ns, missing_ns) in any::<(u64, u64, u64)>(),
+    ) -> InnerCalls {
+        let call = |((function, started_after_ns, duration_ns), failed): (_, bool)| InnerCall {
+            function: FunctionId(function),
+            depth: 1,
+            parent_missing: !failed,
+            started_after_ns,
+            duration_ns,
+            self_ns: duration_ns / 2,
+            failed,
+            arguments: Vec::new(),
+            results: Vec::new(),
+        };
+        let calls = calls.into_iter().map(call).collect();
+        InnerCalls { calls, left_out, self_ns, missing_ns }
+    }
+}
+
+prop_compose! {
     fn any_call()(
         (function, started_ns, duration_ns) in any::<(u32, i64, u64)>(),
         (pid, tid, goroutine) in any::<(u32, u32, Option<u64>)>(),
+        inner in prop::option::of(any_inner()),
     ) -> CallRecord {
         CallRecord {
             pid, tid, goroutine,
+            inner: inner.map(Arc::new),
             ..CallRecord::new(
                 FunctionId(function),
                 Timestamp::from_nanosecond(started_ns.into()).unwrap(),
@@ -341,6 +364,30 @@ fn any_frames() -> impl Strategy<Value = Vec<(Duration, Snapshot)>> {
                 .collect()
         })
     })
+}
+
+#[test]
+fn what_is_inside_of_a_slow_call_is_written_once() {
+    let inner = InnerCalls {
+        left_out: 123_456_789,
+        ..InnerCalls::default()
+    };
+    let slow = |inner: &InnerCalls| CallRecord {
+        inner: Some(Arc::new(inner.clone())),
+        ..CallRecord::new(FunctionId(0), Timestamp::UNIX_EPOCH, 5)
+    };
+    let other = CallRecord::new(FunctionId(1), Timestamp::UNIX_EPOCH, 6);
+    let lists = [vec![slow(&inner)], vec![other, slow(&inner)]];
+    let frames: Vec<_> = lists
+        .into_iter()
+        .map(|calls| (Duration::ZERO, snapshot(Vec::new(), calls)))
+        .collect();
+    let bytes = record(&frames);
+    assert_eq!(decompress(&bytes).matches("123456789").count(), 1);
+    let read = frames_of(&Recording::read(&*bytes).unwrap());
+    assert_eq!(read, frames);
+    let inner = |frame: usize, place: usize| read[frame].1.slow_calls[place].inner.clone().unwrap();
+    assert!(Arc::ptr_eq(&inner(0, 0), &inner(1, 1)), "and kept once");
 }
 
 proptest! {

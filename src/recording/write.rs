@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{CallNode, FunctionTable, Snapshot, Target};
+use coral_model::{CallNode, CallRecord, FunctionTable, Snapshot, Target};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::format::{Delta, Frame, HeaderToWrite, SCHEMA, TableToWrite};
+use super::format::{Delta, Frame, HeaderToWrite, SCHEMA, TableToWrite, inner_before};
 
 /// So much of a recording is lost at most when its writer is killed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -95,12 +95,19 @@ fn delta<'a>(previous: Option<&Snapshot>, snapshot: &'a Snapshot) -> Delta<'a> {
         .map(|(index, stats)| (index, Arc::clone(stats)))
         .collect();
     let has_new_calls = previous.is_none_or(|previous| previous.slow_calls != snapshot.slow_calls);
+    let (slow_calls, same_inner) = if has_new_calls {
+        let (calls, same_inner) = slow_calls(previous, snapshot);
+        (Some(Cow::Owned(calls)), same_inner)
+    } else {
+        (None, Vec::new())
+    };
     let notices_before = previous.map_or(0, |previous| previous.notices.len());
     Delta {
         session: Cow::Borrowed(&snapshot.session),
         functions_len: snapshot.functions.len(),
         functions,
-        slow_calls: has_new_calls.then_some(Cow::Borrowed(&snapshot.slow_calls)),
+        slow_calls,
+        same_inner,
         nodes: changed_nodes(previous, snapshot),
         lost_calls: snapshot.call_tree.lost_calls,
         in_flight: Cow::Borrowed(&snapshot.in_flight),
@@ -108,6 +115,20 @@ fn delta<'a>(previous: Option<&Snapshot>, snapshot: &'a Snapshot) -> Delta<'a> {
         accounting: snapshot.accounting,
         overhead: snapshot.overhead,
     }
+}
+
+/// The slow calls, and the places of those that are without the calls inside of them, because the
+/// frame before has these.
+fn slow_calls(previous: Option<&Snapshot>, snapshot: &Snapshot) -> (Vec<CallRecord>, Vec<usize>) {
+    let mut calls = snapshot.slow_calls.clone();
+    let mut same_inner = Vec::new();
+    for (place, call) in calls.iter_mut().enumerate() {
+        if call.inner.is_some() && call.inner.as_ref() == inner_before(previous, call) {
+            call.inner = None;
+            same_inner.push(place);
+        }
+    }
+    (calls, same_inner)
 }
 
 fn changed_nodes(previous: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<(usize, CallNode)> {

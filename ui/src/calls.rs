@@ -1,9 +1,11 @@
-//! What the calls screen shows: the call tree in three views, slow calls, and calls in flight.
+//! What the calls screen shows: the call tree in three views, slow calls, what one of them spent its
+//! time in, and calls in flight.
 
 pub(crate) mod arranged;
 pub(crate) mod flame;
 pub(crate) mod forest;
 pub(crate) mod sandwich;
+pub(crate) mod trace;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::selection::Selection;
 use arranged::ArrangedTree;
 use flame::Flame;
 use sandwich::Sandwich;
+use trace::Trace;
 
 /// The views of the calls screen, one at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,16 +28,18 @@ pub(crate) enum View {
     Flame,
     Sandwich,
     Slow,
+    Trace,
     InFlight,
 }
 
 impl View {
     /// In the order in which a key goes through them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Tree,
         Self::Flame,
         Self::Sandwich,
         Self::Slow,
+        Self::Trace,
         Self::InFlight,
     ];
 
@@ -44,6 +49,7 @@ impl View {
             Self::Flame => "Flame",
             Self::Sandwich => "Sandwich",
             Self::Slow => "Slow",
+            Self::Trace => "Trace",
             Self::InFlight => "In flight",
         }
     }
@@ -75,6 +81,8 @@ pub(crate) struct CallsScreen {
     pub(crate) flame: Flame,
     pub(crate) sandwich: Sandwich,
     pub(crate) slow: Selection<CallKey>,
+    /// Of the slow call that is selected.
+    pub(crate) trace: Trace,
     pub(crate) in_flight: Selection<InFlightKey>,
     pub(crate) search: FilterInput,
     /// Whether the selected call's detail takes the place of the rows, where both do not fit.
@@ -104,7 +112,10 @@ impl CallsScreen {
         }
         let changed = self.tree.follow(&snapshot.call_tree);
         let slow: Vec<_> = snapshot.slow_calls.iter().map(call_key).collect();
-        self.slow.restore(&slow);
+        let is_listed = self.slow.restore(&slow);
+        if is_listed || !self.trace.is_known_at(snapshot) {
+            self.trace.show(snapshot.slow_calls.get(self.slow.index()));
+        }
         let in_flight: Vec<_> = snapshot.in_flight.iter().map(in_flight_key).collect();
         self.in_flight.restore(&in_flight);
         self.shown = Some(Arc::clone(snapshot));
@@ -133,6 +144,14 @@ impl CallsScreen {
         self.sandwich.show(function, self.tree.forest());
     }
 
+    /// The trace is that of the slow call that is selected.
+    pub(crate) fn slow_selection_moved(&mut self, table: &FunctionTable) {
+        let snapshot = self.shown.as_ref();
+        let call = snapshot.and_then(|shown| shown.slow_calls.get(self.slow.index()));
+        self.trace.show(call);
+        self.find_matches(table);
+    }
+
     /// The function that is selected in the view in front.
     pub(crate) fn selected_function(&self) -> Option<FunctionId> {
         match self.view {
@@ -142,6 +161,7 @@ impl CallsScreen {
             }
             View::Sandwich => self.sandwich.function(),
             View::Slow => self.slow.id().map(|(function, ..)| function),
+            View::Trace => self.trace.selected().map(|row| row.function),
             View::InFlight => self.in_flight.id().map(|(function, ..)| function),
         }
     }
@@ -172,7 +192,8 @@ impl CallsScreen {
         let slow = snapshot.slow_calls.iter().map(|call| call.function);
         let in_flight = snapshot.in_flight.iter().map(|call| call.function);
         let functions = nodes.iter().map(|node| node.function);
-        let mut functions: HashSet<_> = functions.chain(slow).chain(in_flight).collect();
+        let functions = functions.chain(slow).chain(in_flight);
+        let mut functions: HashSet<_> = functions.chain(self.trace.functions()).collect();
         let query = Query::new(self.search.text());
         let mut matcher = NameMatcher::default();
         functions.retain(|&id| {

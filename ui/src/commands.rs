@@ -259,14 +259,14 @@ const VIEWED: &[Scope] = &[S::Latency, S::Calls];
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
-    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare; flame, slow, in flight"),
+    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare; flame, slow, trace"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
     line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
     line(C::Right, "right", &["l", "Right"], VIEWED, "", "to the right; open, or go to the first callee"),
     line(C::Left, "left", &["h", "Left"], VIEWED, "", "to the left; fold, or go to the caller"),
     line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
-    line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path in the flame, as wide as the screen"),
-    line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame"),
+    line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path or call as wide as the screen"),
+    line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame or the trace"),
     line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: 'exact ^start end$ !not; p99 > 10ms and name = a.*"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),

@@ -114,7 +114,11 @@ impl CallPanes {
             (body, None)
         };
         let search = &calls.search;
-        let detail_lines = u16::from(calls.view == View::Flame);
+        let detail_lines = match calls.view {
+            View::Flame => 1,
+            View::Trace => 5,
+            _ => 0,
+        };
         let list = ListPane::of(list, filter_lines(search), detail_lines);
         Self { list, detail }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{SessionId, SessionState, Snapshot};
+use coral_model::{InnerCalls, SessionId, SessionState, Snapshot};
 
 use crate::options::Options;
 
@@ -205,6 +205,7 @@ fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
     const BUCKET: usize = 12;
     const NODE: usize = 160;
     const CALL: usize = 400;
+    const INNER_CALL: usize = 200;
     let is_shared = |index: usize| {
         let old = before.and_then(|before| before.functions.get(index));
         old.is_some_and(|old| Arc::ptr_eq(old, &snapshot.functions[index]))
@@ -227,7 +228,23 @@ fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
         snapshot.call_tree.nodes.len()
     };
     let calls = snapshot.slow_calls.len() + snapshot.in_flight.len();
-    size_of::<Snapshot>() + functions.sum::<usize>() + NODE * nodes + CALL * calls
+    let inner = INNER_CALL * own_inner_calls(snapshot, before);
+    size_of::<Snapshot>() + functions.sum::<usize>() + NODE * nodes + CALL * calls + inner
+}
+
+/// The calls inside of slow ones that the snapshot before does not hold already.
+fn own_inner_calls(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
+    let held = before.map_or(&[][..], |before| &before.slow_calls);
+    let is_shared = |inner: &Arc<InnerCalls>| {
+        let mut held = held.iter().filter_map(|call| call.inner.as_ref());
+        held.any(|held| Arc::ptr_eq(held, inner))
+    };
+    let calls = snapshot.slow_calls.iter();
+    calls
+        .filter_map(|call| call.inner.as_ref())
+        .filter(|inner| !is_shared(inner))
+        .map(|inner| inner.calls.len())
+        .sum()
 }
 
 #[cfg(test)]

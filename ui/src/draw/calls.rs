@@ -6,6 +6,7 @@ mod in_flight;
 mod sandwich;
 mod slow;
 mod title;
+mod trace;
 mod tree;
 
 pub(crate) use tree::sort_at;
@@ -37,6 +38,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
             View::Flame => flame::draw(canvas, state, pane),
             View::Sandwich => sandwich::draw(canvas, state, pane),
             View::Slow => slow::draw(canvas, state, pane),
+            View::Trace => trace::draw(canvas, state, pane),
             View::InFlight => in_flight::draw(canvas, state, pane),
         }
         if let Some(area) = panes.detail {
@@ -67,6 +69,7 @@ fn has_rows(state: &State, view: View) -> bool {
     match view {
         View::Tree | View::Sandwich | View::Flame => state.calls.tree.forest().len() > 0,
         View::Slow => !snapshot.slow_calls.is_empty(),
+        View::Trace => state.calls.trace.call().is_some(),
         View::InFlight => !snapshot.in_flight.is_empty(),
     }
 }
@@ -75,7 +78,7 @@ fn has_rows(state: &State, view: View) -> bool {
 fn draw_nothing(canvas: &mut Canvas<'_>, state: &State, view: View, area: Rect) {
     let message = match view {
         View::Tree | View::Flame | View::Sandwich => "There is no call tree yet.",
-        View::Slow => "No call was recorded.",
+        View::Slow | View::Trace => "No call was recorded.",
         View::InFlight => "No call in flight was seen.",
     };
     let probe = state.key(Command::ToggleProbe);

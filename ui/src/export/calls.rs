@@ -13,6 +13,7 @@ pub(super) fn view(state: &State) -> ViewExport {
         View::Tree | View::Flame => tree(state),
         View::Sandwich => sandwich(state),
         View::Slow => slow(state),
+        View::Trace => trace(state),
         View::InFlight => in_flight(state),
     }
 }
@@ -120,6 +121,41 @@ fn slow(state: &State) -> ViewExport {
         "stack",
     ];
     table("calls", measuring_command(state), &columns, rows)
+}
+
+/// The rows of the trace as it is zoomed.
+fn trace(state: &State) -> ViewExport {
+    let trace = &state.calls.trace;
+    let row = |&place: &usize| {
+        let call = trace.row(place);
+        let (arguments, results) = trace.values(place).unwrap_or_default();
+        vec![
+            call.depth.to_string(),
+            state.name_of(call.function).into_owned(),
+            call.time_ns.start.to_string(),
+            call.duration_ns().to_string(),
+            optional(call.self_ns),
+            optional(call.self_ns.map(|_| call.missing_ns)),
+            call.parent_missing.to_string(),
+            call.failed.to_string(),
+            values(arguments),
+            values(results),
+        ]
+    };
+    let rows = trace.places().iter().map(row).collect();
+    let columns = [
+        "depth",
+        "function",
+        "started_after_ns",
+        "duration_ns",
+        "self_ns",
+        "missing_ns",
+        "parent_missing",
+        "failed",
+        "arguments",
+        "results",
+    ];
+    table("trace", measuring_command(state), &columns, rows)
 }
 
 fn in_flight(state: &State) -> ViewExport {

@@ -1,6 +1,6 @@
 //! Keys of the calls screen: each does what its view makes of it.
 
-use super::frames;
+use super::{find, frames};
 use crate::calls::sandwich::Side;
 use crate::calls::{CallKey, InFlightKey, View, call_key, in_flight_key};
 use crate::layout::CallPanes;
@@ -18,8 +18,15 @@ pub(super) fn follow(state: &mut State) {
 }
 
 pub(super) fn show_view(state: &mut State, views: usize) {
-    state.calls.view = state.calls.view.after(views);
+    show(state, state.calls.view.after(views));
+}
+
+fn show(state: &mut State, view: View) {
+    state.calls.view = view;
     state.calls.detail_is_open = false;
+    if view == View::Trace {
+        state.calls.slow_selection_moved(&state.functions.table);
+    }
 }
 
 pub(super) fn choose(state: &mut State) {
@@ -31,23 +38,40 @@ pub(super) fn choose(state: &mut State) {
                 state.calls.show_sandwich_of(function);
             }
         }
+        View::Trace => {
+            if let Some(function) = state.calls.selected_function() {
+                find::go_to_function(state, function);
+            }
+        }
         View::Slow | View::InFlight => {
             let is_hidden = CallPanes::of(state, state.body()).detail.is_none();
             state.calls.detail_is_open = is_hidden;
+            if !is_hidden && state.calls.view == View::Slow {
+                show(state, View::Trace);
+            }
         }
     }
 }
 
-/// Shows the selected path as wide as the screen.
+/// Shows what is selected as wide as the screen.
 pub(super) fn zoom(state: &mut State) {
-    if matches!(state.calls.view, View::Tree | View::Flame) {
-        state.calls.flame.zoom = state.calls.tree.selection().id();
-        state.calls.view = View::Flame;
+    match state.calls.view {
+        View::Tree | View::Flame => {
+            state.calls.flame.zoom = state.calls.tree.selection().id();
+            state.calls.view = View::Flame;
+        }
+        View::Slow => show(state, View::Trace),
+        View::Trace => state.calls.trace.zoom(),
+        View::Sandwich | View::InFlight => {}
     }
 }
 
 pub(super) fn zoom_out(state: &mut State) {
-    state.calls.flame.zoom = None;
+    if state.calls.view == View::Trace {
+        state.calls.trace.zoom_out();
+    } else {
+        state.calls.flame.zoom = None;
+    }
 }
 
 /// Undoes what is in the way; returns whether there was anything.
@@ -57,7 +81,16 @@ pub(super) fn back(state: &mut State) -> bool {
         calls.detail_is_open = false;
         return true;
     }
-    calls.view == View::Flame && calls.flame.zoom.take().is_some()
+    match calls.view {
+        View::Flame => calls.flame.zoom.take().is_some(),
+        View::Trace => {
+            if !calls.trace.zoom_out() {
+                calls.view = View::Slow;
+            }
+            true
+        }
+        _ => false,
+    }
 }
 
 pub(super) fn sort(state: &mut State) {
@@ -79,6 +112,8 @@ pub(super) fn sideways(state: &mut State, right: bool) {
         View::Tree if right => state.calls.tree.go_in(height),
         View::Tree => state.calls.tree.go_out(height),
         View::Flame => frames::move_sideways(state, right),
+        View::Trace if right => return state.calls.trace.go_in(height),
+        View::Trace => return state.calls.trace.go_out(height),
         View::Sandwich | View::Slow | View::InFlight => return,
     }
     state.calls.tree_selection_moved();
@@ -104,7 +139,9 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
         View::Slow => {
             let rows = slow_keys(state);
             state.calls.slow.move_by(delta, &rows, height);
+            state.calls.slow_selection_moved(&state.functions.table);
         }
+        View::Trace => state.calls.trace.move_by(delta, height),
         View::InFlight => {
             let rows = in_flight_keys(state);
             state.calls.in_flight.move_by(delta, &rows, height);
@@ -156,6 +193,10 @@ pub(super) fn selected_row(state: &State, height: usize) -> (usize, std::ops::Ra
             let rows = snapshot.map_or(0, |snapshot| snapshot.slow_calls.len());
             place(&calls.slow, rows, height)
         }
+        View::Trace => {
+            let trace = &calls.trace;
+            place(&trace.selection, trace.places().len(), height)
+        }
         View::InFlight => {
             let rows = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
             place(&calls.in_flight, rows, height)
@@ -181,6 +222,11 @@ fn functions(state: &State) -> Vec<Option<coral_model::FunctionId>> {
                 .collect()
         }
         View::Slow => slow_keys(state).iter().map(|key| Some(key.0)).collect(),
+        View::Trace => {
+            let trace = &state.calls.trace;
+            let function = |&place| Some(trace.row(place).function);
+            trace.places().iter().map(function).collect()
+        }
         _ => in_flight_keys(state)
             .iter()
             .map(|key| Some(key.0))

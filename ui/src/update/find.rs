@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use coral_model::FunctionId;
+
 use super::views;
 use crate::command_finder::CommandFinder;
 use crate::commands::{CommandInfo, Scope};
@@ -110,9 +112,7 @@ pub(super) fn accept(state: &mut State) -> Vec<Effect> {
         },
         Some(Overlay::Functions(finder)) => {
             if let Some(id) = finder.selected(&state.functions.table) {
-                state.screen = Screen::Functions;
-                let height = usize::from(state.list_rows().height);
-                state.functions.select(id, height, &state.measurements);
+                go_to_function(state, id);
             }
             Vec::new()
         }
@@ -128,6 +128,13 @@ pub(super) fn accept(state: &mut State) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Selects a function on the functions screen.
+pub(super) fn go_to_function(state: &mut State, id: FunctionId) {
+    state.screen = Screen::Functions;
+    let height = usize::from(state.list_rows().height);
+    state.functions.select(id, height, &state.measurements);
 }
 
 fn refuse(state: &mut State, info: &CommandInfo) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    CallNode, CallRecord, CallTree, CallValue, FunctionId, Histogram, InFlightCall, Snapshot,
-    StackFrame,
+    CallNode, CallRecord, CallTree, CallValue, FunctionId, Histogram, InFlightCall, InnerCall,
+    InnerCalls, Snapshot, StackFrame,
 };
 use coral_ui::{Colors, Effect, Event, Glyphs, Options};
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -148,7 +148,7 @@ fn views_at_the_sizes_that_people_have() {
     check_at("calls_sandwich", &mut console, (80, 24));
     console.press("v");
     check_at("calls_slow", &mut console, (120, 30));
-    console.press("v j");
+    console.press("v v j");
     check_at("calls_in_flight", &mut console, (80, 24));
 }
 
@@ -340,7 +340,7 @@ fn one_goes_on_in_the_sandwich() {
 #[test]
 fn a_narrow_screen_opens_the_call_and_goes_back() {
     let mut console = console();
-    console.press("V V");
+    console.press("v v v");
     assert!(!console.text(60, 20).contains("card declined"));
     console.press("Enter");
     let text = console.text(60, 20);
@@ -375,7 +375,7 @@ fn calls_in_flight_age_while_the_picture_is_live() {
 #[test]
 fn what_was_lost_is_in_the_title_of_every_view() {
     let mut console = console();
-    for _ in 0..5 {
+    for _ in 0..6 {
         let text = console.text(80, 24);
         assert!(text.contains("3 calls lost  17 records lost"), "{text}");
         console.press("v");
@@ -394,7 +394,7 @@ fn what_was_lost_is_in_the_title_of_every_view() {
 fn every_view_says_what_to_press_while_it_is_empty() {
     let mut console = Console::open();
     console.press("4");
-    for _ in 0..5 {
+    for _ in 0..6 {
         for size in [(40, 12), (80, 24), (160, 48)] {
             let text = console.text(size.0, size.1);
             assert!(text.contains("Probe functions with Space"), "{text}");
@@ -407,7 +407,7 @@ fn every_view_says_what_to_press_while_it_is_empty() {
 fn every_view_is_exported() {
     let mut console = console();
     let mut views = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         let effects = console.press("e v");
         let [Effect::ExportView(view)] = &effects[..] else {
             panic!("{effects:?}");
@@ -422,9 +422,49 @@ fn every_view_is_exported() {
         ("call-tree", 8),
         ("sandwich", 3),
         ("calls", 6),
+        ("trace", 1),
         ("in-flight", 2),
     ];
     assert_eq!(views, expected);
+}
+
+#[test]
+fn hostile_values_act_in_no_view() {
+    let hostile = "\u{1b}[2J\u{202e}\u{200b}x".repeat(2_000);
+    let mut snapshot = snapshot();
+    let call = &mut snapshot.slow_calls[0];
+    call.stack[0].function = hostile.clone();
+    call.stack[0].file = Some(hostile.clone());
+    call.arguments[0].name = hostile.clone();
+    call.results[0].value = hostile.clone();
+    call.inner = Some(Arc::new(InnerCalls {
+        calls: vec![InnerCall {
+            function: ADD,
+            depth: 1,
+            parent_missing: true,
+            started_after_ns: 1,
+            duration_ns: MS,
+            self_ns: MS,
+            failed: true,
+            arguments: call.arguments.clone(),
+            results: call.results.clone(),
+        }],
+        ..InnerCalls::default()
+    }));
+    snapshot.in_flight[0].stack[0].function = hostile.clone();
+    let names = [hostile.as_str(); 14];
+    let mut console = Console::open_with(Options::default(), fixture::table_of(names));
+    console.snapshot(snapshot);
+    console.press("4");
+    for _ in 0..6 {
+        for (columns, rows) in [(40, 12), (80, 24), (160, 48)] {
+            let buffer = console.buffer(columns, rows);
+            for cell in buffer.content() {
+                assert_eq!(coral_model::escape(cell.symbol()), cell.symbol());
+            }
+        }
+        console.press("v G");
+    }
 }
 
 #[test]
@@ -437,7 +477,7 @@ fn terminals_without_colours_and_unicode_show_all_views() {
     let mut console = Console::open_with(options, fixture::table());
     console.snapshot(snapshot());
     console.press("4");
-    for _ in 0..5 {
+    for _ in 0..6 {
         let text = console.text(80, 24);
         assert!(text.is_ascii(), "{text}");
         console.press("v");

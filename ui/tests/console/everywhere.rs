@@ -14,7 +14,7 @@ use crate::{calls, fixture};
 
 /// Every screen, view and overlay: its name, and the keys that lead there from the one before, on
 /// a terminal of 60x20. `Paste` pastes the text that the console was filled with.
-pub(crate) const PLACES: [(&str, &str); 29] = [
+pub(crate) const PLACES: [(&str, &str); 37] = [
     ("processes", "1"),
     ("processes, filtered", "/ Paste Enter"),
     ("functions", "Esc 2"),
@@ -33,6 +33,7 @@ pub(crate) const PLACES: [(&str, &str); 29] = [
     ("sandwich", "Esc v"),
     ("slow calls", "v"),
     ("a slow call", "Enter"),
+    ("a call on its time axis", "z"),
     ("calls in flight", "v"),
     ("a call in flight", "Enter"),
     ("sessions", "5"),
@@ -44,6 +45,13 @@ pub(crate) const PLACES: [(&str, &str); 29] = [
     ("function finder", "Esc Ctrl-P Paste"),
     ("source", "Esc 2 w"),
     ("question", "Esc / Paste Enter A"),
+    ("attach form", "Esc Esc a"),
+    ("attach form with a pattern", "Left Tab Paste"),
+    ("filter of a session", "Esc F Paste"),
+    ("filter of a session that is wrong", "Enter"),
+    ("typed filter", "Esc / p 9 9 Space > Space Paste"),
+    ("views", "Esc Esc '"),
+    ("name of a view", "Esc W Paste"),
 ];
 
 /// What is shown in the place of every text that can come from outside.

@@ -21,5 +21,6 @@ mod small;
 mod source;
 mod storm;
 mod time;
+mod trace;
 mod typed_filter;
 mod views;

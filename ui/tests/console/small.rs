@@ -118,6 +118,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "a slow call",
         &["failed", "cart *main.Cart = 0xc000012340", "card declined"],
     ),
+    ("a call on its time axis", &["main.handleCheckout"]),
     (
         "calls in flight",
         &["▌  main.serveForever                   18.0 s g 1"],
@@ -155,7 +156,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "help",
         &["╭─ Keys", "PgDn  Ctrl-F    one page down", "Esc close"],
     ),
-    ("palette", &["79 of 79", "▌ down                   j"]),
+    ("palette", &["91 of 91", "▌ down                   j"]),
     (
         "palette while typing",
         &["/a", "▌ detach-all             D"],
@@ -172,6 +173,25 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "question",
         &["Attach to 67 functions", "0.25 %", "y yes  n no"],
     ),
+    (
+        "attach form",
+        &["▌ attach to", "for", "60s", "arguments   no", "only where", "Enter do it"],
+    ),
+    (
+        "attach form with a pattern",
+        &["▌ pattern", "it could be any of"],
+    ),
+    (
+        "filter of a session",
+        &["Record only calls where", "amount > 100 and user", "Enter do it"],
+    ),
+    (
+        "filter of a session that is wrong",
+        &["Record only calls where", "at 2:"],
+    ),
+    ("typed filter", &["p99 > "]),
+    ("views", &["Views", "slowest"]),
+    ("name of a view", &["a"]),
 ];
 
 /// On every screen: what is looked at, how it is, what it costs, and what is lost.

@@ -152,7 +152,7 @@ fn what_cannot_be_understood_changes_nothing_and_loses_nothing() {
     console.type_text("size > 100");
     assert!(!console.text(80, 24).contains("expected"));
     let effects = console.press("Enter A");
-    assert!(matches!(&effects[..], [Effect::Attach { functions, .. }] if functions.len() == 1));
+    assert!(matches!(&effects[..], [Effect::Attach(attach)] if attach.functions.len() == 1));
 }
 
 #[test]

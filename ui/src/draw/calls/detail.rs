@@ -8,6 +8,7 @@ use super::percent;
 use super::title::slowest_are_complete;
 use crate::calls::View;
 use crate::canvas::{Canvas, inset, row};
+use crate::commands::Command;
 use crate::glyphs::Glyphs;
 use crate::layout::split_top;
 use crate::state::State;
@@ -120,6 +121,17 @@ fn describe_slow(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &CallR
         lines.push("certainly its slowest calls", Meaning::Dim);
     } else {
         lines.push("slower calls may be missing here", Meaning::Warning);
+    }
+    if let Some(inner) = call
+        .inner
+        .as_deref()
+        .filter(|inner| !inner.calls.is_empty())
+    {
+        let (calls, key) = (inner.calls.len(), state.key(Command::Zoom));
+        lines.push(
+            format!("{calls} calls inside: {key} shows them"),
+            Meaning::Text,
+        );
     }
     lines.values("arguments", &call.arguments);
     lines.values("results", &call.results);

@@ -19,7 +19,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let with_count = |spans: &Spans| [&spans[..], std::slice::from_ref(&count)].concat();
     let all = views(view);
     let titles = [with_count(&all), all, with_count(&active), active];
-    draw_fitting_title(canvas, area, &titles, losses(state, view));
+    draw_fitting_title(canvas, area, &titles, losses(canvas, state, view));
 }
 
 /// The title of the slowest calls, where they are one pane of several.
@@ -27,7 +27,7 @@ pub(super) fn draw_slowest(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let title = vec![("Slow calls".to_owned(), Meaning::Title)];
     let mut counted = title.clone();
     counted.push((count(state, View::Slow), Meaning::Dim));
-    let losses = losses(state, View::Slow);
+    let losses = losses(canvas, state, View::Slow);
     draw_fitting_title(canvas, area, &[counted, title], losses);
 }
 
@@ -89,6 +89,12 @@ fn count(state: &State, view: View) -> String {
             };
             format!("  slowest {}{doubt}", calls.len())
         }
+        View::Trace => {
+            let inner = state.calls.trace.inner();
+            inner.map_or_else(String::new, |inner| {
+                format!("  {} calls inside", inner.calls.len())
+            })
+        }
         View::InFlight => {
             let calls = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
             format!("  oldest {calls}")
@@ -97,7 +103,7 @@ fn count(state: &State, view: View) -> String {
 }
 
 /// What the numbers of a view do not hold; the loss that concerns it most is named at any rate.
-fn losses(state: &State, view: View) -> Spans {
+fn losses(canvas: &Canvas<'_>, state: &State, view: View) -> Spans {
     let Some(snapshot) = state.current_snapshot() else {
         return Spans::new();
     };
@@ -106,11 +112,18 @@ fn losses(state: &State, view: View) -> Spans {
     let is_tree = matches!(view, View::Tree | View::Flame | View::Sandwich);
     let losses = [
         (lost_calls, "calls lost", is_tree),
-        (lost_records, "records lost", view == View::Slow),
+        (
+            lost_records,
+            "records lost",
+            matches!(view, View::Slow | View::Trace),
+        ),
         (accounting.sampled_out, "sampled out", false),
         (accounting.map_full, "untimed", false),
     ];
-    let mut spans = Spans::new();
+    let mut spans = match view {
+        View::Trace => not_recorded(canvas, state),
+        _ => Spans::new(),
+    };
     for (lost, what, concerns) in losses {
         if lost > 0 || concerns {
             let space = if spans.is_empty() { "" } else { "  " };
@@ -121,6 +134,24 @@ fn losses(state: &State, view: View) -> Spans {
             };
             spans.push((format!("{space}{lost} {what}"), meaning));
         }
+    }
+    spans
+}
+
+/// What the bars of the trace do not show.
+fn not_recorded(canvas: &Canvas<'_>, state: &State) -> Spans {
+    let Some(inner) = state.calls.trace.inner() else {
+        return Spans::new();
+    };
+    let mut spans = Spans::new();
+    if inner.missing_ns > 0 {
+        let missing = canvas.glyphs.duration_ns(inner.missing_ns);
+        let text = format!("not recorded: {missing} in probed calls");
+        spans.push((text, Meaning::Warning));
+    }
+    if inner.left_out > 0 {
+        let text = format!("  {} shorter calls left out", inner.left_out);
+        spans.push((text, Meaning::Warning));
     }
     spans
 }
