@@ -149,6 +149,9 @@ fn counted(state: &State, form: &AttachForm) -> (String, Meaning) {
         Members::Asked => return ("reading its code".to_owned(), Meaning::Busy),
         Members::Wrong(why) => return (why.clone(), Meaning::Warning),
     };
+    if functions.is_empty() {
+        return ("it means no function".to_owned(), Meaning::Warning);
+    }
     let can = probeable(state, form);
     let cannot = functions.len() - can.len();
     if can.is_empty() {

@@ -167,7 +167,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     (
         "source",
-        &["/src/shop/checkout.go:57", "▌    57", "o editor"],
+        &["/src/shop/checkout.go:57", "▌    57", "o opens it"],
     ),
     (
         "question",
@@ -175,15 +175,26 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     (
         "attach form",
-        &["▌ attach to", "for", "60s", "arguments   no", "only where", "Enter do it"],
+        &[
+            "▌ attach to",
+            "for",
+            "60s",
+            "arguments   no",
+            "only where",
+            "Enter do it",
+        ],
     ),
     (
         "attach form with a pattern",
-        &["▌ pattern", "it could be any of"],
+        &["▌ pattern", "it means no function"],
     ),
     (
         "filter of a session",
-        &["Record only calls where", "amount > 100 and user", "Enter do it"],
+        &[
+            "Record only calls where",
+            "amount > 100 and user",
+            "Enter do it",
+        ],
     ),
     (
         "filter of a session that is wrong",
