@@ -70,6 +70,30 @@ fn main() {
         println!("{key}: {:?} in {pieces} pieces", begin.elapsed());
     }
     println!("the slowest key took {slowest:?}");
+    typed_filter(&mut console);
+}
+
+/// An expression over all names, and numbers that change what it matches.
+fn typed_filter(console: &mut Console) {
+    console.press("Esc Esc /");
+    console.press("n a m e ~ T a b l e 7 7 Space o r Space c a l l s > 9");
+    let (mut slowest, mut pieces) = (Duration::ZERO, 0);
+    while console.state.has_work() {
+        let begin = Instant::now();
+        console.advance(Duration::ZERO);
+        slowest = slowest.max(begin.elapsed());
+        pieces += 1;
+    }
+    println!("a typed filter in {pieces} pieces, the slowest in {slowest:?}");
+    let mut calls = 0;
+    let follow = fastest(|| {
+        calls = 20 - calls;
+        let mut snapshot = fixture::snapshot();
+        std::sync::Arc::make_mut(&mut snapshot.functions[0]).calls = calls;
+        console.advance(Duration::from_secs(1));
+        console.snapshot(snapshot);
+    });
+    println!("numbers that change what it matches in {follow:?}");
 }
 
 /// An hour of snapshots, four a second: what a new one costs while a view over time is shown, and
