@@ -58,6 +58,18 @@ fn functions() {
         Row::of("  while typing a filter", &mut console, typed, &mut next)
     );
     pieces.extend(measure::pieces(&mut console));
+    console.press("Esc Esc /");
+    let expression = "n a m e ~ t a b l e 7 7 Space o r Space c a l l s > 9";
+    println!(
+        "{}",
+        Row::of(
+            "  while typing conditions",
+            &mut console,
+            expression,
+            &mut next
+        )
+    );
+    pieces.extend(measure::pieces(&mut console));
     console.press("Esc Esc s");
     pieces.extend(measure::pieces(&mut console));
     console.press("Ctrl-P");
@@ -81,6 +93,7 @@ fn calls() {
         ("  flame", "j j l l h k z j k Z"),
         ("  sandwich", MOVES),
         ("  slow calls", MOVES),
+        ("  calls inside of a slow one", MOVES),
         ("  calls in flight", MOVES),
     ] {
         println!("{}", Row::of(view, &mut console, moves, &mut next));
