@@ -30,7 +30,7 @@ const fn step(keys: &'static str, written: &'static str, seen: &'static str, ms:
     }
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     step(
         "",
         "coral-tui --demo",
@@ -85,6 +85,12 @@ const STEPS: [Step; 11] = [
         "n",
         "n",
         "and the next. The payment provider is slow for that brand.",
+        2_500,
+    ),
+    step(
+        "/handle\nz",
+        "/ h a n d l e Enter z",
+        "A whole checkout on a time axis: it waits for the provider, and for nothing else.",
         3_500,
     ),
 ];

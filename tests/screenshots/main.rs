@@ -50,7 +50,7 @@ const fn shot(name: &'static str, size: (u16, u16), keys: &'static str) -> Shot 
 const AREA: &str = "jjj3vkkkkkkkkkkkkkkkkkbhhhhhhhhhhhhhhhhhhhhhhhhhkkkkkk\n";
 
 /// The screens that are shown by day and by night.
-const SCREENS: [Shot; 17] = [
+const SCREENS: [Shot; 18] = [
     shot("processes", (120, 20), "1jj"),
     shot("functions", (160, 44), "jjj"),
     shot("latency", (120, 36), "jjj3"),
@@ -62,7 +62,8 @@ const SCREENS: [Shot; 17] = [
     shot("flame", (120, 20), "4v"),
     shot("sandwich", (120, 20), "4jvv"),
     shot("slow-calls", (140, 36), "4vvvjjjj"),
-    shot("in-flight", (140, 30), "4vvvv"),
+    shot("trace", (120, 24), "4vvvvG"),
+    shot("in-flight", (140, 30), "4vvvvv"),
     shot("sessions", (120, 24), "5"),
     shot("events", (120, 20), "{mLmy6"),
     shot("help", (120, 44), "?"),
