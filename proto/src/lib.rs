@@ -1,1 +1,38 @@
-//! The wire. Empty until agents listen: the definitions come with the first server.
+//! coral's wire: the protobuf definitions under `proto/coral`, the code that is made of them, and
+//! the one place that turns wire types into those of `coral-model` and back.
+//!
+//! The generated code is checked in, so that nothing is needed to build it; `tests/generated.rs`
+//! makes it again and compares.
+
+/// Definitions by package.
+pub mod sdk {
+    /// `coral.sdk.v1`: what an application tells about itself.
+    #[allow(missing_docs, clippy::all, unreachable_pub)] // generated
+    pub mod v1 {
+        include!("generated/coral.sdk.v1.rs");
+    }
+}
+
+/// Definitions by package.
+pub mod agent {
+    /// `coral.agent.v1`: sessions on one node.
+    #[allow(missing_docs, clippy::all, unreachable_pub)] // generated
+    pub mod v1 {
+        include!("generated/coral.agent.v1.rs");
+    }
+}
+
+/// Definitions by package.
+pub mod colony {
+    /// `coral.colony.v1`: sessions on every replica of a service.
+    #[allow(missing_docs, clippy::all, unreachable_pub)] // generated
+    pub mod v1 {
+        include!("generated/coral.colony.v1.rs");
+    }
+}
+
+/// All definitions, for servers that describe themselves.
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
+
+/// No message on the wire is longer than this, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
