@@ -36,6 +36,20 @@ impl ConfigError {
         }
     }
 
+    /// What the parser refused.
+    pub(super) fn of_yaml(path: &Path, error: &serde_saphyr::Error) -> Self {
+        let place = error.location().map_or_else(
+            || path.display().to_string(),
+            |at| format!("{}:{}:{}", path.display(), at.line(), at.column()),
+        );
+        let why = error.without_snippet().to_string();
+        let why = why.lines().next().unwrap_or_default();
+        Self {
+            place,
+            why: Escaped(why).to_string(),
+        }
+    }
+
     /// A mistake at a place in the file's text; without a place it is the whole file's.
     pub(super) fn at(path: &Path, text: &str, span: Option<Range<usize>>, why: &str) -> Self {
         let start = span.map_or(0, |span| span.start);

@@ -3,6 +3,7 @@
 //! Both programs read the same file, and refuse it with the place of the first mistake. `Display`
 //! of a [`Config`] is the file that means the same, with an explanation of every key.
 
+mod agent;
 mod error;
 mod file;
 mod print;
@@ -21,6 +22,7 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use serde::{Deserialize, Serialize};
 
+pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
 pub use error::ConfigError;
 
 /// Larger files are no configuration.
