@@ -17,8 +17,12 @@ pub(super) enum Action {
     Warn { percent: f64 },
     /// Record no single calls of that slot for now.
     Throttle { slot: u32 },
-    /// Detach that slot, which costs so much of a core.
-    Detach { slot: u32, percent: f64 },
+    /// Detach that slot, which costs so much of a core, while all together cost `total_percent`.
+    Detach {
+        slot: u32,
+        percent: f64,
+        total_percent: f64,
+    },
 }
 
 /// The budget of a session.
@@ -64,8 +68,12 @@ impl Budget {
             let Some((slot, percent)) = costs.pop() else {
                 break;
             };
+            actions.push(Action::Detach {
+                slot,
+                percent,
+                total_percent: total,
+            });
             total -= percent;
-            actions.push(Action::Detach { slot, percent });
         }
         if total >= self.percent * THROTTLE_SHARE
             && let Some(&(slot, _)) = costs.last()
@@ -101,7 +109,8 @@ mod tests {
             budget.check(&[(0, 4e6), (1, 830e6), (2, 5e6)]),
             [Action::Detach {
                 slot: 1,
-                percent: 83.0
+                percent: 83.0,
+                total_percent: 83.9
             }]
         );
         assert_eq!(
@@ -109,11 +118,13 @@ mod tests {
             [
                 Action::Detach {
                     slot: 0,
-                    percent: 3.0
+                    percent: 3.0,
+                    total_percent: 5.5
                 },
                 Action::Detach {
                     slot: 2,
-                    percent: 2.5
+                    percent: 2.5,
+                    total_percent: 2.5
                 }
             ]
         );

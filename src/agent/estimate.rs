@@ -16,8 +16,12 @@ use crate::probe::{Calibration, Engine, EngineSpec, monotonic_ns};
 /// How long calls are counted.
 const COUNT_DURATION: Duration = Duration::from_millis(100);
 
-/// Where counting takes more of a core than that, the program is slowed down by it.
+/// Where counting takes more than that of a core, or of the time that the program runs, the program
+/// is slowed down by it.
 const COUNTING_SHARE_MAX: f64 = 0.3;
+
+/// Processor time is known to a clock tick.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Counts calls at their entries, with a program that does nothing else, and takes the probes out
 /// again.
@@ -44,6 +48,11 @@ pub(super) fn expected(
     let engine = Engine::load(&spec)?;
     let mut probes = Probes::counting(engine, own_sites, request, watched);
     probes.attach(watched, &mut tally, &request.functions)?;
+    let cpu_time = || -> Duration {
+        let times = watched.processes().filter_map(|process| process.cpu_time());
+        times.sum()
+    };
+    let cpu_before = cpu_time();
     let begin = Instant::now();
     probes
         .engine
@@ -51,6 +60,7 @@ pub(super) fn expected(
     std::thread::sleep(COUNT_DURATION);
     let calls = tally.calls(&probes.engine);
     let counted = begin.elapsed();
+    let cpu = cpu_time().saturating_sub(cpu_before);
     probes.engine.set_deadline_ns(0);
     probes.detach_all(&mut tally);
     let per_s = |amount: f64| amount / counted.as_secs_f64();
@@ -64,7 +74,10 @@ pub(super) fn expected(
     });
     let counting = Calibration::get().map_or(0.0, |calibration| {
         let cost_ns = |call: &CountedCalls| calibration.cost_ns(call.costs, call.calls, 0);
-        per_s(calls.iter().map(cost_ns).sum()) / 1e9
+        let cost_ns: f64 = calls.iter().map(cost_ns).sum();
+        // Where others want the processors too, it gets a part of them.
+        let ran_ns = cpu.max(TICK).min(counted).as_nanos() as f64;
+        cost_ns / ran_ns
     });
     let hits: u64 = calls
         .iter()

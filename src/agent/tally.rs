@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coral_model::{
     Accounting, CallRecord, ExitProbe, FunctionId, FunctionStats, JoinedCalls, Overhead,
@@ -72,6 +72,9 @@ struct Tracked {
     is_counted: bool,
     /// Whether it is such a slot, and no function of its own.
     is_joined: bool,
+    /// Since when it is attached, and for how long it was before that.
+    attached_since: Option<Instant>,
+    attached_for: Duration,
     stats: Arc<FunctionStats>,
 }
 
@@ -127,6 +130,8 @@ impl Tally {
 
     pub(super) fn set_attached(&mut self, slot: u32, attached: bool) {
         if let Some(tracked) = self.slots.get_mut(slot as usize) {
+            tracked.attached_for += tracked.since_attached();
+            tracked.attached_since = attached.then(Instant::now);
             let stats = Arc::make_mut(&mut tracked.stats);
             stats.attached = attached;
             if attached {
@@ -303,12 +308,14 @@ impl Tally {
             .cpu_percent
             .map(|_| percent(self.cost_ns.mean_per_s(elapsed)));
         for tracked in &mut self.slots {
+            // Of a function that was detached before the end, over the time until then.
+            let attached_for = (tracked.attached_for + tracked.since_attached()).min(elapsed);
             let stats = Arc::make_mut(&mut tracked.stats);
             stats.attached = false;
-            stats.calls_per_s = tracked.rate.mean_per_s(elapsed);
+            stats.calls_per_s = tracked.rate.mean_per_s(attached_for);
             stats.cost_percent = stats
                 .cost_percent
-                .map(|_| percent(tracked.cost.mean_per_s(elapsed)));
+                .map(|_| percent(tracked.cost.mean_per_s(attached_for)));
         }
     }
 }
@@ -319,6 +326,12 @@ fn percent(ns_per_s: f64) -> f64 {
 }
 
 impl Tracked {
+    /// How long it has been attached without a break.
+    fn since_attached(&self) -> Duration {
+        self.attached_since
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     fn new(new: NewTracked, is_joined: bool) -> Self {
         Self {
             costs: new.costs,
@@ -334,6 +347,8 @@ impl Tracked {
             polls_future: new.polls_future,
             is_counted: new.is_counted,
             is_joined,
+            attached_since: None,
+            attached_for: Duration::ZERO,
             stats: Arc::new(FunctionStats {
                 file: new.file,
                 line: new.line,

@@ -491,11 +491,22 @@ impl Worker {
                      {allowed} %"
                 )),
                 Action::Throttle { slot } => self.tally.throttle(slot),
-                Action::Detach { slot, percent } => {
-                    let why = format!(
-                        "it cost {percent:.1} % of a core within a second, over the budget of \
-                         {allowed} %"
-                    );
+                Action::Detach {
+                    slot,
+                    percent,
+                    total_percent,
+                } => {
+                    let alone = percent > allowed;
+                    let why = match alone {
+                        true => format!(
+                            "it cost {percent:.1} % of a core within a second, over the budget \
+                             of {allowed} %"
+                        ),
+                        false => format!(
+                            "probes cost {total_percent:.1} % of a core within a second, over \
+                             the budget of {allowed} %, and it cost most: {percent:.1} %"
+                        ),
+                    };
                     self.notify(format!("{} was detached: {why}", self.tally.name(slot)));
                     self.tally.set_detached_because(slot, why);
                     dear.extend(self.tally.id(slot));

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coral_model::Target;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -138,6 +139,13 @@ impl Process {
             tracer: (status.tracer != 0).then_some(status.tracer),
             seccomp_filter: status.seccomp == 2,
         })
+    }
+
+    /// The processor time that all its threads have taken; whole clock ticks. `None` if it has
+    /// ended.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let ticks = Stat::read(self.pid).ok()?.cpu_ticks;
+        Some(Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second() as u32)
     }
 
     /// The libraries that are mapped now, in the order of their addresses.

@@ -24,6 +24,8 @@ pub(super) struct Stat {
     pub(super) is_kernel_thread: bool,
     /// When it started, in clock ticks since boot.
     pub(super) start_ticks: u64,
+    /// The processor time of all its threads, in clock ticks.
+    pub(super) cpu_ticks: u64,
 }
 
 impl Stat {
@@ -35,11 +37,13 @@ impl Stat {
         // The name before stands in parentheses and may hold some itself.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        let flags: u64 = fields.get(6)?.parse().ok()?;
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let flags = number(6)?;
         Some(Self {
             state: fields.first()?.chars().next()?,
             is_kernel_thread: flags & FLAG_KERNEL_THREAD != 0,
-            start_ticks: fields.get(19)?.parse().ok()?,
+            start_ticks: number(19)?,
+            cpu_ticks: number(11)? + number(12)?,
         })
     }
 }
@@ -151,6 +155,7 @@ mod tests {
             state: 'S',
             is_kernel_thread: false,
             start_ticks: 987_654,
+            cpu_ticks: 11,
         };
         assert_eq!(Stat::parse(text), Some(expected));
         assert_eq!(Stat::parse("42 (a) S 1 2"), None);

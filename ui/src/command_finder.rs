@@ -52,6 +52,10 @@ impl CommandFinder {
             let score = is_scattered.then_some(score);
             (is_scattered, is_elsewhere, distance, score)
         });
+        // Scattered letters mean something only where nothing else does.
+        if found.iter().any(|(_, distance, _)| distance.is_some()) {
+            found.retain(|(_, distance, _)| distance.is_some());
+        }
         self.rows = found.into_iter().map(|(index, ..)| index).collect();
         self.selection = Selection::default();
         self.selection.restore(&self.rows);

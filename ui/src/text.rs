@@ -91,6 +91,14 @@ pub(crate) fn wrap(text: &str, width: usize, lines: usize, glyphs: &Glyphs) -> V
 }
 
 /// How wide a text of ours is, in columns.
+/// `1 path`, `2 paths`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 pub(crate) fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
 }

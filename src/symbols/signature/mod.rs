@@ -178,7 +178,7 @@ pub enum Unreadable {
     #[error("<in several places>")]
     Split,
     /// It can not be told how it is passed.
-    #[error("<unknown convention>")]
+    #[error("<not known where it is>")]
     Convention,
     /// Values of its type are not shown.
     #[error("<unsupported type>")]

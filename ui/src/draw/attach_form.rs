@@ -209,7 +209,10 @@ pub(super) fn draw_filter(
     let inside = overlay::draw(canvas, body, "Record only calls where", (COLUMNS, 8));
     filter_line::draw_text(canvas, &filter.input, row(inside, 0), true);
     if let Some(error) = &filter.error {
-        canvas.foreign(row(inside, 1), error, Cut::End, Meaning::Error);
+        let lines = wrap(error, usize::from(inside.width), 2, canvas.glyphs);
+        for (number, line) in lines.iter().enumerate() {
+            canvas.text(row(inside, number + 1), line, Meaning::Error);
+        }
     }
     let seen = arguments_seen(state, filter);
     let notes = [

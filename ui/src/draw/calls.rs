@@ -19,9 +19,9 @@ use crate::canvas::Canvas;
 use crate::commands::Command;
 use crate::draw::filter_line;
 use crate::layout::{CallPanes, ListPane};
-use crate::state::State;
+use crate::state::{Phase, State};
 use crate::table::draw_empty;
-use crate::text::Cut;
+use crate::text::{Cut, plural};
 use crate::theme::Meaning;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
@@ -29,7 +29,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let pane = &panes.list;
     title::draw(canvas, state, pane.title);
     let (functions, paths) = state.calls.match_counts();
-    let found = format!(" {functions} functions, {paths} paths");
+    let found = match state.calls.view {
+        View::Slow | View::InFlight => format!(
+            " {} and {} go to matches",
+            state.key(Command::NextMatch),
+            state.key(Command::PreviousMatch)
+        ),
+        _ => format!(
+            " {}, {}",
+            plural(functions, "function"),
+            plural(paths, "path")
+        ),
+    };
     filter_line::draw(canvas, &state.calls.search, pane.filter, &found);
     let view = state.calls.view;
     if has_rows(state, view) {
@@ -83,6 +94,9 @@ fn draw_nothing(canvas: &mut Canvas<'_>, state: &State, view: View, area: Rect) 
     };
     let probe = state.key(Command::ToggleProbe);
     let help = match view {
+        _ if state.phase == Phase::Exited => {
+            "The process has ended: nothing more will be measured.".into()
+        }
         _ if !state.is_live() => format!(
             "Probe functions with {probe} on the functions screen ({}).",
             state.key(Command::ShowFunctions)

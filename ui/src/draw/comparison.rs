@@ -80,7 +80,11 @@ fn draw_nothing(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         state.key(Command::Mark),
         state.key(Command::SelectArea),
     );
-    draw_empty(canvas, area, "There is nothing to compare with yet.", &help);
+    let message = match state.timeline.marks.is_empty() {
+        true => "There is nothing to compare with yet.",
+        false => "There are no calls of this function on both sides of a mark.",
+    };
+    draw_empty(canvas, area, message, &help);
 }
 
 /// `A  before mark 1, n 4,214`.

@@ -171,7 +171,14 @@ fn numbers(state: &State, narrow: bool) -> Vec<(String, Meaning)> {
         .sum::<Option<f64>>();
     let live = sessions.iter().any(|session| session.is_active());
     let losses = if lost > 0.0 {
-        (format!("{} LOST", format_count(lost)), Meaning::Warning)
+        // Counts hold all calls; what is missing are single calls, or durations.
+        let durations = sum(|session| session.snapshot.accounting.map_full as f64);
+        let what = match (narrow, durations > 0.0) {
+            (true, _) => "LOST",
+            (false, true) => "LOST",
+            (false, false) => "records LOST",
+        };
+        (format!("{} {what}", format_count(lost)), Meaning::Warning)
     } else {
         ("0 lost".into(), Meaning::Number)
     };

@@ -145,7 +145,12 @@ fn draw_measured(canvas: &mut Canvas<'_>, state: &State, area: Rect, stats: &Fun
     }
     if balance > 0 {
         let last = row(below, usize::from(below.height.saturating_sub(1)));
-        canvas.text(inset(last, 1), &balance_of_calls(stats), Meaning::Dim);
+        canvas.foreign(
+            inset(last, 1),
+            &balance_of_calls(stats),
+            Cut::End,
+            Meaning::Dim,
+        );
     }
 }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use coral_model::{
-    ExpectedCost, FunctionId, ProbeReason, Probeability, format_count, format_duration,
+    ExpectedCost, FunctionId, ProbeReason, Probeability, Snapshot, format_count, format_duration,
 };
 
 use crate::commands::{Command, Scope};
 use crate::event::{Attach, AttachTo, Effect, Level, Notice};
-use crate::measurements::Session;
 use crate::state::{Overlay, Phase, Question, Screen, State};
 use crate::text::{Cut, fit};
 
@@ -357,22 +356,21 @@ pub(super) fn start(state: &mut State, attach: Attach) -> Vec<Effect> {
 
 /// What would attach again to all that is attached now.
 fn attached_sessions(state: &State) -> Vec<Attach> {
-    let of = |session: &Session| {
-        let functions = session
-            .snapshot
-            .functions
-            .iter()
-            .filter(|stats| stats.attached);
-        Attach {
-            settings: session.snapshot.session.settings.clone(),
-            session: AttachTo::New,
-            ..order(state, functions.map(|stats| stats.id).collect())
-        }
-    };
-    let sessions = state.measurements.active().map(of);
+    let sessions = state.measurements.active();
+    let sessions = sessions.map(|session| again(state, &session.snapshot));
     sessions
         .filter(|attach| !attach.functions.is_empty())
         .collect()
+}
+
+/// What would attach again to what a session has attached.
+pub(super) fn again(state: &State, session: &Snapshot) -> Attach {
+    let attached = session.functions.iter().filter(|stats| stats.attached);
+    Attach {
+        settings: session.session.settings.clone(),
+        session: AttachTo::New,
+        ..order(state, attached.map(|stats| stats.id).collect())
+    }
 }
 
 /// Whether a function can be probed, as far as that is known.

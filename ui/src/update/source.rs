@@ -163,9 +163,20 @@ fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
     let elapsed = format_duration(session.elapsed);
     let message = format!("Session {} ended after {elapsed}: {why}", session.id);
     state.attaching.clear();
+    if reason == EndReason::Expired {
+        // The final snapshot has nothing attached any more.
+        let last = state.timeline.latest(&session.id);
+        state.detached = last
+            .map(|last| probes::again(state, last))
+            .into_iter()
+            .collect();
+    }
     take(state, snapshot);
-    let again = state.key(Command::ToggleProbe);
-    let help = format!("the numbers stay; probe again with {again}");
+    let again = match reason {
+        EndReason::Expired | EndReason::Detached => Command::Undo,
+        _ => Command::ToggleProbe,
+    };
+    let help = format!("the numbers stay; probe again with {}", state.key(again));
     state.notify(level, message, help);
 }
 

@@ -119,7 +119,8 @@ pub(crate) fn console() -> Console {
 /// The names in the first column, with `>` before the selected one.
 fn rows(console: &mut Console) -> Vec<String> {
     let text = console.text(119, 60);
-    let table = text.lines().skip_while(|line| !line.contains("function, "));
+    let is_head = |line: &str| line.contains("function, ") && !line.contains(" path");
+    let table = text.lines().skip_while(|line| !is_head(line));
     let rows = table.skip(1).take_while(|line| !line.trim().is_empty());
     let rows = rows.take_while(|line| !line.starts_with('─'));
     rows.map(|line| {
@@ -300,7 +301,7 @@ fn a_search_finds_what_is_folded_away() {
     let mut console = console();
     console.press("h /");
     console.type_text("marshal");
-    assert!(console.text(100, 40).contains("1 functions, 2 paths"));
+    assert!(console.text(100, 40).contains("1 function, 2 paths"));
     console.press("Enter n");
     assert_eq!(selected(&mut console), ">encoding/json.Marshal");
     assert_eq!(rows(&mut console).len(), 8);
@@ -361,15 +362,16 @@ fn a_narrow_screen_opens_the_call_and_goes_back() {
 }
 
 #[test]
-fn calls_in_flight_age_while_the_picture_is_live() {
+fn a_call_in_flight_is_as_old_as_when_it_was_looked_at() {
     let mut console = console();
     console.press("V");
     assert!(console.text(100, 30).contains("2.50 s"));
     console.advance(Duration::from_secs(1));
-    assert!(console.text(100, 30).contains("3.50 s"));
-    console.press("p");
-    console.advance(Duration::from_secs(5));
-    assert!(console.text(100, 30).contains("2.50 s"), "as it was then");
+    let text = console.text(100, 30);
+    assert!(
+        text.contains("2.50 s"),
+        "it may have returned since: {text}"
+    );
 }
 
 #[test]

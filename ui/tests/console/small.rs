@@ -126,7 +126,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     (
         "a call in flight",
         &[
-            "has run for 18.0 s on g 1",
+            "had run for 18.0 s on g 1",
             "it waits or works here, not in a probed call",
             "sync.(*Mutex).Lock",
         ],
@@ -209,7 +209,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
 const HEADER: [&str; 4] = [
     "checkout  4242  go",
     "00:30 left",
-    "17 LOST",
+    "17 records LOST",
     "1.0 % of a core",
 ];
 

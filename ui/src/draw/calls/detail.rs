@@ -140,8 +140,8 @@ fn describe_slow(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &CallR
 
 fn describe_in_flight(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &InFlightCall) {
     lines.push(state.name_of(call.function), Meaning::Title);
-    let age = glyphs.duration_ns(age_ns(state, call));
-    let age = format!("has run for {age} on {}", place_of(call));
+    let age = glyphs.duration_ns(age_ns(call));
+    let age = format!("had run for {age} on {}", place_of(call));
     lines.push(age, Meaning::Number);
     let innermost = if call.is_innermost {
         "it waits or works here, not in a probed call"
@@ -172,7 +172,11 @@ fn describe_path(lines: &mut Lines, state: &State, canvas: &Canvas<'_>) {
     }
     let timed = |ns| glyphs.measured_ns((node.returns > 0).then_some(ns));
     let share = percent(canvas, forest.share(id));
-    let total = format!("total {}, {share} of its caller", timed(node.total_ns));
+    let whole = match forest.caller(id) {
+        Some(_) => "its caller",
+        None => "all that was not called by probed functions",
+    };
+    let total = format!("total {}, {share} of {whole}", timed(node.total_ns));
     lines.push(total, Meaning::Number);
     let own = format!(
         "self {}, longest {}",

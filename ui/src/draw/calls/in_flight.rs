@@ -45,16 +45,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     }
 }
 
-/// How old a call is by now: it ages with the clock while the picture is that of now.
-pub(super) fn age_ns(state: &State, call: &InFlightCall) -> u64 {
-    let session = state.measurements.current();
-    let since = session
-        .filter(|session| session.is_active() && state.timeline.is_live())
-        .map(|session| state.now.saturating_sub(session.received_at));
-    let since_ns = since.map_or(0, |since| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    });
-    call.age_ns.saturating_add(since_ns)
+/// How old a call was when it was looked at last: it may have returned since.
+pub(super) fn age_ns(call: &InFlightCall) -> u64 {
+    call.age_ns
 }
 
 /// The goroutine that a call runs on, or else the thread.
@@ -77,7 +70,7 @@ fn draw_row(
     draw_function(canvas, state, first, call.function, Meaning::Text);
     for (column, cell) in columns.places(place) {
         let text = match column.kind {
-            Kind::Age => canvas.glyphs.duration_ns(age_ns(state, call)),
+            Kind::Age => canvas.glyphs.duration_ns(age_ns(call)),
             Kind::Place => place_of(call),
             Kind::Callers => {
                 let innermost = call.callers.iter().rev().take(CALLERS_MAX);

@@ -15,10 +15,19 @@ type Spans = Vec<(String, Meaning)>;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let view = state.calls.view;
     let count = (count(state, view), Meaning::Dim);
-    let active = vec![(view.name().to_owned(), Meaning::Title)];
+    let name = (view.name().to_owned(), Meaning::Title);
+    let place = format!(" ({} of {})", view as usize + 1, View::ALL.len());
+    let named = vec![name.clone()];
+    let placed = vec![name, (place, Meaning::Dim)];
     let with_count = |spans: &Spans| [&spans[..], std::slice::from_ref(&count)].concat();
     let all = views(view);
-    let titles = [with_count(&all), all, with_count(&active), active];
+    let titles = [
+        with_count(&all),
+        all,
+        with_count(&placed),
+        with_count(&named),
+        named,
+    ];
     draw_fitting_title(canvas, area, &titles, losses(canvas, state, view));
 }
 
@@ -97,7 +106,7 @@ fn count(state: &State, view: View) -> String {
         }
         View::InFlight => {
             let calls = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
-            format!("  oldest {calls}")
+            format!("  oldest {calls}, looked at once a second")
         }
     }
 }
