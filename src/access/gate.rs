@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::certificate::Owner;
 use super::{
-    AccessError, Denied, Identity, Peer, PeerAddress, Role, Services, Settings, Source, TokenHash,
+    AccessError, Denied, Identity, Peer, PeerAddress, Role, Services, Settings, Sha256, Source,
 };
 
 /// Tells who a client is, by the settings of a server.
@@ -46,7 +46,7 @@ impl Gate {
     }
 
     fn of_token(&self, token: &str, now: Timestamp) -> Result<Identity, &'static str> {
-        let hash = TokenHash::of(token.as_bytes());
+        let hash = Sha256::of(token.as_bytes());
         let grants = &self.settings.tokens;
         let grant = grants
             .iter()
@@ -68,7 +68,7 @@ impl Gate {
         certificate: &CertificateDer<'_>,
         now: Timestamp,
     ) -> Result<Identity, &'static str> {
-        if self.settings.revoked.contains(&TokenHash::of(certificate)) {
+        if self.settings.revoked.contains(&Sha256::of(certificate)) {
             return Err("the certificate is revoked");
         }
         let owner = Owner::of(certificate, now).ok_or("the certificate has no common name")?;

@@ -92,7 +92,7 @@ enum Accepted {
 
 async fn accept(socket: &Socket) -> io::Result<Accepted> {
     match socket {
-        Socket::Unix(listener, _) => accept_unix(listener).await,
+        Socket::Unix { listener, .. } => accept_unix(listener).await,
         Socket::Tcp(listener, tls) => {
             let (stream, address) = accept_tcp(listener).await?;
             Ok(match tls {

@@ -19,8 +19,11 @@ pub struct Listener {
 
 #[derive(Debug)]
 pub(super) enum Socket {
-    /// The file goes with the socket.
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        /// The file goes with the socket.
+        _file: SocketFile,
+    },
     Tcp(TcpListener, Option<Arc<ServerConfig>>),
 }
 
@@ -36,9 +39,12 @@ impl Listener {
     pub async fn bind(listen: &Listen, settings: &Settings) -> Result<Self, AccessError> {
         match listen {
             Listen::Unix(path) => {
-                let (socket, file) = socket::bind(path, settings.socket_group).await?;
+                let (listener, file) = socket::bind(path, settings.socket_group).await?;
                 Ok(Self {
-                    socket: Socket::Unix(socket, file),
+                    socket: Socket::Unix {
+                        listener,
+                        _file: file,
+                    },
                     listen: listen.clone(),
                 })
             }

@@ -7,7 +7,9 @@
 //! machine can reach is opened only with TLS and a way to tell clients apart; and a client that
 //! could not be identified has no role.
 
+pub mod audit;
 mod certificate;
+pub mod certs;
 mod connect;
 mod connection;
 mod endpoint;
@@ -19,9 +21,9 @@ mod incoming;
 mod listen;
 mod listener;
 mod settings;
+mod sha256;
 mod socket;
 mod tls;
-mod token;
 
 pub use connect::{AuthorizedChannel, Bearer, connect};
 pub use connection::{Connection, Peer, PeerAddress};
@@ -33,5 +35,5 @@ pub use incoming::Incoming;
 pub use listen::Listen;
 pub use listener::Listener;
 pub use settings::{CertificateGrant, Settings, TokenGrant, UserGrant};
+pub use sha256::Sha256;
 pub use tls::TlsConfig;
-pub use token::TokenHash;

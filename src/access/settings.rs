@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{AccessError, Role, Services, TlsConfig, TokenHash};
+use super::{AccessError, Role, Services, Sha256, TlsConfig};
 
 /// Who may do what. With the defaults, root and the server's own user are admins over a unix
 /// socket, and nobody else is anybody.
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Clients by the common name of their certificate; instead of the roles that stand in it.
     pub certificates: Vec<CertificateGrant>,
     /// SHA-256 of certificates (DER) that are no longer accepted.
-    pub revoked: Vec<TokenHash>,
+    pub revoked: Vec<Sha256>,
     /// Clients by their token.
     pub tokens: Vec<TokenGrant>,
     /// Clients over a unix socket by their user.
@@ -47,7 +47,7 @@ pub struct TokenGrant {
     /// Who it was given to.
     pub name: String,
     /// The token's hash.
-    pub sha256: TokenHash,
+    pub sha256: Sha256,
     /// What.
     pub roles: BTreeSet<Role>,
     /// Where.

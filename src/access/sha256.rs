@@ -1,19 +1,22 @@
-//! Bearer tokens, of which servers keep no more than hashes.
+//! SHA-256: what servers keep of tokens, and what chains the audit log.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ring::digest::{SHA256, digest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// The SHA-256 of a token or a certificate, in configurations 64 hexadecimal digits:
-/// `printf %s "$TOKEN" | sha256sum`.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-pub struct TokenHash([u8; 32]);
+/// A SHA-256, written as 64 hexadecimal digits. That of a token is what
+/// `printf %s "$TOKEN" | sha256sum` prints.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256([u8; 32]);
 
-impl TokenHash {
+impl Sha256 {
+    /// All zeros, the hash of nothing: what stands before the first record.
+    pub const ZERO: Self = Self([0; 32]);
+
     /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hash = [0; 32];
@@ -23,15 +26,15 @@ impl TokenHash {
 }
 
 /// Takes the same time wherever the difference is.
-impl PartialEq for TokenHash {
+impl PartialEq for Sha256 {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-impl Eq for TokenHash {}
+impl Eq for Sha256 {}
 
-impl FromStr for TokenHash {
+impl FromStr for Sha256 {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
@@ -53,7 +56,7 @@ impl FromStr for TokenHash {
     }
 }
 
-impl TryFrom<String> for TokenHash {
+impl TryFrom<String> for Sha256 {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
@@ -61,13 +64,19 @@ impl TryFrom<String> for TokenHash {
     }
 }
 
-impl fmt::Display for TokenHash {
+impl From<Sha256> for String {
+    fn from(hash: Sha256) -> Self {
+        hash.to_string()
+    }
+}
+
+impl fmt::Display for Sha256 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for TokenHash {
+impl fmt::Debug for Sha256 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{self}")
     }
@@ -80,10 +89,10 @@ mod tests {
     #[test]
     fn a_hash_is_what_sha256sum_prints() {
         let printed = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(TokenHash::of(b"abc").to_string(), printed);
-        assert_eq!(printed.parse(), Ok(TokenHash::of(b"abc")));
-        assert_eq!(printed.to_uppercase().parse(), Ok(TokenHash::of(b"abc")));
-        assert_ne!(printed.parse(), Ok(TokenHash::of(b"abd")));
+        assert_eq!(Sha256::of(b"abc").to_string(), printed);
+        assert_eq!(printed.parse(), Ok(Sha256::of(b"abc")));
+        assert_eq!(printed.to_uppercase().parse(), Ok(Sha256::of(b"abc")));
+        assert_ne!(printed.parse(), Ok(Sha256::of(b"abd")));
     }
 
     #[test]
@@ -91,7 +100,7 @@ mod tests {
         let too_long = "a".repeat(65);
         let no_digits = "g".repeat(64);
         for text in ["", "abc", &too_long, &no_digits, &"ä".repeat(32)] {
-            assert!(text.parse::<TokenHash>().is_err(), "{text}");
+            assert!(text.parse::<Sha256>().is_err(), "{text}");
         }
     }
 }
