@@ -1,5 +1,6 @@
 //! What the programs `coral-tui` and `coral` are made of. ARCHITECTURE.md has the map.
 
+pub mod access;
 pub mod agent;
 pub mod cli;
 mod command_line;

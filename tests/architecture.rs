@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("export", 3),
     ("recording", 3),
     ("symbols", 2),
+    ("access", 2),
     ("config", 2),
 ];
 
@@ -27,7 +28,12 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("iced_x86", &["symbols"]),
     ("gimli", &["symbols"]),
     ("object", &["symbols"]),
-    ("tokio", &["agent", "cli", "console"]),
+    ("tokio", &["access", "agent", "cli", "console"]),
+    ("rustls", &["access"]),
+    ("tokio_rustls", &["access"]),
+    ("rcgen", &["access"]),
+    ("x509_parser", &["access"]),
+    ("ring", &["access"]),
     ("crossterm", &["cli", "console"]),
     ("clap", &["cli", "console"]),
     ("toml", &["config"]),

@@ -25,6 +25,12 @@ pub(super) enum Command {
     /// Sessions of probes
     #[command(subcommand)]
     Debug(DebugCommand),
+    /// Audit logs of agents and colonies
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Certificates for agents, colonies and their clients
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Say whether this machine (and a process) can be probed, and what is missing
     Doctor(DoctorArguments),
     /// Print what a shell needs to complete coral's command line
@@ -46,6 +52,39 @@ pub(super) enum DebugCommand {
     Attach(Box<AttachArguments>),
     /// Trace whole requests: which function of each took the time
     Trace(Box<TraceArguments>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Check that no record was edited, removed, moved or cut off
+    Verify(AuditVerifyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditVerifyArguments {
+    /// The log; files that were set aside as full are found beside it
+    pub(super) file: PathBuf,
+    /// The log's anchor; without it, records that were cut off the end are not missed
+    #[arg(long, value_name = "FILE")]
+    pub(super) anchor: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertsCommand {
+    /// Make a CA, and certificates of an agent, a colony and clients, to try things out
+    Init(CertsInitArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CertsInitArguments {
+    /// Where to; nothing is overwritten
+    pub(super) directory: PathBuf,
+    /// The agent's name
+    #[arg(long, default_value = "agent")]
+    pub(super) name: String,
+    /// A name or an address of the machines of agent and colony, besides this one's loopback
+    #[arg(long)]
+    pub(super) host: Vec<String>,
 }
 
 /// How results are written.

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod attach;
+mod audit;
+mod certs;
 mod completions;
 mod doctor;
 mod functions;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::failure::{Failure, of_command_line};
-use arguments::{Arguments, Command, DebugCommand};
+use arguments::{Arguments, AuditCommand, CertsCommand, Command, DebugCommand};
 pub use man::Manual;
 
 /// Runs the program with the process's own arguments. It also writes the manual page of the
@@ -37,6 +39,8 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Functions(arguments) => functions::list(arguments),
         Command::Debug(DebugCommand::Attach(arguments)) => attach::attach(arguments),
         Command::Debug(DebugCommand::Trace(arguments)) => trace::trace(arguments),
+        Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(arguments),
+        Command::Certs(CertsCommand::Init(arguments)) => certs::init(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),
         Command::Completions { shell } => completions::print(*shell),
         Command::Man { directory } => man::write(directory, console),

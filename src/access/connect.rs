@@ -1,0 +1,158 @@
+//! A client's way to a server.
+
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+use tower::service_fn;
+
+use super::connection::{Connection, Peer, PeerAddress};
+use super::{AccessError, Endpoint, TlsConfig};
+
+/// A server that does not answer by then is not reached.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How often an idle connection is tried, and how long an answer may take: half-open ones end.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
+
+/// A channel whose requests carry the client's token, if it has one.
+pub type AuthorizedChannel = InterceptedService<Channel, Bearer>;
+
+/// Puts a token into requests.
+#[derive(Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+/// Connects to a server. The channel connects again by itself.
+///
+/// A server of TLS 1.3 looks at the client's certificate after the handshake: one that it refuses
+/// fails the first request.
+///
+/// # Errors
+/// If TLS is missing where the way leaves this machine, a file or the token cannot be used, or
+/// nobody who proves to be that server answers within 10 s.
+pub async fn connect(
+    endpoint: &Endpoint,
+    tls: Option<&TlsConfig>,
+    token: Option<&str>,
+) -> Result<AuthorizedChannel, AccessError> {
+    let bearer = Bearer::new(token)?;
+    let tls = client_tls(endpoint, tls)?;
+    let unreachable = |error: &tonic::transport::Error| AccessError::Unreachable {
+        endpoint: endpoint.clone(),
+        why: innermost(error),
+    };
+    let origin = match endpoint {
+        Endpoint::Unix(_) => "http://localhost".to_owned(),
+        // The connector has done TLS; tonic is not to do it again.
+        Endpoint::Tcp { .. } => endpoint.to_string().replacen("https", "http", 1),
+    };
+    let to = endpoint.clone();
+    let channel = Channel::from_shared(origin)
+        .map_err(|_| AccessError::BadEndpoint {
+            text: endpoint.to_string(),
+            why: "it is no URI",
+        })?
+        .connect_timeout(CONNECT_MAX)
+        .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+        .keep_alive_timeout(KEEP_ALIVE_MAX)
+        .keep_alive_while_idle(true)
+        .connect_with_connector(service_fn(move |_| dial(to.clone(), tls.clone())))
+        .await
+        .map_err(|error| unreachable(&error))?;
+    Ok(InterceptedService::new(channel, bearer))
+}
+
+impl Bearer {
+    fn new(token: Option<&str>) -> Result<Self, AccessError> {
+        let Some(token) = token else {
+            return Ok(Self(None));
+        };
+        let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
+            .parse()
+            .map_err(|_| AccessError::Token)?;
+        value.set_sensitive(true);
+        Ok(Self(Some(value)))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn client_tls(
+    endpoint: &Endpoint,
+    tls: Option<&TlsConfig>,
+) -> Result<Option<Arc<ClientConfig>>, AccessError> {
+    if !matches!(endpoint, Endpoint::Tcp { is_tls: true, .. }) {
+        return if endpoint.is_local() {
+            Ok(None)
+        } else {
+            Err(AccessError::Insecure {
+                endpoint: endpoint.clone(),
+            })
+        };
+    }
+    match tls.map(TlsConfig::client).transpose()?.flatten() {
+        Some(config) => Ok(Some(config)),
+        None => Err(AccessError::NoAuthority {
+            endpoint: endpoint.clone(),
+        }),
+    }
+}
+
+async fn dial(
+    endpoint: Endpoint,
+    tls: Option<Arc<ClientConfig>>,
+) -> io::Result<TokioIo<Connection>> {
+    let connection = match endpoint {
+        Endpoint::Unix(path) => Connection::new(UnixStream::connect(path).await?, unknown()),
+        Endpoint::Tcp { host, port, .. } => {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            stream.set_nodelay(true)?;
+            match tls {
+                None => Connection::new(stream, unknown()),
+                Some(tls) => {
+                    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+                    let stream = TlsConnector::from(tls).connect(name, stream).await?;
+                    Connection::new(stream, unknown())
+                }
+            }
+        }
+    };
+    Ok(TokioIo::new(connection))
+}
+
+/// A client does not ask its connection who the server is: TLS has seen to that.
+fn unknown() -> Peer {
+    Peer {
+        address: PeerAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)),
+        certificate: None,
+    }
+}
+
+/// The reason at the end of a chain of errors that each say that there is one.
+fn innermost(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
+    }
+}

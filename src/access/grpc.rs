@@ -1,0 +1,107 @@
+//! Identities of gRPC requests: tell them on the way in, find them in the handlers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tonic::service::Interceptor;
+use tonic::{Extensions, Request, Status};
+
+use super::{Denied, Gate, Identity, Peer, PeerAddress};
+
+/// An interceptor for every service of a server: refuses who cannot be identified, and puts the
+/// [`Identity`] of everybody else into the request's extensions.
+///
+/// It serves connections of [`Incoming`](super::Incoming); requests that came another way are
+/// refused.
+#[derive(Clone)]
+pub struct Guard {
+    gate: Arc<Gate>,
+    on_denied: Arc<OnDenied>,
+}
+
+type OnDenied = dyn Fn(PeerAddress, &Denied) + Send + Sync;
+
+impl Guard {
+    /// A guard at that gate. `on_denied` learns of everybody who was refused, for the audit log.
+    pub fn new<F>(gate: Arc<Gate>, on_denied: F) -> Self
+    where
+        F: Fn(PeerAddress, &Denied) + Send + Sync + 'static,
+    {
+        Self {
+            gate,
+            on_denied: Arc::new(on_denied),
+        }
+    }
+}
+
+impl Interceptor for Guard {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let peer = peer(request.extensions())?;
+        let identity = match token(&request) {
+            Err(denied) => Err(denied),
+            Ok(token) => self.gate.identify(peer, token),
+        };
+        match identity {
+            Ok(identity) => {
+                request.extensions_mut().insert(identity);
+                Ok(request)
+            }
+            Err(denied) => {
+                (self.on_denied)(peer.address, &denied);
+                Err(denied.into())
+            }
+        }
+    }
+}
+
+/// Who asks. Behind a [`Guard`] there is always somebody.
+///
+/// # Errors
+/// If no guard stands before the service.
+pub fn identity(extensions: &Extensions) -> Result<&Identity, Status> {
+    extensions
+        .get()
+        .ok_or_else(|| Status::internal("no guard stands before this service"))
+}
+
+/// Where a request comes from.
+///
+/// # Errors
+/// If the connection is not one of [`Incoming`](super::Incoming).
+pub fn peer(extensions: &Extensions) -> Result<&Peer, Status> {
+    extensions
+        .get()
+        .ok_or_else(|| Status::internal("the connection does not tell its peer"))
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unidentified { .. } => Self::unauthenticated(denied.to_string()),
+            Denied::Forbidden { .. } => Self::permission_denied(denied.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+/// The token that a request carries, if it carries one.
+fn token(request: &Request<()>) -> Result<Option<&str>, Denied> {
+    let unidentified = |reason| Denied::Unidentified { reason };
+    let mut values = request.metadata().get_all("authorization").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(unidentified("two tokens were shown"));
+    }
+    let text = value.to_str().ok();
+    let token = text.and_then(|text| text.strip_prefix("Bearer "));
+    token
+        .map(Some)
+        .ok_or(unidentified("the authorization is no bearer token"))
+}

@@ -1,0 +1,39 @@
+//! Who may come in, over what, what they may do, and the record of what they did.
+//!
+//! The only room that knows TLS, certificates, tokens and the audit log. Servers bind a
+//! [`Listener`] and serve its connections with a [`grpc::Guard`]; clients [`connect`].
+//!
+//! **Architecture invariant: nobody is somebody by default.** A listener that others than this
+//! machine can reach is opened only with TLS and a way to tell clients apart; and a client that
+//! could not be identified has no role.
+
+pub mod audit;
+mod certificate;
+pub mod certs;
+mod connect;
+mod connection;
+mod endpoint;
+mod error;
+mod gate;
+pub mod grpc;
+mod identity;
+mod incoming;
+mod listen;
+mod listener;
+mod settings;
+mod sha256;
+mod socket;
+mod tls;
+
+pub use connect::{AuthorizedChannel, Bearer, connect};
+pub use connection::{Connection, Peer, PeerAddress};
+pub use endpoint::Endpoint;
+pub use error::AccessError;
+pub use gate::Gate;
+pub use identity::{Denied, Identity, Role, Services, Source};
+pub use incoming::Incoming;
+pub use listen::Listen;
+pub use listener::Listener;
+pub use settings::{CertificateGrant, Settings, TokenGrant, UserGrant};
+pub use sha256::Sha256;
+pub use tls::TlsConfig;
