@@ -47,7 +47,9 @@ fn generate(root: &Path, to: &Path) {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().file_name().into()).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().file_name().into())
+        .collect();
     files.sort();
     files
 }
