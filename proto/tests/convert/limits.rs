@@ -88,6 +88,7 @@ fn a_steady_load_costs_few_bytes() {
     let mut bytes = Vec::new();
     for step in 0..20 {
         let messages = updates.next(&snapshot);
+        assert_eq!(messages[0].is_whole, step == 0);
         bytes.push(messages.iter().map(Message::encoded_len).sum::<usize>());
         assert_eq!(apply_all(&mut assembled, messages), snapshot);
         snapshot = busier(&snapshot, step);

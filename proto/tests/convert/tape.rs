@@ -144,10 +144,11 @@ impl Tape {
             functions.pop();
         }
         for function in &mut functions {
-            match self.below(4) {
+            match self.below(5) {
                 0 => {}
                 1 => *function = Arc::new(FunctionStats::clone(function)),
                 2 => self.count(Arc::make_mut(function)),
+                3 => self.describe(Arc::make_mut(function)),
                 _ => *function = Arc::new(self.function()),
             }
         }
@@ -173,6 +174,20 @@ impl Tape {
         };
         self.count(&mut function);
         function
+    }
+
+    /// Something else about a function.
+    fn describe(&mut self, function: &mut FunctionStats) {
+        match self.below(8) {
+            7 => function.recent_calls_per_s.truncate(self.below(5) as usize),
+            0 => function.id = FunctionId(self.below(u32::MAX)),
+            1 => function.name = self.text(),
+            2 => function.file = self.some(Self::text),
+            3 => function.line = self.some(|it| it.below(u32::MAX)),
+            4 => function.exit_probe = ExitProbe::Uretprobe,
+            5 => function.reason = self.some(Self::text),
+            _ => function.detached_because = self.some(Self::text),
+        }
     }
 
     /// More numbers of a function.
