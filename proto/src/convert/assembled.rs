@@ -9,20 +9,29 @@ use super::totals::{check_functions, check_tree};
 use super::{ConvertError, stats, tree};
 use crate::agent::v1 as wire;
 
-/// What one session may take in the receiver's memory, in bytes, about.
+/// What one session may take in the receiver's memory if nothing else is said, in bytes, about.
 pub const SESSION_BYTES_MAX: usize = 512 << 20;
 
 /// Puts a session together from the updates of one stream. What it is given is not trusted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assembled {
+    bytes_max: usize,
     /// `None` before the first update, and after an error.
     session: Option<Session>,
 }
 
 impl Assembled {
-    /// A session of which nothing is known yet.
+    /// A session of which nothing is known yet, and which may take [`SESSION_BYTES_MAX`].
     pub fn new() -> Self {
-        Self::default()
+        Self::with_bytes_max(SESSION_BYTES_MAX)
+    }
+
+    /// A session of which nothing is known yet, and which may take so many bytes.
+    pub fn with_bytes_max(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            session: None,
+        }
     }
 
     /// Takes the next message of the stream and returns the session as it is by now, once all
@@ -30,23 +39,26 @@ impl Assembled {
     ///
     /// # Errors
     /// If the message does not follow from the one before, contradicts itself, or asks for more
-    /// memory than [`SESSION_BYTES_MAX`]. What was known is forgotten then: the stream has to begin
+    /// memory than it may take. What was known is forgotten then: the stream has to begin
     /// anew, with a whole update.
     pub fn apply(
         &mut self,
         update: wire::SessionUpdate,
     ) -> Result<Option<Arc<Snapshot>>, ConvertError> {
-        let session = match self.session.take() {
-            _ if update.is_whole => Session::begin(&update)?,
+        let mut session = match self.session.take() {
+            _ if update.is_whole => Session::begin(&update, self.bytes_max)?,
             Some(session) => session.follow(&update)?,
             None => return Err(ConvertError::NotWhole),
         };
-        let session = self.session.insert(session);
-        let result = session.take(update);
-        if result.is_err() {
-            self.session = None;
-        }
-        result
+        let snapshot = session.take(update)?;
+        self.session = Some(session);
+        Ok(snapshot)
+    }
+}
+
+impl Default for Assembled {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -62,7 +74,8 @@ struct Session {
     lists_slow_calls: bool,
     lists_in_flight: bool,
     is_tree_changed: bool,
-    /// What functions, nodes and notices take, and the two lists of calls.
+    /// What all of it may take; what functions, nodes and notices take; what the lists of calls do.
+    bytes_max: usize,
     kept_bytes: usize,
     slow_calls_bytes: usize,
     in_flight_bytes: usize,
@@ -70,7 +83,7 @@ struct Session {
 
 impl Session {
     /// The session that a whole update begins.
-    fn begin(update: &wire::SessionUpdate) -> Result<Self, ConvertError> {
+    fn begin(update: &wire::SessionUpdate, bytes_max: usize) -> Result<Self, ConvertError> {
         let field = "session";
         let session = update.session.clone();
         let session = session.ok_or(ConvertError::Missing { field })?;
@@ -90,6 +103,7 @@ impl Session {
             lists_slow_calls: false,
             lists_in_flight: false,
             is_tree_changed: false,
+            bytes_max,
             kept_bytes: 0,
             slow_calls_bytes: 0,
             in_flight_bytes: 0,
@@ -202,7 +216,7 @@ impl Session {
         for call in calls.calls {
             let call = CallRecord::try_from(call)?;
             self.slow_calls_bytes += call.held_bytes();
-            self.keep(0, 0)?;
+            self.check_bytes()?;
             self.next.slow_calls.push(call);
         }
         Ok(())
@@ -216,20 +230,24 @@ impl Session {
         for call in calls.calls {
             let call = InFlightCall::from(call);
             self.in_flight_bytes += call.held_bytes();
-            self.keep(0, 0)?;
+            self.check_bytes()?;
             self.next.in_flight.push(call);
         }
         Ok(())
     }
 
-    /// Counts what a part takes now in place of what it took before, and refuses too much.
+    /// Counts what a part takes now in place of what it took before.
     fn keep(&mut self, bytes: usize, before_bytes: usize) -> Result<(), ConvertError> {
         self.kept_bytes = self.kept_bytes + bytes - before_bytes;
+        self.check_bytes()
+    }
+
+    fn check_bytes(&self) -> Result<(), ConvertError> {
         let sum = self.kept_bytes + self.slow_calls_bytes + self.in_flight_bytes;
-        if sum > SESSION_BYTES_MAX {
+        if sum > self.bytes_max {
             return Err(ConvertError::TooLarge {
                 what: "the session",
-                limit_bytes: SESSION_BYTES_MAX,
+                limit_bytes: self.bytes_max,
             });
         }
         Ok(())

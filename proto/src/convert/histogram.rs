@@ -1,15 +1,12 @@
 //! Histograms, of which only the buckets travel that have changed.
 
-use std::collections::BTreeMap;
-
 use coral_model::{Bucket, Histogram};
 
 use super::ConvertError;
 use super::number::check_sum;
 use crate::agent::v1 as wire;
 
-/// The first bucket that is none: no duration of 64 bits less one octave's 16th falls into it or a
-/// later one, and the bounds of those before it fit into 64 bits.
+/// The first index that is refused: the bounds of all buckets before it fit into 64 bits.
 const INDEX_END: u32 = 975;
 
 /// What has changed in a histogram since it was `last`; all of it if there was none.
@@ -29,18 +26,20 @@ pub(super) fn to_wire(now: &Histogram, last: Option<&Histogram>) -> wire::Histog
 }
 
 /// The buckets that hold another number than before, ascending.
-fn changed(now: &[Bucket], last: &[Bucket]) -> impl Iterator<Item = Bucket> {
-    let mut counts: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-    for bucket in last {
-        counts.entry(bucket.index).or_default().0 = bucket.count;
+fn changed(now: &[Bucket], last: &[Bucket]) -> Vec<Bucket> {
+    let emptied = |bucket: Bucket| Bucket { count: 0, ..bucket };
+    let mut changes = Vec::new();
+    let mut last = last.iter().copied().peekable();
+    for &bucket in now {
+        while let Some(gone) = last.next_if(|last| last.index < bucket.index) {
+            changes.push(emptied(gone));
+        }
+        if last.next_if(|last| last.index == bucket.index) != Some(bucket) {
+            changes.push(bucket);
+        }
     }
-    for bucket in now {
-        counts.entry(bucket.index).or_default().1 = bucket.count;
-    }
-    counts
-        .into_iter()
-        .filter(|(_, (last, now))| last != now)
-        .map(|(index, (_, count))| Bucket { index, count })
+    changes.extend(last.map(emptied));
+    changes
 }
 
 /// The histogram that `last` has become by what has changed.

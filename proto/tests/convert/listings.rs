@@ -160,6 +160,19 @@ fn functions_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_table_without_an_end_is_refused() {
+    let mut pages = FunctionPages::with_bytes_max(10_000);
+    let mut page = first_page(&table());
+    page.functions = function_page(table().iter(), 1, 1 << 20);
+    page.functions[0].name = "n".repeat(4_000);
+    pages.add(&page).unwrap();
+    page.functions[0].id = 1;
+    pages.add(&page).unwrap();
+    page.functions[0].id = 2;
+    assert_eq!(pages.add(&page).unwrap_err().code(), "wire-too-large");
+}
+
+#[test]
 fn a_reason_of_a_newer_agent_is_no_error() {
     let table = table();
     let mut page = first_page(&table);
