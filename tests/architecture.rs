@@ -103,6 +103,8 @@ fn no_file_is_too_long_to_read() {
     for folder in [
         "src",
         "ui/src",
+        "proto/src/convert",
+        "proto/tests",
         "ebpf",
         "xtask/src",
         "tests",

@@ -4,6 +4,8 @@
 //! The generated code is checked in, so that nothing is needed to build it; `tests/generated.rs`
 //! makes it again and compares.
 
+pub mod convert;
+
 /// Definitions by package.
 pub mod sdk {
     /// `coral.sdk.v1`: what an application tells about itself.

@@ -130,6 +130,55 @@ pub enum ProbeReason {
 }
 
 impl ProbeReason {
+    /// All reasons.
+    pub const ALL: [Self; 17] = [
+        Self::NoExit,
+        Self::Undecodable,
+        Self::Overrun,
+        Self::OverlappingInstructions,
+        Self::IndirectJump,
+        Self::ConditionalTailCall,
+        Self::TooManyExits,
+        Self::UnsafeEntry,
+        Self::UnsafeExit,
+        Self::SingleInstruction,
+        Self::Breakpoint,
+        Self::Ifunc,
+        Self::NotCode,
+        Self::UnknownSize,
+        Self::UnsupportedArchitecture,
+        Self::UnsupportedGo,
+        Self::Inlined,
+    ];
+
+    /// The stable name, for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoExit => "no_exit",
+            Self::Undecodable => "undecodable",
+            Self::Overrun => "overrun",
+            Self::OverlappingInstructions => "overlapping_instructions",
+            Self::IndirectJump => "indirect_jump",
+            Self::ConditionalTailCall => "conditional_tail_call",
+            Self::TooManyExits => "too_many_exits",
+            Self::UnsafeEntry => "unsafe_entry",
+            Self::UnsafeExit => "unsafe_exit",
+            Self::SingleInstruction => "single_instruction",
+            Self::Breakpoint => "breakpoint",
+            Self::Ifunc => "ifunc",
+            Self::NotCode => "not_code",
+            Self::UnknownSize => "unknown_size",
+            Self::UnsupportedArchitecture => "unsupported_architecture",
+            Self::UnsupportedGo => "unsupported_go",
+            Self::Inlined => "inlined",
+        }
+    }
+
+    /// The reason of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The reason as a phrase for people.
     pub fn text(self) -> &'static str {
         match self {
@@ -201,6 +250,19 @@ pub struct Function<'a> {
     pub module: u16,
     /// What the planner found, once it has looked.
     pub plan: Option<ProbeSummary>,
+}
+
+impl Function<'_> {
+    /// The package's place within the name, in bytes.
+    pub fn package_range(&self) -> Range<usize> {
+        let start = (self.package.as_ptr().addr()).wrapping_sub(self.name.as_ptr().addr());
+        let range = start..start.saturating_add(self.package.len());
+        if self.name.get(range.clone()).is_some() {
+            range
+        } else {
+            0..0
+        }
+    }
 }
 
 /// A function to add to a table; see [`Function`] for the fields.
@@ -428,12 +490,30 @@ mod tests {
         let table = builder.build();
         let read = table.get(first).unwrap();
         assert_eq!(read.name, "main.handleCheckout");
-        assert_eq!(read.package, "main");
+        assert_eq!((read.package, read.package_range()), ("main", 0..4));
         assert_eq!((read.file, read.line), (Some("main.go"), Some(7)));
         let read = table.get(second).unwrap();
         assert_eq!(read.package, "", "a range inside a character is no package");
         assert_eq!((read.file, read.line), (Some("other.go"), Some(9)));
         assert_eq!(table.get(FunctionId(2)), None);
+    }
+
+    #[test]
+    fn a_package_is_found_where_it_stands_in_the_name() {
+        let mut builder = FunctionTableBuilder::new();
+        builder.push(&function("f::<f::x>::f", 6..7));
+        let table = builder.build();
+        assert_eq!(table.get(FunctionId(0)).unwrap().package_range(), 6..7);
+    }
+
+    #[test]
+    fn a_reason_has_one_name_in_documents_and_on_the_wire() {
+        for reason in ProbeReason::ALL {
+            let document = toml::Value::try_from(reason).unwrap();
+            assert_eq!(document.as_str(), Some(reason.name()));
+            assert_eq!(ProbeReason::from_name(reason.name()), Some(reason));
+        }
+        assert_eq!(ProbeReason::from_name("because"), None);
     }
 
     #[test]

@@ -72,16 +72,17 @@ pub struct SessionInfo {
     #[prost(message, optional, tag = "11")]
     pub settings: ::core::option::Option<SessionSettings>,
 }
-/// What has changed in a session.
+/// What has changed in a session. A part that is unset has not changed, unless the update is whole.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionUpdate {
-    /// Ascending from 1 within one stream.
+    /// Ascending by 1, from 1 within one stream. After a gap the stream must begin anew.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// Forget what came before: this update and those that belong to it hold everything.
     #[prost(bool, tag = "2")]
     pub is_whole: bool,
-    /// More messages belong to this update; what they say holds once the last has come.
+    /// More messages belong to this update; what they say holds once the last has come. The first one
+    /// holds the session, the lost calls, the accounting and the overhead.
     #[prost(bool, tag = "3")]
     pub continues: bool,
     #[prost(message, optional, tag = "4")]
@@ -93,7 +94,8 @@ pub struct SessionUpdate {
     /// Calls whose path found no room in the tree.
     #[prost(uint64, tag = "7")]
     pub lost_calls: u64,
-    /// Single calls that were recorded; all of them again where one has changed.
+    /// Single calls that were recorded; all of them again where one has changed. The messages of one
+    /// update add to the same list.
     #[prost(message, optional, tag = "8")]
     pub slow_calls: ::core::option::Option<SlowCalls>,
     #[prost(message, optional, tag = "9")]
@@ -106,9 +108,10 @@ pub struct SessionUpdate {
     #[prost(message, optional, tag = "12")]
     pub overhead: ::core::option::Option<Overhead>,
 }
+/// The numbers of a function, all of them where one has changed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FunctionStats {
-    /// The function's place in its session.
+    /// The function's place in its session; new ones follow without a gap.
     #[prost(uint32, tag = "1")]
     pub place: u32,
     /// Its number in the target's function table.
@@ -156,12 +159,20 @@ pub struct FunctionStats {
     pub calls_per_s: f64,
     #[prost(double, repeated, tag = "23")]
     pub recent_calls_per_s: ::prost::alloc::vec::Vec<f64>,
+    /// The fields 2 to 7 and 21 are what they were in the update before, and left out.
+    #[prost(bool, tag = "24")]
+    pub is_known: bool,
+    /// So many of the last recent figures of the update before stand before those in field 23.
+    #[prost(uint32, tag = "25")]
+    pub recent_kept: u32,
 }
 /// Durations in buckets: 16 for each power of two. Bucket i counts d where low(i) \<= d \< low(i + 1),
 /// with low(i) = i below 16, and (16 + i % 16) \<\< (i / 16 - 1) from there on.
+/// Where a function, a node or joined calls are sent without one, they have none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Histogram {
-    /// The buckets that have changed, ascending, and how many durations they hold by now.
+    /// The buckets that have changed, ascending, and how many durations they hold by now: 0 where one
+    /// is empty again.
     #[prost(uint32, repeated, tag = "1")]
     pub index: ::prost::alloc::vec::Vec<u32>,
     #[prost(uint64, repeated, tag = "2")]
@@ -189,10 +200,10 @@ pub struct JoinedCalls {
     #[prost(message, optional, tag = "6")]
     pub latency: ::core::option::Option<Histogram>,
 }
-/// A path of calls: its parent's, and one more.
+/// A path of calls: its parent's, and one more. All numbers where one has changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CallNode {
-    /// Its place in the tree; parents come before their children.
+    /// Its place in the tree; parents come before their children, and new nodes follow without a gap.
     #[prost(uint32, tag = "1")]
     pub id: u32,
     #[prost(uint32, optional, tag = "2")]

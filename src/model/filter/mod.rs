@@ -100,8 +100,8 @@ impl Expression {
     /// Reads a filter.
     ///
     /// # Errors
-    /// If it does not follow the grammar, is longer than [`FILTER_BYTES_MAX`] or nested deeper than
-    /// [`FILTER_DEPTH_MAX`].
+    /// If it does not follow the grammar, is longer than [`FILTER_BYTES_MAX`], as it stands or as it
+    /// is displayed, or nested deeper than [`FILTER_DEPTH_MAX`].
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         parse::parse(text)
     }

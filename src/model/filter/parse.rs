@@ -13,11 +13,12 @@ const END: &str = "`and`, `or` or the end";
 
 /// Reads a filter.
 pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
+    let too_long = Err(FilterError {
+        position: text.len().min(FILTER_BYTES_MAX),
+        kind: FilterErrorKind::TooLong,
+    });
     if text.len() > FILTER_BYTES_MAX {
-        return Err(FilterError {
-            position: FILTER_BYTES_MAX,
-            kind: FilterErrorKind::TooLong,
-        });
+        return too_long;
     }
     let mut parser = Parser {
         tokens: Tokens::new(text),
@@ -28,6 +29,10 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     parser.advance()?;
     let expression = parser.expression()?;
     parser.require(|token| (token == Token::End).then_some(()), END)?;
+    // It is stored and sent as it is displayed, with escapes, and has to be readable then, too.
+    if expression.to_string().len() > FILTER_BYTES_MAX {
+        return too_long;
+    }
     Ok(expression)
 }
 

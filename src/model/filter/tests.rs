@@ -71,6 +71,15 @@ fn words_bind_as_they_do_elsewhere() {
 }
 
 #[test]
+fn a_filter_that_cannot_be_read_again_is_refused() {
+    let text = |len: usize| format!("a == \"{}\"", "\u{202e}".repeat(len));
+    let read = Expression::parse(&text(500)).unwrap();
+    assert_eq!(Expression::parse(&read.to_string()), Ok(read));
+    let error = Expression::parse(&text(1_000)).unwrap_err();
+    assert_eq!(error.kind, FilterErrorKind::TooLong);
+}
+
+#[test]
 fn errors_say_what_was_expected_and_where() {
     let long = format!("a == \"{}\"", "x".repeat(FILTER_BYTES_MAX));
     let deep = format!("{}a == 1", "(".repeat(100));

@@ -1,0 +1,106 @@
+//! Processes: what a target is, and what a list says of each.
+
+use coral_model::{Language, ProcessSummary, Target};
+
+use super::ConvertError;
+use super::text::{optional_text, text};
+use crate::agent::v1 as wire;
+
+impl From<Language> for wire::Language {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::Go => Self::Go,
+            Language::Rust => Self::Rust,
+            Language::C => Self::C,
+            Language::Cpp => Self::Cpp,
+            Language::Assembly => Self::Assembly,
+            Language::Unknown => Self::Unspecified,
+        }
+    }
+}
+
+impl From<wire::Language> for Language {
+    fn from(language: wire::Language) -> Self {
+        match language {
+            wire::Language::Go => Self::Go,
+            wire::Language::Rust => Self::Rust,
+            wire::Language::C => Self::C,
+            wire::Language::Cpp => Self::Cpp,
+            wire::Language::Assembly => Self::Assembly,
+            wire::Language::Unspecified => Self::Unknown,
+        }
+    }
+}
+
+/// The language of that number; one that only a newer side knows is unknown here.
+pub(super) fn language(number: i32) -> Language {
+    wire::Language::try_from(number).map_or(Language::Unknown, Language::from)
+}
+
+impl From<&Target> for wire::Target {
+    fn from(target: &Target) -> Self {
+        Self {
+            service: text(&target.service),
+            pid: target.pid,
+            exe: text(&target.exe),
+            build_id: optional_text(&target.build_id),
+            language: wire::Language::from(target.language).into(),
+            start_ticks: target.start_ticks,
+        }
+    }
+}
+
+impl From<wire::Target> for Target {
+    fn from(target: wire::Target) -> Self {
+        Self {
+            language: language(target.language),
+            service: target.service,
+            pid: target.pid,
+            exe: target.exe,
+            build_id: target.build_id,
+            start_ticks: target.start_ticks,
+        }
+    }
+}
+
+impl From<&ProcessSummary> for wire::Process {
+    fn from(process: &ProcessSummary) -> Self {
+        Self {
+            pid: process.pid,
+            user: text(&process.user),
+            name: text(&process.name),
+            command: text(&process.command),
+            language: process
+                .language
+                .map(|language| wire::Language::from(language).into()),
+            ports: process.ports.iter().copied().map(u32::from).collect(),
+            container: optional_text(&process.container),
+            resident_bytes: process.resident_bytes,
+            refusal: optional_text(&process.refusal),
+        }
+    }
+}
+
+impl TryFrom<wire::Process> for ProcessSummary {
+    type Error = ConvertError;
+
+    fn try_from(process: wire::Process) -> Result<Self, ConvertError> {
+        let port =
+            |port| u16::try_from(port).map_err(|_| ConvertError::range("ports", &port, "a port"));
+        Ok(Self {
+            pid: process.pid,
+            user: process.user,
+            name: process.name,
+            command: process.command,
+            language: process.language.map(language),
+            ports: process
+                .ports
+                .into_iter()
+                .map(port)
+                .collect::<Result<_, _>>()?,
+            container: process.container,
+            resident_bytes: process.resident_bytes,
+            refusal: process.refusal,
+        })
+    }
+}
