@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 pub mod export;
 pub mod failure;
+pub mod node;
 pub mod probe;
 pub mod recording;
 mod signals;

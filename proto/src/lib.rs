@@ -36,5 +36,10 @@ pub mod colony {
 /// All definitions, for servers that describe themselves.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 
+/// The metadata of an error that holds its stable code.
+pub const ERROR_CODE: &str = "coral-code";
+/// The metadata of an error that holds the next step.
+pub const ERROR_HELP: &str = "coral-help";
+
 /// No message on the wire is longer than this, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;

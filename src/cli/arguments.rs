@@ -25,6 +25,8 @@ pub(super) enum Command {
     /// Sessions of probes
     #[command(subcommand)]
     Debug(DebugCommand),
+    /// Serve sessions on this node to other programs
+    Agent(AgentArguments),
     /// Audit logs of agents and colonies
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -52,6 +54,71 @@ pub(super) enum DebugCommand {
     Attach(Box<AttachArguments>),
     /// Trace whole requests: which function of each took the time
     Trace(Box<TraceArguments>),
+    /// List the sessions of an agent
+    List(ListArguments),
+    /// End sessions of an agent
+    Detach(DetachArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentArguments {
+    /// The agent's configuration; without it, every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print every key with its default and what it means
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+/// How to reach an agent.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct ConnectionArguments {
+    /// The agent: unix:/run/coral/agent.sock, 127.0.0.1:9001, https://node7:9001
+    #[arg(long, value_name = "ADDRESS", env = "CORAL_AGENT")]
+    pub(super) agent: Option<String>,
+    /// The CA of its certificate
+    #[arg(long, value_name = "FILE", requires = "agent")]
+    pub(super) ca: Option<PathBuf>,
+    /// The own certificate
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(super) cert: Option<PathBuf>,
+    /// The own certificate's key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// A token
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "CORAL_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// Only sessions of that service
+    pub(super) service: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["session_id", "all"]))]
+pub(super) struct DetachArguments {
+    /// The service whose sessions are meant
+    pub(super) service: Option<String>,
+    /// One session
+    #[arg(long, value_name = "ID")]
+    pub(super) session_id: Option<String>,
+    /// All sessions, of the service if one is named
+    #[arg(long)]
+    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,6 +269,8 @@ pub(super) struct TraceArguments {
 pub(super) struct AttachArguments {
     #[command(flatten)]
     pub(super) target: TargetArguments,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
     /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
     #[arg(long = "function", value_name = "PATTERN", required = true)]
     pub(super) functions: Vec<String>,

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, ExitStatus, Pattern, SessionSettings, format_duration};
+use coral_model::{Capture, ExitStatus, Pattern, SessionSettings, Snapshot, format_duration};
 
 use super::arguments::{AttachArguments, Format};
-use super::{output, session};
+use super::{output, remote, session};
 use crate::agent::{AttachRequest, GrowthRule, Watched};
 use crate::config::Config;
 use crate::export::{csv, file, session_document, text};
@@ -21,11 +21,25 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     }
     let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
+    if arguments.connection.agent.is_some() {
+        check_durations(arguments)?;
+        let settings = settings(arguments, &config, filter);
+        let snapshot = remote::measure(
+            &arguments.connection,
+            &arguments.target,
+            &arguments.functions,
+            settings,
+        )?;
+        return finish(arguments, &snapshot);
+    }
     let record = arguments.record.as_deref();
     let measured = session::measure(&arguments.target, record, |watched| {
         request(arguments, &config, watched, filter)
     })?;
-    let snapshot = &measured.snapshot;
+    finish(arguments, &measured.snapshot)
+}
+
+fn finish(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<ExitCode, Failure> {
     let bytes = match arguments.format {
         Format::Json => output::json(&session_document(snapshot))?,
         Format::Csv => output::written(|out| csv::write_session(out, snapshot))?,

@@ -1,5 +1,6 @@
 //! `coral`: the engine without a screen.
 
+mod agent;
 mod arguments;
 mod attach;
 mod audit;
@@ -10,6 +11,7 @@ mod functions;
 mod man;
 mod output;
 mod recording;
+mod remote;
 mod session;
 mod trace;
 
@@ -39,6 +41,9 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Functions(arguments) => functions::list(arguments),
         Command::Debug(DebugCommand::Attach(arguments)) => attach::attach(arguments),
         Command::Debug(DebugCommand::Trace(arguments)) => trace::trace(arguments),
+        Command::Debug(DebugCommand::List(arguments)) => remote::list(arguments),
+        Command::Debug(DebugCommand::Detach(arguments)) => remote::detach(arguments),
+        Command::Agent(arguments) => agent::serve(arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(arguments),
         Command::Certs(CertsCommand::Init(arguments)) => certs::init(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),

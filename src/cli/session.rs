@@ -212,7 +212,7 @@ fn interrupted() -> Failure {
     )
 }
 
-fn out_of_resources(error: &std::io::Error) -> Failure {
+pub(super) fn out_of_resources(error: &std::io::Error) -> Failure {
     Failure::new(
         "out-of-resources",
         format!("the program cannot start: {error}"),

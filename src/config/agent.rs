@@ -7,6 +7,8 @@ use coral_model::{Limits, SessionSettings};
 use serde::Deserialize;
 
 use super::{ConfigError, values};
+use crate::access::Settings;
+use crate::access::audit::AuditSettings;
 
 /// The file with every key, its default and what it means.
 pub const AGENT_YAML: &str = include_str!("agent.yaml");
@@ -30,6 +32,10 @@ pub struct AgentConfig {
     pub debug: DebugConfig,
     /// Services that do not make themselves known.
     pub services: Vec<ServiceRule>,
+    /// Who may do what.
+    pub access: Settings,
+    /// Where privileged requests are written down; without it they are not.
+    pub audit: Option<AuditSettings>,
 }
 
 /// What sessions may.
@@ -137,6 +143,8 @@ impl Default for AgentConfig {
             listen: vec!["unix:/run/coral/agent.sock".into(), "127.0.0.1:9001".into()],
             debug: DebugConfig::default(),
             services: Vec::new(),
+            access: Settings::default(),
+            audit: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! command line read both the same way.
 
 pub mod local;
+pub mod remote;
 mod select;
 
 pub use select::{SelectError, matches, select};

@@ -1,0 +1,42 @@
+//! `coral agent`
+
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+
+use super::arguments::AgentArguments;
+use super::output::{self, say};
+use super::session::out_of_resources;
+use crate::config::{AGENT_YAML, AgentConfig};
+use crate::failure::Failure;
+use crate::node;
+use crate::signals::EndSignals;
+
+/// Threads that serve clients; what blocks has its own.
+const THREADS: usize = 2;
+
+pub(super) fn serve(arguments: &AgentArguments) -> Result<ExitCode, Failure> {
+    if arguments.print_config {
+        output::print(AGENT_YAML.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = match &arguments.config {
+        Some(path) => AgentConfig::read(path)?,
+        None => AgentConfig::default(),
+    };
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| out_of_resources(&error))?;
+    runtime.block_on(async {
+        let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
+        let ready = |places: &[crate::access::Listen]| {
+            for place in places {
+                say!("listening: {place}");
+            }
+        };
+        Ok::<_, Failure>(node::serve(&config, ready, signals.any()).await?)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

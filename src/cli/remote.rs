@@ -1,0 +1,160 @@
+//! Sessions of an agent that is another program.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, format_duration};
+use coral_proto::agent::v1::EndSessionsRequest;
+use tokio::runtime::{Builder, Runtime};
+
+use super::arguments::{
+    ConnectionArguments, DetachArguments, Format, ListArguments, TargetArguments,
+};
+use super::output::{self, say};
+use super::session::out_of_resources;
+use crate::access::{Endpoint, TlsConfig};
+use crate::failure::Failure;
+use crate::signals::EndSignals;
+use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, has_ended};
+
+impl ConnectionArguments {
+    async fn connect(&self) -> Result<RemoteAgent, Failure> {
+        let endpoint: Endpoint = self.endpoint().parse()?;
+        let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
+        let tls = is_given.then(|| TlsConfig {
+            ca: self.ca.clone(),
+            certificate: self.cert.clone(),
+            key: self.key.clone(),
+        });
+        Ok(RemoteAgent::connect(&endpoint, tls.as_ref(), self.token.as_deref()).await?)
+    }
+
+    fn endpoint(&self) -> &str {
+        self.agent
+            .as_deref()
+            .unwrap_or("unix:/run/coral/agent.sock")
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| out_of_resources(&error))
+}
+
+/// Measures on an agent, until the session ends by itself or by a signal.
+pub(super) fn measure(
+    connection: &ConnectionArguments,
+    target: &TargetArguments,
+    patterns: &[String],
+    settings: SessionSettings,
+) -> Result<Arc<Snapshot>, Failure> {
+    runtime()?.block_on(async {
+        let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
+        let mut agent = connection.connect().await?;
+        let request = RemoteRequest {
+            service: target.service.clone(),
+            pids: target.pid.clone(),
+            patterns: patterns.to_vec(),
+            settings,
+        };
+        let started = agent.start(&request).await?;
+        let id = started.session_id;
+        let mut watching = agent.watch(&id).await?;
+        let attached = started.attached.unwrap_or_default();
+        say!(
+            "attached: {} functions, {} probes, session {id}",
+            attached.function_ids.len(),
+            attached.probes
+        );
+        let mut latest = None;
+        let mut is_ending = false;
+        loop {
+            tokio::select! {
+                snapshot = watching.next() => match snapshot? {
+                    Some(snapshot) => latest = Some(snapshot),
+                    None => break,
+                },
+                () = signals.any(), if !is_ending => {
+                    is_ending = true;
+                    agent.end(EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() }).await?;
+                }
+            }
+        }
+        let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
+        let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
+        say!("detached: {} probes", attached.probes);
+        Ok(snapshot)
+    })
+}
+
+/// `coral debug list`
+pub(super) fn list(arguments: &ListArguments) -> Result<ExitCode, Failure> {
+    let sessions = runtime()?.block_on(async {
+        let mut agent = arguments.connection.connect().await?;
+        Ok::<_, Failure>(agent.sessions(arguments.service.as_deref()).await?)
+    })?;
+    let bytes = match arguments.format {
+        Format::Json => output::json(&serde_json::json!({
+            "schema": "coral.sessions.v1",
+            "sessions": sessions.iter().map(entry).collect::<Vec<_>>(),
+        }))?,
+        _ => table(&sessions).into_bytes(),
+    };
+    output::print(&bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn entry(info: &SessionInfo) -> serde_json::Value {
+    serde_json::json!({
+        "id": Escaped(&info.id.0).to_string(),
+        "service": Escaped(&info.target.service).to_string(),
+        "pid": info.target.pid,
+        "requested_by": Escaped(&info.requested_by).to_string(),
+        "started_at": info.started_at.to_string(),
+        "remaining_s": info.remaining.as_secs_f64(),
+        "probes": info.probes,
+    })
+}
+
+fn table(sessions: &[SessionInfo]) -> String {
+    if sessions.is_empty() {
+        return "No session is live.\n".to_owned();
+    }
+    let mut text = format!(
+        "{:<32} {:<20} {:<8} {:<20} {:>10} {:>7}\n",
+        "SESSION", "SERVICE", "PID", "BY", "EXPIRES IN", "PROBES"
+    );
+    for info in sessions {
+        text += &format!(
+            "{:<32} {:<20} {:<8} {:<20} {:>10} {:>7}\n",
+            Escaped(&info.id.0).to_string(),
+            Escaped(&info.target.service).to_string(),
+            info.target.pid,
+            Escaped(&info.requested_by).to_string(),
+            format_duration(info.remaining),
+            info.probes,
+        );
+    }
+    text
+}
+
+/// `coral debug detach`
+pub(super) fn detach(arguments: &DetachArguments) -> Result<ExitCode, Failure> {
+    let request = EndSessionsRequest {
+        session_id: arguments.session_id.clone().unwrap_or_default(),
+        service_name: match &arguments.session_id {
+            Some(_) => String::new(),
+            None => arguments.service.clone().unwrap_or_default(),
+        },
+        all: arguments.all && arguments.service.is_none(),
+    };
+    let ended = runtime()?.block_on(async {
+        let mut agent = arguments.connection.connect().await?;
+        Ok::<_, Failure>(agent.end(request).await?)
+    })?;
+    for info in &ended {
+        say!("detached: session {}", Escaped(&info.id.0));
+    }
+    say!("{} sessions ended", ended.len());
+    Ok(ExitCode::SUCCESS)
+}

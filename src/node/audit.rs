@@ -1,0 +1,60 @@
+//! What the agent writes down of what it was asked for.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use tonic::Status;
+
+use crate::access::audit::{AuditLog, AuditSettings, Entry, Outcome, Who};
+use crate::access::{Denied, PeerAddress};
+
+use super::NodeError;
+
+/// The audit log, or none where none is configured.
+#[derive(Debug)]
+pub(super) struct Audit(Option<Arc<AuditLog>>);
+
+impl Audit {
+    pub(super) fn open(settings: Option<&AuditSettings>) -> Result<Self, NodeError> {
+        let log = settings.map(|settings| AuditLog::open(settings.clone()));
+        Ok(Self(log.transpose()?.map(Arc::new)))
+    }
+
+    /// Writes a record and waits for the disk.
+    ///
+    /// # Errors
+    /// If it could not be written: then what was asked for must not be done.
+    pub(super) async fn record(&self, entry: Entry) -> Result<(), Status> {
+        let Some(log) = self.0.clone() else {
+            return Ok(());
+        };
+        let written = spawn_blocking(move || log.append(&entry)).await;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(super::status::of(&error)),
+            Err(_) => Err(Status::internal("the audit log's thread has failed")),
+        }
+    }
+
+    /// Writes a record of what is done whether that works or not.
+    pub(super) fn note(&self, entry: Entry) {
+        if let Some(log) = self.0.clone() {
+            spawn_blocking(move || {
+                // Ending a session must not depend on a disk; the log says itself that it is full.
+                let _ = log.append(&entry);
+            });
+        }
+    }
+
+    /// Somebody was not let in.
+    pub(super) fn refused(&self, address: PeerAddress, reason: String) {
+        let who = Who::unidentified(address);
+        self.note(Entry::new(who, "connect", Outcome::Refused(reason)));
+    }
+
+    /// Somebody may not do that.
+    pub(super) fn denied(&self, mut entry: Entry, denied: &Denied) {
+        entry.outcome = Outcome::Refused(denied.reason());
+        self.note(entry);
+    }
+}

@@ -1,0 +1,40 @@
+//! Why an agent cannot serve.
+
+use coral_model::{Diagnostic, ExitStatus};
+
+use crate::access::AccessError;
+use crate::access::audit::AuditError;
+
+/// Why an agent cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A place to listen at, or who may come in.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+impl Diagnostic for NodeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Access(error) => error.code(),
+            Self::Audit(error) => error.code(),
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Access(error) => error.help(),
+            Self::Audit(error) => error.help(),
+        }
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Access(error) => error.exit_status(),
+            Self::Audit(error) => error.exit_status(),
+        }
+    }
+}

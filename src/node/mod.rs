@@ -1,0 +1,101 @@
+//! The agent of a node, as a service: sessions for many clients over gRPC.
+//!
+//! One [`Agent`](crate::agent::Agent) holds all sessions, so that two clients on one function share
+//! its probes' sites and nobody is refused as another tracer. What blocks (reading symbols,
+//! attaching, the audit log's disk) runs on threads of its own; what clients read is the latest
+//! snapshot, so that a slow one holds up nobody.
+//!
+//! **Architecture invariant: nothing privileged happens without an audit record.** Attaching waits
+//! for its record to be on disk and is refused without it. Detaching never waits.
+
+mod audit;
+mod error;
+mod functions;
+mod service;
+mod sessions;
+mod status;
+mod targets;
+mod watch;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use coral_proto::agent::v1::agent_server::AgentServer;
+use coral_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
+use tokio::task::JoinSet;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Server;
+
+use crate::access::grpc::Guard;
+use crate::access::{Gate, Listen, Listener};
+use crate::config::AgentConfig;
+pub use error::NodeError;
+use service::Service;
+
+/// How many requests of one connection are served at the same time.
+const REQUESTS_MAX: usize = 64;
+
+/// Serves until `ended` says so; then every session is over. `ready` is told where it listens.
+///
+/// # Errors
+/// If a place to listen at or the audit log cannot be opened.
+pub async fn serve(
+    config: &AgentConfig,
+    ready: impl FnOnce(&[Listen]),
+    ended: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let service = Arc::new(Service::open(config)?);
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        let listen: Listen = listen.parse()?;
+        listeners.push(Listener::bind(&listen, &config.access).await?);
+    }
+    let gate = Arc::new(Gate::new(config.access.clone())?);
+    let places: Vec<Listen> = listeners
+        .iter()
+        .map(|listener| listener.listen().clone())
+        .collect();
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        serving.spawn(serve_one(listener, Arc::clone(&gate), Arc::clone(&service)));
+    }
+    ready(&places);
+    ended.await;
+    serving.shutdown().await;
+    service.end_all().await;
+    Ok(())
+}
+
+async fn serve_one(
+    listener: Listener,
+    gate: Arc<Gate>,
+    service: Arc<Service>,
+) -> Result<(), tonic::transport::Error> {
+    let audit = service.audit();
+    let refused = Arc::clone(&audit);
+    let incoming =
+        listener.incoming(move |address, error| refused.refused(address, error.to_string()));
+    let guard = Guard::new(gate, move |address, denied| {
+        audit.refused(address, denied.reason())
+    });
+    let agent = AgentServer::from_arc(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<AgentServer<Service>>().await;
+    let server = Server::builder()
+        .concurrency_limit_per_connection(REQUESTS_MAX)
+        .add_service(InterceptedService::new(agent, guard.clone()))
+        .add_service(InterceptedService::new(health_service, guard.clone()));
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1();
+    // The descriptors are those that this program was built with; a test reads them.
+    match reflection {
+        Ok(reflection) => {
+            let server = server.add_service(InterceptedService::new(reflection, guard));
+            server.serve_with_incoming(incoming).await
+        }
+        Err(_) => server.serve_with_incoming(incoming).await,
+    }
+}
