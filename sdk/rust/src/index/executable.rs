@@ -10,8 +10,8 @@ use super::elf::Elf;
 /// The program that runs, held open: it stays the same when its file is replaced.
 #[derive(Debug)]
 pub(crate) struct Executable {
-    file: File,
-    path: String,
+    pub(super) file: File,
+    pub(super) path: String,
 }
 
 impl Executable {
@@ -22,10 +22,6 @@ impl Executable {
         // Only a name for people: the file that is read is the one that is held.
         let path = fs::read_link(OWN)?.to_string_lossy().into_owned();
         Ok(Self { file, path })
-    }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// What offsets are of.

@@ -6,6 +6,8 @@ mod elf;
 mod executable;
 mod places;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::io;
@@ -80,7 +82,7 @@ impl Function {
 impl Index {
     /// Reads the symbol table, or where there is none that of the dynamic linker.
     pub(crate) fn read(executable: &Executable) -> Result<Self, IndexError> {
-        let elf = Elf::read(executable.file())?;
+        let elf = Elf::read(&executable.file)?;
         let (table, strings) = elf
             .table_with_strings(abi::SHT_SYMTAB)
             .or_else(|| elf.table_with_strings(abi::SHT_DYNSYM))
