@@ -99,6 +99,16 @@ fn the_screens_know_nothing_of_the_engine() {
 }
 
 #[test]
+fn the_sdk_brings_nothing_of_the_engine_into_applications() {
+    let manifest = read(&root().join("sdk/rust/Cargo.toml"));
+    let (dependencies, _) = manifest.split_once("[dev-dependencies]").unwrap();
+    let ours = dependencies
+        .lines()
+        .filter(|line| line.starts_with("coral-"));
+    assert_eq!(ours.collect::<Vec<_>>(), ["coral-proto.workspace = true"]);
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     let mut lines: Vec<usize> = Vec::new();
     for folder in [
@@ -108,6 +118,8 @@ fn no_file_is_too_long_to_read() {
         "proto/tests",
         "ebpf",
         "xtask/src",
+        "sdk/rust",
+        "examples",
         "tests",
         "benches",
         "demo",

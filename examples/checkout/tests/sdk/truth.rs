@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use object::elf::PF_X;
 use object::{Object, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
-
-const PF_X: u32 = 1;
 
 pub(crate) struct Truth {
     /// Mangled names by their offset in the file.
@@ -60,6 +59,6 @@ fn offset(file: &object::File<'_>, address: u64) -> Option<u64> {
         let within = address
             .checked_sub(segment.address())
             .filter(|&within| within < len)?;
-        (u32::from(p_flags) & PF_X != 0).then_some(start + within)
+        p_flags.contains(PF_X).then_some(start + within)
     })
 }

@@ -1,15 +1,16 @@
 //! The functions of this program: read when somebody asks, forgotten again soon.
 
 mod cache;
-mod declarations;
 mod demangle;
 mod elf;
+mod executable;
+mod places;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
-use std::fs::{self, File};
 use std::io;
-use std::process;
 use std::time::{Duration, Instant};
 
 use coral_proto::sdk::v1::{Binary, FunctionInfo};
@@ -18,9 +19,9 @@ use object::elf::{self as abi, Sym64};
 use object::pod::slice_from_bytes;
 
 pub(crate) use cache::IndexCache;
+pub(crate) use executable::Executable;
 pub(crate) use search::{Page, compile, page};
 
-use declarations::Declarations;
 use elf::Elf;
 
 /// A million symbols; what is behind them is left out.
@@ -29,7 +30,7 @@ const STRINGS_BYTES_MAX: u64 = 80 << 20;
 /// Names are at most so long together.
 const NAMES_BYTES_MAX: usize = 64 << 20;
 /// So long debug information is read.
-const DECLARATIONS_TIME_MAX: Duration = Duration::from_secs(1);
+const PLACES_TIME_MAX: Duration = Duration::from_secs(1);
 /// So long names are demangled; further ones stay mangled.
 const DEMANGLING_TIME_MAX: Duration = Duration::from_secs(2);
 const SYMBOLS_PER_CLOCK_LOOK: usize = 1024;
@@ -45,34 +46,6 @@ pub(crate) enum IndexError {
     NotSupported,
     #[error("the executable has no symbols: build it without `strip`, or keep `.symtab`")]
     NoSymbols,
-}
-
-/// The program that runs, held open: it stays the same when its file is replaced.
-#[derive(Debug)]
-pub(crate) struct Executable {
-    file: File,
-    path: String,
-}
-
-impl Executable {
-    /// Opens the program of this process.
-    pub(crate) fn open() -> io::Result<Self> {
-        const OWN: &str = "/proc/self/exe";
-        let file = File::open(OWN)?;
-        // Only a name for people: the file that is read is the one that is held.
-        let path = fs::read_link(OWN)?.to_string_lossy().into_owned();
-        Ok(Self { file, path })
-    }
-
-    /// What offsets are of.
-    pub(crate) fn binary(&self) -> Binary {
-        let build_id = Elf::read(&self.file).ok().and_then(|elf| elf.build_id());
-        Binary {
-            path: self.path.clone(),
-            build_id: build_id.unwrap_or_default(),
-            pid: process::id(),
-        }
-    }
 }
 
 /// All functions that the program names, by name.
@@ -114,7 +87,6 @@ impl Index {
             .table_with_strings(abi::SHT_SYMTAB)
             .or_else(|| elf.table_with_strings(abi::SHT_DYNSYM))
             .ok_or(IndexError::NoSymbols)?;
-        let declarations = declarations::read(&elf, Instant::now() + DECLARATIONS_TIME_MAX);
         let symbols = elf.section_bytes(table, SYMBOLS_BYTES_MAX)?;
         let strings_bytes = elf.section_bytes(strings, STRINGS_BYTES_MAX)?;
         let mut index = Self {
@@ -125,8 +97,9 @@ impl Index {
             files: Vec::new(),
             functions: Vec::new(),
         };
-        index.add_symbols(&elf, &symbols, &strings_bytes, &declarations)?;
-        index.files = declarations.files;
+        let addresses = index.add_symbols(&elf, &symbols, &strings_bytes)?;
+        drop((symbols, strings_bytes));
+        index.add_places(&elf, &addresses);
         index.sort();
         Ok(index)
     }
@@ -168,18 +141,19 @@ impl Index {
         same.map(|function| function.offset).collect()
     }
 
+    /// Adds the functions among the symbols; returns their addresses in this order.
     fn add_symbols(
         &mut self,
         elf: &Elf<'_>,
         symbols: &[u8],
         strings: &[u8],
-        declarations: &Declarations,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Vec<u64>, IndexError> {
         let count = symbols.len() / size_of::<Sym64<Native>>();
         let (symbols, _) = slice_from_bytes::<Sym64<Native>>(symbols, count)
             .map_err(|()| IndexError::Damaged("the symbol table"))?;
         let deadline = Instant::now() + DEMANGLING_TIME_MAX;
         let mut is_late = false;
+        let mut addresses = Vec::new();
         for (number, symbol) in symbols.iter().enumerate() {
             if number.is_multiple_of(SYMBOLS_PER_CLOCK_LOOK) {
                 is_late = Instant::now() >= deadline;
@@ -199,19 +173,28 @@ impl Index {
                 self.left_out += 1;
                 continue;
             };
-            let place = declarations.places.get(&address);
-            let (file, line) = place.copied().unwrap_or_default();
-            let size_bytes = symbol.st_size.get(Native);
             self.functions.push(Function {
                 name_start,
                 name_len,
                 offset,
-                size_bytes,
-                file,
-                line,
+                size_bytes: symbol.st_size.get(Native),
+                file: 0,
+                line: 0,
             });
+            addresses.push(address);
         }
-        Ok(())
+        Ok(addresses)
+    }
+
+    fn add_places(&mut self, elf: &Elf<'_>, addresses: &[u64]) {
+        let mut wanted = addresses.to_vec();
+        wanted.sort_unstable();
+        let places = places::read(elf, &wanted, Instant::now() + PLACES_TIME_MAX);
+        for (function, address) in self.functions.iter_mut().zip(addresses) {
+            let place = places.by_address.get(address).copied();
+            (function.file, function.line) = place.unwrap_or_default();
+        }
+        self.files = places.files;
     }
 
     /// Keeps a name, and tells where and how long; `None` if there is no room.
