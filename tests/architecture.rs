@@ -34,7 +34,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["access"]),
     ("rcgen", &["access"]),
     ("x509_parser", &["access"]),
-    ("ring", &["access"]),
+    ("ring::digest", &["access"]),
     ("crossterm", &["cli", "console"]),
     ("clap", &["cli", "console"]),
     ("toml", &["config"]),

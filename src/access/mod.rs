@@ -3,6 +3,21 @@
 //! The only room that knows TLS, certificates, tokens and the audit log. Servers bind a
 //! [`Listener`] and serve its connections with a [`grpc::Guard`]; clients [`connect`].
 //!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use coral_tui::access::{Gate, Listener, Settings, grpc::Guard};
+//! # async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = Listener::bind(&"127.0.0.1:9001".parse()?, &settings).await?;
+//! let incoming = listener.incoming(|_address, _error| { /* note the failed handshake */ });
+//! let gate = Arc::new(Gate::new(settings)?);
+//! let guard = Guard::new(gate, |_address, _denied| { /* note the refusal */ });
+//! // Server::builder().add_service(InterceptedService::new(service, guard))
+//! //     .serve_with_incoming(incoming); in a handler:
+//! // grpc::identity(request.extensions())?.check(Role::Attach, service)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! **Architecture invariant: nobody is somebody by default.** A listener that others than this
 //! machine can reach is opened only with TLS and a way to tell clients apart; and a client that
 //! could not be identified has no role.

@@ -43,10 +43,8 @@ impl FromStr for Sha256 {
             return Err(WHY);
         }
         let mut hash = [0; 32];
-        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let [Some(high), Some(low)] =
-                [digits[0], digits[1]].map(|digit| char::from(digit).to_digit(16))
-            else {
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+            let [Some(high), Some(low)] = digits.map(|digit| char::from(digit).to_digit(16)) else {
                 return Err(WHY);
             };
             // Two digits of four bits each fill a byte.

@@ -38,32 +38,39 @@ pub(super) async fn bind(
         listen: Listen::Unix(path.to_owned()),
         error,
     };
+    let in_use = || AccessError::InUse {
+        listen: Listen::Unix(path.to_owned()),
+    };
     let folder = path.parent().unwrap_or(Path::new("/"));
-    // Servers that start at once look and replace one after the other.
+    let found = inode(path).map_err(fail)?;
+    if found.is_some() && is_live(path).await {
+        return Err(in_use());
+    }
+    // Of servers that start at once, and found the same, the first one wins.
     let lock = File::open(folder).map_err(fail)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| fail(error.into()))?;
-    if is_live(path).await.map_err(fail)? {
-        return Err(AccessError::InUse {
-            listen: Listen::Unix(path.to_owned()),
-        });
+    if inode(path).map_err(fail)? != found {
+        return Err(in_use());
     }
     bind_privately(path, folder, group).map_err(fail)
 }
 
-/// Whether a server answers there.
-async fn is_live(path: &Path) -> io::Result<bool> {
+/// The inode of the socket that is there, if there is one.
+fn inode(path: &Path) -> io::Result<Option<u64>> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-        Ok(file) if !file.file_type().is_socket() => {
-            return Err(io::Error::other("a file that is no socket is there"));
-        }
-        Ok(_) => {}
+        Ok(file) if file.file_type().is_socket() => Ok(Some(file.ino())),
+        Ok(_) => Err(io::Error::other("a file that is no socket is there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether a server listens there: one whose queue is full, or that this user may not talk to,
+/// does so, too.
+async fn is_live(path: &Path) -> bool {
     match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
-        // A server whose queue is full, or that this user may not talk to, lives all the same.
-        Ok(_) | Err(_) => Ok(true),
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::ConnectionRefused,
     }
 }
 

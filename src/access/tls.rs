@@ -52,7 +52,7 @@ impl TlsConfig {
         })?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&version::TLS13])
-            .map_err(of_rustls)?;
+            .map_err(|error| of_rustls(&error))?;
         let builder = match self.authorities()? {
             None => builder.with_no_client_auth(),
             Some(roots) => {
@@ -68,7 +68,9 @@ impl TlsConfig {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(of_rustls)?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| of_rustls(&error))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Arc::new(config))
     }
@@ -80,13 +82,13 @@ impl TlsConfig {
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&version::TLS13])
-            .map_err(of_rustls)?
+            .map_err(|error| of_rustls(&error))?
             .with_root_certificates(roots);
         let mut config = match self.own()? {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
                 .with_client_auth_cert(chain, key)
-                .map_err(of_rustls)?,
+                .map_err(|error| of_rustls(&error))?,
         };
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Some(Arc::new(config)))
@@ -179,6 +181,6 @@ fn of_file(what: &'static str, path: &Path, why: String) -> AccessError {
     }
 }
 
-fn of_rustls(error: rustls::Error) -> AccessError {
+fn of_rustls(error: &rustls::Error) -> AccessError {
     AccessError::Tls(error.to_string())
 }

@@ -177,3 +177,36 @@ async fn a_dead_servers_socket_is_replaced_and_a_live_ones_is_not() {
     assert_eq!(code(&listen, &Settings::default()).await, "cannot-listen");
     assert_eq!(fs::read(&path).unwrap(), b"not a socket");
 }
+
+#[test]
+fn settings_are_read_from_a_configuration() {
+    let text = r#"
+        allow_loopback = ["debug:read"]
+        tls = { certificate = "agent.pem", key = "agent-key.pem" }
+        [[tokens]]
+        name = "ann"
+        sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+        roles = ["debug:attach"]
+        services = ["sho*"]
+        expires_at = "2999-01-01T00:00:00Z"
+    "#;
+    let expected = Settings {
+        allow_loopback: [Role::Read].into(),
+        tls: Some(TlsConfig {
+            ca: None,
+            certificate: Some("agent.pem".into()),
+            key: Some("agent-key.pem".into()),
+        }),
+        tokens: vec![token_grant("ann", "secret", "2999-01-01T00:00:00Z")],
+        ..Settings::default()
+    };
+    assert_eq!(toml::from_str::<Settings>(text).unwrap(), expected);
+    for wrong in [
+        "allow_loopback = [\"root\"]",
+        "revoked = [\"abc\"]",
+        "allow_lopback = []",
+        "[[tokens]]\nname = \"ann\"",
+    ] {
+        assert!(toml::from_str::<Settings>(wrong).is_err(), "{wrong}");
+    }
+}

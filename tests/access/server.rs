@@ -1,7 +1,10 @@
-//! A real server behind a guard: the health service, and clients for it.
+//! A real server behind a guard, whose one service answers everything with nothing; and clients.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use coral_tui::access::audit::{Entry, Outcome, Who};
 use coral_tui::access::grpc::{Guard, identity};
@@ -9,12 +12,13 @@ use coral_tui::access::{
     Endpoint, Gate, Listen, Listener, PeerAddress, Role, Settings, TlsConfig, connect,
 };
 use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::server::NamedService;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server as Transport;
 use tonic::{Code, Request, Status};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::server::health_reporter;
+use tower::{Service, ServiceExt};
 
 /// The service that the server asks the role for.
 pub(crate) const SERVICE: &str = "shop";
@@ -51,11 +55,10 @@ impl Server {
             identity(request.extensions())?.check(role, SERVICE)?;
             Ok(request)
         };
-        let (_, health) = health_reporter();
-        let service = InterceptedService::new(InterceptedService::new(health, check), guard);
+        let service = InterceptedService::new(InterceptedService::new(Nothing, check), guard);
         let serving = tokio::spawn(async move {
-            let router = Transport::builder().add_service(service);
-            router.serve_with_incoming(incoming).await.unwrap();
+            let server = Transport::builder().serve_with_incoming(service, incoming);
+            server.await.unwrap();
         });
         Self {
             listen,
@@ -96,11 +99,34 @@ pub(crate) async fn ask(
     let channel = connect(&endpoint, tls, token)
         .await
         .map_err(|error| error.code().to_owned())?;
-    let request = HealthCheckRequest::default();
-    Ok(match HealthClient::new(channel).check(request).await {
-        Ok(_) => Code::Ok,
-        Err(status) => status.code(),
+    let path = format!("/{}/Do", Nothing::NAME);
+    let request = http::Request::post(path).body(Body::empty()).unwrap();
+    Ok(match channel.oneshot(request).await {
+        Ok(response) => Status::from_header_map(response.headers()).unwrap().code(),
+        Err(_) => Code::Unavailable,
     })
+}
+
+/// Answers everything with nothing.
+#[derive(Clone)]
+struct Nothing;
+
+impl NamedService for Nothing {
+    const NAME: &'static str = "coral.test.Nothing";
+}
+
+impl Service<http::Request<Body>> for Nothing {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        ready(Ok(Status::new(Code::Ok, "").into_http()))
+    }
 }
 
 /// The files of one end of a connection, as `coral certs init` names them.
