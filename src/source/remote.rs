@@ -245,12 +245,20 @@ impl Watching {
     /// # Errors
     /// If the connection ends before the session does, or what comes cannot be understood.
     pub async fn next(&mut self) -> Result<Option<Arc<Snapshot>>, RemoteError> {
-        while let Some(update) = self.stream.message().await? {
+        while let Some(update) = self.stream.message().await.map_err(of_stream)? {
             if let Some(snapshot) = self.assembled.apply(update)? {
                 return Ok(Some(snapshot));
             }
         }
         Ok(None)
+    }
+}
+
+/// What a stream ended with: what the agent said names its code, what the connection says does not.
+fn of_stream(status: Status) -> RemoteError {
+    match status.metadata().get(ERROR_CODE) {
+        Some(_) => status.into(),
+        None => RemoteError::LinkLost,
     }
 }
 

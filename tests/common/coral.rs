@@ -86,11 +86,11 @@ impl Coral {
         None
     }
 
-    /// Waits until it says a line with that text.
-    pub(crate) fn await_line(&mut self, text: &str) {
+    /// Waits until it says a line with that text; the line.
+    pub(crate) fn await_line(&mut self, text: &str) -> String {
         while let Some(line) = self.stderr.next().expect("coral goes on") {
             if line.contains(text) {
-                return;
+                return line;
             }
         }
         panic!(
