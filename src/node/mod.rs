@@ -76,7 +76,7 @@ async fn serve_one(
     let incoming =
         listener.incoming(move |address, error| refused.refused(address, error.to_string()));
     let guard = Guard::new(gate, move |address, denied| {
-        audit.refused(address, denied.reason())
+        audit.refused(address, denied.reason());
     });
     let agent = AgentServer::from_arc(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
