@@ -132,6 +132,19 @@ fn functions_that_a_filter_does_not_fit_are_counted_and_not_recorded() {
 }
 
 #[test]
+fn a_function_without_arguments_fits_no_filter_either() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O0"]));
+    let options = ["--filter", "amount == 185"];
+    let (_, report) = measure(&binary, &["pay", "run_pay"], &options, "pay");
+    let document = report.document();
+    assert_eq!(number(&function(&document, "run_pay")["calls"]), 1);
+    let stored = count(|amount, _| amount == 185);
+    assert_eq!(number(&document["accounting"]["events_stored"]), stored);
+    assert!(slow_calls(&document, "run_pay").is_empty());
+}
+
+#[test]
 fn the_filter_of_a_running_session_can_change() {
     for (binary, name) in need!(programs()) {
         let mut target = Target::spawn(&binary);

@@ -22,20 +22,19 @@ const INNER_LEN_MAX: u64 = 1 << 16;
 /// is to remember of that.
 #[inline(always)]
 pub(crate) fn enter(hit: &Hit, place: &PlaceKey) -> u32 {
-    // Without values there is nothing to hold against a filter: such a call does not pass it.
-    let unread = if hit.function.filter == 0 {
-        FRAME_MATCHES
-    } else {
-        0
-    };
     let Some(detail) = maps::DETAILS.get(hit.cookie.slot()) else {
-        return unread;
+        return FRAME_MATCHES;
     };
     if detail.arguments_len == 0 {
-        return unread;
+        return FRAME_MATCHES;
     }
     let Some(values) = new_values(place) else {
-        return unread;
+        // Without values no filter can be held against them, and none is known to fail.
+        return if hit.function.filter == 0 {
+            FRAME_MATCHES
+        } else {
+            0
+        };
     };
     read_all(
         hit,

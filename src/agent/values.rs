@@ -98,10 +98,8 @@ impl Values {
         }
         let signature = reader.read(function.id, &function.plan);
         let mut detail = arguments(&specs(&signature.arguments));
-        if !self.wants_arguments() {
-            // How they are read stays there for a filter that may come.
-            detail.arguments_len = 0;
-        }
+        // How they are read stays there for a filter that may come.
+        detail.arguments_len = read_len(&signature.arguments, self.capture, self.filter.as_ref());
         if self.capture.results {
             let specs = specs(&signature.results);
             detail.results_len = specs.len() as u32;
@@ -126,10 +124,6 @@ impl Values {
         })
     }
 
-    fn wants_arguments(&self) -> bool {
-        self.capture.arguments || self.filter.is_some()
-    }
-
     /// Remembers what is read of the calls of the function in a slot.
     pub(super) fn keep(&mut self, slot: u32, reading: Reading) {
         self.signatures
@@ -148,7 +142,6 @@ impl Values {
         &mut self,
         filter: Option<Expression>,
     ) -> Result<Vec<FilterChange>, String> {
-        let is_read = self.capture.arguments || filter.is_some();
         let mut misfits = HashMap::new();
         let mut changes = Vec::new();
         for (&slot, signature) in &self.signatures {
@@ -158,11 +151,7 @@ impl Values {
             changes.push(FilterChange {
                 slot,
                 filter: compiled,
-                arguments_len: if is_read {
-                    specs(arguments).len() as u32
-                } else {
-                    0
-                },
+                arguments_len: read_len(arguments, self.capture, filter.as_ref()),
             });
         }
         if let Some(reason) = common_misfit(&misfits, self.signatures.len()) {
@@ -235,6 +224,17 @@ impl Values {
                 }
             })
             .collect()
+    }
+}
+
+/// How many arguments are read. Where there is a filter, at least one, even if none is readable:
+/// the kernel holds a filter only against what was read, and nothing passes it then.
+fn read_len(variables: &[Variable], capture: Capture, filter: Option<&Expression>) -> u32 {
+    let readable = specs(variables).len() as u32;
+    match (capture.arguments, filter) {
+        (_, Some(_)) => readable.max(1),
+        (true, None) => readable,
+        (false, None) => 0,
     }
 }
 
