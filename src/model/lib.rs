@@ -11,6 +11,7 @@ pub mod filter;
 mod function;
 mod histogram;
 mod inner_calls;
+pub mod logic;
 mod pattern;
 mod process;
 mod redaction;

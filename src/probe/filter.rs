@@ -91,7 +91,7 @@ impl Compiler<'_> {
                 Ok(std::array::from_fn(|word| table[word] & part[word]))
             }),
             Expression::Not(part) => Ok(self.table_of(part)?.map(|word| !word)),
-            Expression::Comparison(comparison) => {
+            Expression::Condition(comparison) => {
                 let (predicate, is_wanted) = self.predicate_of(comparison)?;
                 let table = table_of_predicate(self.place_of(predicate)?);
                 Ok(table.map(|word| if is_wanted { word } else { !word }))

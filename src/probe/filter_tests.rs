@@ -220,12 +220,10 @@ fn what_does_not_fit_the_arguments_is_refused() {
 
 /// What an expression means, read straight from it.
 fn holds(expression: &Expression, values: &[Value]) -> bool {
-    let comparison = match expression {
-        Expression::Or(parts) => return parts.iter().any(|part| holds(part, values)),
-        Expression::And(parts) => return parts.iter().all(|part| holds(part, values)),
-        Expression::Not(part) => return !holds(part, values),
-        Expression::Comparison(comparison) => comparison,
-    };
+    expression.holds(&|comparison| comparison_holds(comparison, values))
+}
+
+fn comparison_holds(comparison: &Comparison, values: &[Value]) -> bool {
     let place = arguments()
         .iter()
         .position(|it| comparison.argument == Argument::Name(it.name.clone()))
@@ -291,7 +289,7 @@ fn any_comparison() -> impl Strategy<Value = Expression> {
         1 => (Just("req"), equality(), Just(Literal::Nil)),
     ]
     .prop_map(|(name, operator, literal)| {
-        Expression::Comparison(Comparison {
+        Expression::Condition(Comparison {
             argument: Argument::Name(name.into()),
             operator,
             literal,

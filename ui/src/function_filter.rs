@@ -34,7 +34,9 @@ impl Filter {
         let function = known.table.get(id)?;
         match self {
             Self::Words(query) => query.score(function.name, matcher),
-            Self::Typed(expression) => expression.matches(&function, known).then_some(0),
+            Self::Typed(expression) => {
+                typed_filter::matches(expression, &function, known).then_some(0)
+            }
         }
     }
 
@@ -56,7 +58,7 @@ impl Filter {
 
     /// Whether it depends on what is measured.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Typed(expression) if expression.is_live())
+        matches!(self, Self::Typed(expression) if typed_filter::is_live(expression))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use ratatui::layout::{Position, Rect};
 
-use crate::canvas::{Canvas, inset};
+use crate::canvas::{Canvas, inset, row};
+use crate::selection::Selection;
 use crate::text::width;
 use crate::theme::Meaning;
 
@@ -125,8 +126,35 @@ pub(crate) fn write(
     }
 }
 
+/// Draws the rows of a list that its window shows, and marks the selected one.
+pub(crate) fn draw_rows<K: Clone + PartialEq>(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    selection: &Selection<K>,
+    rows: usize,
+    mut draw_row: impl FnMut(&mut Canvas<'_>, usize, Rect),
+) {
+    for (index, place) in visible_rows(area, selection, rows) {
+        draw_row(canvas, index, place);
+        if index == selection.index() {
+            draw_cursor(canvas, place);
+        }
+    }
+}
+
+/// The rows of a list that its window shows, and where.
+pub(crate) fn visible_rows<K: Clone + PartialEq>(
+    area: Rect,
+    selection: &Selection<K>,
+    rows: usize,
+) -> impl Iterator<Item = (usize, Rect)> {
+    let window = selection.window(rows, usize::from(area.height));
+    let places = (0..).map(move |line| row(area, line));
+    window.zip(places)
+}
+
 /// Marks the selected row, by a sign and by its background.
-pub(crate) fn draw_cursor(canvas: &mut Canvas<'_>, row: Rect) {
+fn draw_cursor(canvas: &mut Canvas<'_>, row: Rect) {
     canvas.text(row, canvas.glyphs.cursor, Meaning::Key);
     canvas.restyle(row, Meaning::Selection);
 }

@@ -24,11 +24,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub(crate) use complete::complete;
-pub(crate) use evaluate::Known;
+use coral_model::logic;
+pub(crate) use evaluate::{Known, matches};
 use field::{Field, Kind, Unit};
-
-/// How many parentheses and negations may stand around a comparison.
-const DEPTH_MAX: u32 = 32;
 
 /// The language in short: fields, and how they are compared.
 pub(crate) const HELP: [(&str, &str); 7] = [
@@ -60,16 +58,11 @@ pub(crate) const HELP: [(&str, &str); 7] = [
 ];
 
 /// What has to hold for a function to be shown.
-///
-/// It is displayed in one way, and what is displayed is read as the same expression.
+pub(crate) type Expression = logic::Expression<Condition>;
+
+/// What is said of a field.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Expression {
-    /// At least one of these holds; two or more.
-    Or(Vec<Self>),
-    /// All of these hold; two or more.
-    And(Vec<Self>),
-    /// This does not hold.
-    Not(Box<Self>),
+pub(crate) enum Condition {
     /// The field itself holds.
     Flag(Field),
     /// The comparison holds.
@@ -166,54 +159,20 @@ fn holds_comparison(text: &str) -> bool {
     })
 }
 
-impl Expression {
-    /// Whether it depends on what is measured, which changes while one looks at it.
-    pub(crate) fn is_live(&self) -> bool {
-        match self {
-            Self::Or(parts) | Self::And(parts) => parts.iter().any(Self::is_live),
-            Self::Not(part) => part.is_live(),
-            Self::Flag(field) => field.is_live(),
-            Self::Comparison(comparison) => comparison.field.is_live(),
-        }
-    }
-
-    /// How tightly its parts are bound: a looser one inside of a tighter one needs parentheses.
-    fn binding(&self) -> u8 {
-        match self {
-            Self::Or(_) => 0,
-            Self::And(_) => 1,
-            Self::Not(_) | Self::Flag(_) | Self::Comparison(_) => 2,
-        }
-    }
-
-    fn write_part(&self, formatter: &mut fmt::Formatter<'_>, binding: u8) -> fmt::Result {
-        if self.binding() < binding {
-            write!(formatter, "({self})")
-        } else {
-            write!(formatter, "{self}")
-        }
-    }
+/// Whether a filter depends on what is measured, which changes while one looks at it.
+pub(crate) fn is_live(expression: &Expression) -> bool {
+    expression.any(&|condition| match condition {
+        Condition::Flag(field) => field.is_live(),
+        Condition::Comparison(comparison) => comparison.field.is_live(),
+    })
 }
 
-impl fmt::Display for Expression {
+impl fmt::Display for Condition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (parts, word) = match self {
-            Self::Or(parts) => (parts, " or "),
-            Self::And(parts) => (parts, " and "),
-            Self::Not(part) => {
-                formatter.write_str("not ")?;
-                return part.write_part(formatter, self.binding());
-            }
-            Self::Flag(field) => return formatter.write_str(field.name()),
-            Self::Comparison(comparison) => return comparison.fmt(formatter),
-        };
-        for (place, part) in parts.iter().enumerate() {
-            if place > 0 {
-                formatter.write_str(word)?;
-            }
-            part.write_part(formatter, self.binding() + 1)?;
+        match self {
+            Self::Flag(field) => formatter.write_str(field.name()),
+            Self::Comparison(comparison) => comparison.fmt(formatter),
         }
-        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX};
+use super::FILTER_BYTES_MAX;
+use crate::logic::DEPTH_MAX;
 use crate::{Diagnostic, Escaped, ExitStatus};
 
 /// How many characters are shown before the place of an error, and behind it.
@@ -31,7 +32,7 @@ pub enum FilterErrorKind {
     },
     #[error("it is longer than {FILTER_BYTES_MAX} bytes")]
     TooLong,
-    #[error("it is nested deeper than {FILTER_DEPTH_MAX} levels")]
+    #[error("it is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
     #[error("the number does not fit in 64 bits")]
     NumberTooLarge,

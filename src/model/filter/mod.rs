@@ -24,31 +24,15 @@ mod token;
 use std::fmt::{self, Write};
 
 pub use error::{FilterError, FilterErrorKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Escaped;
+use crate::{Escaped, logic};
 
 /// The longest filter that is read, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4096;
-/// How many parentheses and negations may stand around a comparison.
-pub const FILTER_DEPTH_MAX: u32 = 32;
 
 /// A filter: what has to hold for a call to be wanted.
-///
-/// It is displayed in one way, with the words and the fewest parentheses, and what is displayed is
-/// read as the same expression.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Expression {
-    /// At least one of these holds; two or more.
-    Or(Vec<Expression>),
-    /// All of these hold; two or more.
-    And(Vec<Expression>),
-    /// This does not hold.
-    Not(Box<Expression>),
-    /// This comparison holds.
-    Comparison(Comparison),
-}
+pub type Expression = logic::Expression<Comparison>;
 
 /// An argument compared with a constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,62 +85,23 @@ impl Expression {
     ///
     /// # Errors
     /// If it does not follow the grammar, is longer than [`FILTER_BYTES_MAX`], as it stands or as it
-    /// is displayed, or nested deeper than [`FILTER_DEPTH_MAX`].
+    /// is displayed, or nested deeper than [`logic::DEPTH_MAX`].
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         parse::parse(text)
     }
+}
 
-    /// How tightly its parts are bound: a looser one inside of a tighter one needs parentheses.
-    fn binding(&self) -> u8 {
-        match self {
-            Self::Or(_) => 0,
-            Self::And(_) => 1,
-            Self::Not(_) | Self::Comparison(_) => 2,
-        }
-    }
-
-    /// Writes it as a part of another one, which binds its parts at least that tightly.
-    fn write_part(&self, formatter: &mut fmt::Formatter<'_>, binding: u8) -> fmt::Result {
-        if self.binding() < binding {
-            write!(formatter, "({self})")
-        } else {
-            write!(formatter, "{self}")
-        }
+/// As its text.
+impl Serialize for Expression {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Expression> for String {
-    fn from(expression: Expression) -> Self {
-        expression.to_string()
-    }
-}
-
-impl TryFrom<String> for Expression {
-    type Error = FilterError;
-
-    fn try_from(text: String) -> Result<Self, FilterError> {
-        Self::parse(&text)
-    }
-}
-
-impl fmt::Display for Expression {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (parts, word) = match self {
-            Self::Or(parts) => (parts, " or "),
-            Self::And(parts) => (parts, " and "),
-            Self::Not(part) => {
-                formatter.write_str("not ")?;
-                return part.write_part(formatter, self.binding());
-            }
-            Self::Comparison(comparison) => return comparison.fmt(formatter),
-        };
-        for (place, part) in parts.iter().enumerate() {
-            if place > 0 {
-                formatter.write_str(word)?;
-            }
-            part.write_part(formatter, self.binding() + 1)?;
-        }
-        Ok(())
+impl<'de> Deserialize<'de> for Expression {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 

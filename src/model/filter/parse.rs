@@ -1,9 +1,8 @@
-//! From a filter's text to its expression: by recursive descent, as deep as is allowed.
+//! From a filter's text to its expression.
 
 use super::token::{Token, Tokens};
-use super::{
-    Comparison, Expression, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FilterError, FilterErrorKind,
-};
+use super::{Comparison, Expression, FILTER_BYTES_MAX, FilterError, FilterErrorKind};
+use crate::logic::{Language, Word};
 
 const COMPARISON: &str = "the name of an argument, `not` or `(`";
 const OPERATOR: &str = "a comparison: ==, !=, <, <=, >, >= or starts_with";
@@ -24,10 +23,10 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
         tokens: Tokens::new(text),
         begin: 0,
         token: Token::End,
-        depth: 0,
+        last_begin: 0,
     };
     parser.advance()?;
-    let expression = parser.expression()?;
+    let expression = Expression::read(&mut parser)?;
     parser.require(|token| (token == Token::End).then_some(()), END)?;
     // It is stored and sent as it is displayed, with escapes, and has to be readable then, too.
     if expression.to_string().len() > FILTER_BYTES_MAX {
@@ -42,72 +41,24 @@ struct Parser<'a> {
     begin: usize,
     /// The current token: read, and not yet used.
     token: Token,
-    /// How many parentheses and negations are open.
-    depth: u32,
+    /// Where the word begins that was used last.
+    last_begin: usize,
 }
 
-impl Parser<'_> {
-    fn expression(&mut self) -> Result<Expression, FilterError> {
-        self.chain(&Token::Or, Expression::Or, Self::conjunction)
-    }
+impl Language for Parser<'_> {
+    type Condition = Comparison;
+    type Error = FilterError;
 
-    fn conjunction(&mut self) -> Result<Expression, FilterError> {
-        self.chain(&Token::And, Expression::And, Self::term)
-    }
-
-    /// One or more parts with a word between them; one alone stands for itself.
-    fn chain(
-        &mut self,
-        word: &Token,
-        join: fn(Vec<Expression>) -> Expression,
-        part: fn(&mut Self) -> Result<Expression, FilterError>,
-    ) -> Result<Expression, FilterError> {
-        let first = part(self)?;
-        if self.token != *word {
-            return Ok(first);
+    fn take(&mut self, word: Word) -> Result<bool, FilterError> {
+        if self.token != Token::Word(word) {
+            return Ok(false);
         }
-        let mut parts = vec![first];
-        while self.token == *word {
-            self.advance()?;
-            parts.push(part(self)?);
-        }
-        Ok(join(parts))
-    }
-
-    fn term(&mut self) -> Result<Expression, FilterError> {
-        match self.token {
-            Token::Not => self.deeper(|parser| {
-                let term = parser.term()?;
-                Ok(Expression::Not(Box::new(term)))
-            }),
-            Token::Open => self.deeper(|parser| {
-                let inner = parser.expression()?;
-                parser.require(|token| (token == Token::Close).then_some(()), CLOSE)?;
-                Ok(inner)
-            }),
-            _ => self.comparison().map(Expression::Comparison),
-        }
-    }
-
-    /// Reads what stands behind the current token, one level deeper.
-    fn deeper(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<Expression, FilterError>,
-    ) -> Result<Expression, FilterError> {
-        if self.depth == FILTER_DEPTH_MAX {
-            return Err(FilterError {
-                position: self.begin,
-                kind: FilterErrorKind::TooDeep,
-            });
-        }
-        self.depth += 1;
+        self.last_begin = self.begin;
         self.advance()?;
-        let expression = read(self)?;
-        self.depth -= 1;
-        Ok(expression)
+        Ok(true)
     }
 
-    fn comparison(&mut self) -> Result<Comparison, FilterError> {
+    fn condition(&mut self) -> Result<Comparison, FilterError> {
         let argument = self.require(
             |token| match token {
                 Token::Argument(argument) => Some(argument),
@@ -136,6 +87,19 @@ impl Parser<'_> {
         })
     }
 
+    fn too_deep(&self) -> FilterError {
+        FilterError {
+            position: self.last_begin,
+            kind: FilterErrorKind::TooDeep,
+        }
+    }
+
+    fn unclosed(&self) -> FilterError {
+        self.tokens.expected(self.begin, CLOSE)
+    }
+}
+
+impl Parser<'_> {
     /// Uses the current token, if it is what is wanted.
     fn require<T>(
         &mut self,

@@ -54,7 +54,7 @@ fn filters_are_read_and_shown_in_one_way() {
 #[test]
 fn words_bind_as_they_do_elsewhere() {
     let comparison = |name: &str| {
-        Expression::Comparison(Comparison {
+        Expression::Condition(Comparison {
             argument: Argument::Name(name.into()),
             operator: Operator::Equal,
             literal: Literal::Integer(1),
@@ -275,7 +275,7 @@ fn any_comparison() -> impl Strategy<Value = Expression> {
         StartsWith,
     ]);
     (argument, operator, any_literal()).prop_map(|(argument, operator, literal)| {
-        Expression::Comparison(Comparison {
+        Expression::Condition(Comparison {
             argument,
             operator,
             literal,

@@ -4,16 +4,13 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::{Argument, FilterError, FilterErrorKind, Literal, Operator};
+use crate::logic::Word;
 use crate::text::must_escape;
 
 /// What a filter is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    Or,
-    And,
-    Not,
-    Open,
-    Close,
+    Word(Word),
     Operator(Operator),
     Argument(Argument),
     Literal(Literal),
@@ -46,11 +43,11 @@ static SIGNS: [(&str, Token); 11] = [
     (">=", Token::Operator(Operator::GreaterOrEqual)),
     ("<", Token::Operator(Operator::Less)),
     (">", Token::Operator(Operator::Greater)),
-    ("||", Token::Or),
-    ("&&", Token::And),
-    ("!", Token::Not),
-    ("(", Token::Open),
-    (")", Token::Close),
+    ("||", Token::Word(Word::Or)),
+    ("&&", Token::Word(Word::And)),
+    ("!", Token::Word(Word::Not)),
+    ("(", Token::Word(Word::Open)),
+    (")", Token::Word(Word::Close)),
 ];
 
 /// Reads one token after the other.
@@ -108,9 +105,9 @@ impl<'a> Tokens<'a> {
             self.take(is_word);
         }
         match &self.text[begin..self.at] {
-            "or" => Token::Or,
-            "and" => Token::And,
-            "not" => Token::Not,
+            "or" => Token::Word(Word::Or),
+            "and" => Token::Word(Word::And),
+            "not" => Token::Word(Word::Not),
             "starts_with" => Token::Operator(Operator::StartsWith),
             "true" => Token::Literal(Literal::Bool(true)),
             "false" => Token::Literal(Literal::Bool(false)),

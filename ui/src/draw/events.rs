@@ -9,7 +9,7 @@ use crate::event::Level;
 use crate::layout::ListPane;
 use crate::notices::LoggedNotice;
 use crate::state::State;
-use crate::table::{MARGIN, draw_cursor, draw_empty};
+use crate::table::{MARGIN, draw_empty, draw_rows};
 use crate::text::{Cut, wrap};
 use crate::theme::Meaning;
 
@@ -29,14 +29,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     let head = inset(pane.head, MARGIN);
     canvas.text(head, "after  level    what happened, and why", Meaning::Dim);
     let selection = &state.notices.selection;
-    let visible = selection.window(log.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, place, &log[index]);
-        if index == selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        pane.rows,
+        selection,
+        log.len(),
+        |canvas, index, place| {
+            draw_row(canvas, place, &log[index]);
+        },
+    );
     if let Some(logged) = log.get(selection.index()) {
         draw_detail(canvas, pane.detail, logged);
     }

@@ -7,11 +7,12 @@ use crate::command_finder::CommandFinder;
 use crate::commands::{COMMANDS, CommandInfo};
 use crate::draw::functions::{draw_name, group_digits};
 use crate::draw::{filter_line, overlay};
+use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::layout::split_top;
 use crate::scan::NameMatcher;
 use crate::state::State;
-use crate::table::draw_cursor;
+use crate::table::draw_rows;
 use crate::text::{Cut, width};
 use crate::theme::Meaning;
 use crate::update::places;
@@ -38,37 +39,54 @@ pub(crate) fn list_height(state: &State) -> usize {
     usize::from(list(state).height)
 }
 
+/// Draws what every finder has: the line that is typed in, with what it found. Returns where its
+/// rows are.
+pub(super) fn draw_finder(
+    canvas: &mut Canvas<'_>,
+    body: Rect,
+    title: &str,
+    input: &FilterInput,
+    found: &str,
+) -> Rect {
+    let inside = overlay::draw(canvas, body, title, SIZE);
+    let (line, list) = split_top(inside, 1);
+    filter_line::draw(canvas, input, line, found);
+    list
+}
+
+/// Says in a list that nothing of this kind was found.
+pub(super) fn draw_none(canvas: &mut Canvas<'_>, list: Rect, kind: &str) {
+    let message = format!("No {kind} matches; Backspace takes a letter back.");
+    canvas.text(row(list, 0), &message, Meaning::Dim);
+}
+
 pub(super) fn draw_commands(
     canvas: &mut Canvas<'_>,
     state: &State,
     body: Rect,
     finder: &CommandFinder,
 ) {
-    let inside = overlay::draw(canvas, body, "Commands", SIZE);
-    let (line, list) = split_top(inside, 1);
     let rows = finder.rows();
     let found = format!("{} of {} ", rows.len(), COMMANDS.len());
-    filter_line::draw(canvas, &finder.input, line, &found);
+    let list = draw_finder(canvas, body, "Commands", &finder.input, &found);
     if rows.is_empty() {
-        let message = "No command matches; Backspace takes a letter back.";
-        canvas.text(row(list, 0), message, Meaning::Dim);
+        draw_none(canvas, list, "command");
     }
-    let window = finder
-        .selection
-        .window(rows.len(), usize::from(list.height));
-    for (number, index) in window.enumerate() {
-        let place = row(list, number);
-        draw_command(
-            canvas,
-            state,
-            inset(place, 2),
-            finder,
-            &COMMANDS[rows[index]],
-        );
-        if index == finder.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        list,
+        &finder.selection,
+        rows.len(),
+        |canvas, index, place| {
+            draw_command(
+                canvas,
+                state,
+                inset(place, 2),
+                finder,
+                &COMMANDS[rows[index]],
+            );
+        },
+    );
 }
 
 fn draw_command(
@@ -102,36 +120,27 @@ pub(super) fn draw_functions(
     body: Rect,
     finder: &FunctionFinder,
 ) {
-    let inside = overlay::draw(canvas, body, "Go to function", SIZE);
-    let (line, list) = split_top(inside, 1);
     let rows = finder.rows();
     let (matches, percent) = finder.found();
     let mut found = format!("{} match ", group_digits(matches as u64));
     if finder.has_work() {
         found = format!("{found}({percent} %) ");
     }
-    filter_line::draw(canvas, &finder.input, line, &found);
+    let list = draw_finder(canvas, body, "Go to function", &finder.input, &found);
     if rows.is_empty() && !finder.has_work() {
-        let message = "No function matches; Backspace takes a letter back.";
-        canvas.text(row(list, 0), message, Meaning::Dim);
+        draw_none(canvas, list, "function");
     }
-    let window = finder
-        .selection
-        .window(rows.len(), usize::from(list.height));
     let mut matcher = NameMatcher::default();
-    for (number, index) in window.enumerate() {
-        let place = row(list, number);
-        if let Some(function) = state.functions.table.get(rows[index]) {
-            draw_name(
-                canvas,
-                finder.query(),
-                inset(place, 2),
-                &function,
-                &mut matcher,
-            );
-        }
-        if index == finder.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        list,
+        &finder.selection,
+        rows.len(),
+        |canvas, index, place| {
+            if let Some(function) = state.functions.table.get(rows[index]) {
+                let place = inset(place, 2);
+                draw_name(canvas, finder.query(), place, &function, &mut matcher);
+            }
+        },
+    );
 }

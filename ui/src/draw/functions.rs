@@ -11,7 +11,7 @@ use crate::layout::{FunctionPanes, ListPane};
 use crate::scan::{NameMatcher, Query};
 use crate::sort::Sort;
 use crate::state::{Phase, State};
-use crate::table::{self, Column, Columns, draw_cursor, draw_empty, number, word};
+use crate::table::{self, Column, Columns, draw_empty, draw_rows, number, word};
 use crate::text::{Cut, fit, fit_pieces};
 use crate::theme::Meaning;
 
@@ -111,18 +111,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes
     columns.draw_head(canvas, pane.head, "function");
     mark_sorted(canvas, state, &columns, pane.head);
     let mut matcher = NameMatcher::default();
-    let visible = list
-        .selection
-        .window(list.rows().len(), usize::from(pane.rows.height));
-    for (line, &id) in list.rows()[visible.clone()].iter().enumerate() {
-        let place = row(pane.rows, line);
-        if let Some(function) = list.table.get(id) {
-            draw_row(canvas, state, &columns, place, &function, &mut matcher);
-        }
-        if visible.start + line == list.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    let rows = list.rows();
+    draw_rows(
+        canvas,
+        pane.rows,
+        &list.selection,
+        rows.len(),
+        |canvas, index, place| {
+            if let Some(function) = list.table.get(rows[index]) {
+                draw_row(canvas, state, &columns, place, &function, &mut matcher);
+            }
+        },
+    );
     if let Some(function) = list.selected() {
         draw_detail(canvas, state, pane.detail, &function);
     }

@@ -9,7 +9,7 @@ use crate::draw::filter_line;
 use crate::layout::ListPane;
 use crate::processes::ProcessSort;
 use crate::state::{Phase, State};
-use crate::table::{self, Columns, draw_cursor, draw_empty, number, word};
+use crate::table::{self, Columns, draw_empty, draw_rows, number, word};
 use crate::text::{Cut, fit};
 use crate::theme::Meaning;
 
@@ -51,16 +51,17 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     }
     let columns = columns(body.width);
     columns.draw_head(canvas, pane.head, "name");
-    let visible = list.selection.window(shown, usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        if let Some(process) = list.get(index) {
-            draw_row(canvas, &columns, place, process);
-        }
-        if index == list.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        pane.rows,
+        &list.selection,
+        shown,
+        |canvas, index, place| {
+            if let Some(process) = list.get(index) {
+                draw_row(canvas, &columns, place, process);
+            }
+        },
+    );
     if let Some(process) = list.selected() {
         draw_detail(canvas, state, pane.detail, process);
     }

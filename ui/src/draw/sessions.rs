@@ -9,7 +9,7 @@ use crate::draw::header::clock;
 use crate::layout::ListPane;
 use crate::measurements::Session;
 use crate::state::State;
-use crate::table::{self, Column, Columns, MARGIN, draw_cursor, draw_empty, number, word};
+use crate::table::{self, Column, Columns, MARGIN, draw_empty, draw_rows, number, word};
 use crate::text::Cut;
 use crate::theme::Meaning;
 
@@ -61,16 +61,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     }
     let columns = Columns::fit(body.width, 18, COLUMNS);
     columns.draw_head(canvas, pane.head, "session");
-    let visible = state
-        .sessions
-        .window(sessions.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, state, &columns, place, sessions[index]);
-        if index == state.sessions.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        pane.rows,
+        &state.sessions,
+        sessions.len(),
+        |canvas, index, place| {
+            draw_row(canvas, state, &columns, place, sessions[index]);
+        },
+    );
     if let Some(session) = sessions.get(state.sessions.index()) {
         draw_detail(canvas, pane.detail, session);
     }

@@ -3,15 +3,14 @@
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
-use crate::draw::find::SIZE;
+use crate::draw::find::{draw_finder, draw_none};
 use crate::draw::{filter_line, overlay};
 use crate::filter_input::FilterInput;
 use crate::functions::ColumnSet;
-use crate::layout::split_top;
 use crate::saved_view::SavedView;
 use crate::sort::Sort;
 use crate::state::State;
-use crate::table::{MARGIN, draw_cursor};
+use crate::table::{MARGIN, draw_rows};
 use crate::text::Cut;
 use crate::theme::Meaning;
 use crate::view_finder::ViewFinder;
@@ -20,25 +19,21 @@ use crate::view_finder::ViewFinder;
 const NAME: u16 = 22;
 
 pub(super) fn draw_list(canvas: &mut Canvas<'_>, body: Rect, finder: &ViewFinder) {
-    let inside = overlay::draw(canvas, body, "Views", SIZE);
-    let (line, list) = split_top(inside, 1);
     let rows = finder.rows();
     let found = format!("{} of {} ", rows.len(), finder.all().len());
-    filter_line::draw(canvas, &finder.input, line, &found);
+    let list = draw_finder(canvas, body, "Views", &finder.input, &found);
     if rows.is_empty() {
-        let message = "No view matches; Backspace takes a letter back.";
-        canvas.text(row(list, 0), message, Meaning::Dim);
+        draw_none(canvas, list, "view");
     }
-    let window = finder
-        .selection
-        .window(rows.len(), usize::from(list.height));
-    for (number, index) in window.enumerate() {
-        let place = row(list, number);
-        draw_view(canvas, inset(place, 2), &finder.all()[rows[index]]);
-        if index == finder.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        list,
+        &finder.selection,
+        rows.len(),
+        |canvas, index, place| {
+            draw_view(canvas, inset(place, 2), &finder.all()[rows[index]]);
+        },
+    );
 }
 
 fn draw_view(canvas: &mut Canvas<'_>, place: Rect, view: &SavedView) {

@@ -2,7 +2,7 @@
 
 use coral_model::{Function, FunctionId, FunctionStats, FunctionTable};
 
-use super::{Comparison, Expression, Field, Operator, Value};
+use super::{Comparison, Condition, Expression, Field, Operator, Value};
 use crate::measurements::Measurements;
 use crate::own::Nearness;
 
@@ -21,18 +21,13 @@ impl Known<'_> {
     }
 }
 
-impl Expression {
-    /// Whether it holds.
-    pub(crate) fn matches(&self, function: &Function<'_>, known: Known<'_>) -> bool {
-        match self {
-            Self::Or(parts) => parts.iter().any(|part| part.matches(function, known)),
-            Self::And(parts) => parts.iter().all(|part| part.matches(function, known)),
-            Self::Not(part) => !part.matches(function, known),
-            Self::Flag(Field::Own) => known.is_own(function.id),
-            Self::Flag(_) => known.measurements.is_attached(function.id),
-            Self::Comparison(comparison) => comparison.holds(function, known),
-        }
-    }
+/// Whether an expression holds for a function.
+pub(crate) fn matches(expression: &Expression, function: &Function<'_>, known: Known<'_>) -> bool {
+    expression.holds(&|condition| match condition {
+        Condition::Flag(Field::Own) => known.is_own(function.id),
+        Condition::Flag(_) => known.measurements.is_attached(function.id),
+        Condition::Comparison(comparison) => comparison.holds(function, known),
+    })
 }
 
 impl Comparison {

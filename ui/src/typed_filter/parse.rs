@@ -1,25 +1,23 @@
-//! From a filter's text to its expression: by recursive descent, as deep as is allowed.
+//! From a filter's text to its expression.
 
 use std::borrow::Cow;
 
+use coral_model::logic::{Language, Word};
+
 use super::field::TIMES;
-use super::{Comparison, DEPTH_MAX, Expression, Field, FilterError, Kind, Operator, Unit, Value};
+use super::{Comparison, Condition, Expression, Field, FilterError, Kind, Operator, Unit, Value};
 
 const TERM: &str = "a field such as name, p99 or errors; `not`; or `(`";
 
 /// Reads an expression.
 pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        depth: 0,
-    };
-    let expression = parser.expression()?;
+    let mut parser = Parser { text, at: 0 };
+    let expression = Expression::read(&mut parser)?;
     parser.skip_space();
     if parser.rest().is_empty() {
         Ok(expression)
     } else {
-        parser.expected("`and`, `or` or the end")
+        Err(parser.expected("`and`, `or` or the end"))
     }
 }
 
@@ -49,84 +47,37 @@ struct Parser<'a> {
     text: &'a str,
     /// How many bytes have been read.
     at: usize,
-    /// How many parentheses and negations are open.
-    depth: u32,
 }
 
-impl<'a> Parser<'a> {
-    fn expression(&mut self) -> Result<Expression, FilterError> {
-        self.chain(["or", "||"], Expression::Or, Self::conjunction)
+impl Language for Parser<'_> {
+    type Condition = Condition;
+    type Error = FilterError;
+
+    fn take(&mut self, word: Word) -> Result<bool, FilterError> {
+        Ok(match word {
+            Word::Or => self.take_word("or") || self.take_sign("||"),
+            Word::And => self.take_word("and") || self.take_sign("&&"),
+            Word::Not => self.take_word("not") || self.take_sign("!"),
+            Word::Open => self.take_sign("("),
+            Word::Close => self.take_sign(")"),
+        })
     }
 
-    fn conjunction(&mut self) -> Result<Expression, FilterError> {
-        self.chain(["and", "&&"], Expression::And, Self::term)
-    }
-
-    /// One or more parts with a word or a sign between them; one alone stands for itself.
-    fn chain(
-        &mut self,
-        [word, sign]: [&str; 2],
-        join: fn(Vec<Expression>) -> Expression,
-        part: fn(&mut Self) -> Result<Expression, FilterError>,
-    ) -> Result<Expression, FilterError> {
-        let first = part(self)?;
-        let mut parts = vec![first];
-        while self.take_word(word) || self.take_sign(sign) {
-            parts.push(part(self)?);
-        }
-        match parts.pop() {
-            Some(only) if parts.is_empty() => Ok(only),
-            last => {
-                parts.extend(last);
-                Ok(join(parts))
-            }
-        }
-    }
-
-    fn term(&mut self) -> Result<Expression, FilterError> {
-        if self.take_word("not") || self.take_sign("!") {
-            let term = self.deeper(Self::term)?;
-            return Ok(Expression::Not(Box::new(term)));
-        }
-        if !self.take_sign("(") {
-            return self.comparison();
-        }
-        let inner = self.deeper(Self::expression)?;
-        if self.take_sign(")") {
-            Ok(inner)
-        } else {
-            self.expected("`and`, `or` or `)`")
-        }
-    }
-
-    fn deeper(
-        &mut self,
-        read: fn(&mut Self) -> Result<Expression, FilterError>,
-    ) -> Result<Expression, FilterError> {
-        if self.depth == DEPTH_MAX {
-            return self.expected("fewer parentheses and negations");
-        }
-        self.depth += 1;
-        let expression = read(self)?;
-        self.depth -= 1;
-        Ok(expression)
-    }
-
-    fn comparison(&mut self) -> Result<Expression, FilterError> {
+    fn condition(&mut self) -> Result<Condition, FilterError> {
         let word = self.peek_word();
         let Some(field) = Field::named(word) else {
-            return self.expected(TERM);
+            return Err(self.expected(TERM));
         };
         self.at += word.len();
         let (allowed, expected) = field.kind().operators();
         if allowed.is_empty() {
-            return Ok(Expression::Flag(field));
+            return Ok(Condition::Flag(field));
         }
         self.skip_space();
         let mut signs = Operator::SIGNS.iter();
         let sign = signs.find(|(sign, _)| self.rest().starts_with(sign));
         let Some((sign, operator)) = sign.filter(|(_, operator)| allowed.contains(operator)) else {
-            return self.expected(expected);
+            return Err(self.expected(expected));
         };
         self.at += sign.len();
         self.skip_space();
@@ -135,13 +86,23 @@ impl<'a> Parser<'a> {
             Kind::Word(words) => self.one_of(words)?,
             Kind::Text | Kind::Flag => self.string()?,
         };
-        Ok(Expression::Comparison(Comparison {
+        Ok(Condition::Comparison(Comparison {
             field,
             operator: *operator,
             value,
         }))
     }
 
+    fn too_deep(&self) -> FilterError {
+        self.expected("fewer parentheses and negations")
+    }
+
+    fn unclosed(&self) -> FilterError {
+        self.expected("`and`, `or` or `)`")
+    }
+}
+
+impl<'a> Parser<'a> {
     /// A number with its unit, perhaps with a space between as they are shown.
     fn number(&mut self, units: &'static [Unit]) -> Result<Value, FilterError> {
         let digits = self.rest();
@@ -150,11 +111,11 @@ impl<'a> Parser<'a> {
         let number = digits.replace('_', "").parse().ok();
         let Some(number) = number.filter(|number: &f64| number.is_finite()) else {
             let is_time = units == TIMES;
-            return self.expected(if is_time {
+            return Err(self.expected(if is_time {
                 "a time such as 10ms"
             } else {
                 "a number"
-            });
+            }));
         };
         self.at += digits.len();
         let end = self.at;
@@ -182,7 +143,7 @@ impl<'a> Parser<'a> {
                 // Not every terminal has the letter of the other name of `us`.
                 let is_shown = |name: &&str| !name.is_empty() && name.is_ascii();
                 let names: Vec<_> = names.filter(is_shown).collect();
-                self.expected(format!("a unit: {}", names.join(", ")))
+                Err(self.expected(format!("a unit: {}", names.join(", "))))
             }
         }
     }
@@ -190,7 +151,7 @@ impl<'a> Parser<'a> {
     fn one_of(&mut self, words: &[&str]) -> Result<Value, FilterError> {
         let word = &self.rest()[..word_len(self.rest())];
         if !words.contains(&word) {
-            return self.expected(words.join(", "));
+            return Err(self.expected(words.join(", ")));
         }
         self.at += word.len();
         Ok(Value::Text(word.to_owned()))
@@ -202,7 +163,7 @@ impl<'a> Parser<'a> {
         let Some(quoted) = rest.strip_prefix('"') else {
             let len = word_len(rest);
             if len == 0 {
-                return self.expected("text, with * for anything");
+                return Err(self.expected("text, with * for anything"));
             }
             self.at += len;
             return Ok(Value::Text(rest[..len].to_owned()));
@@ -220,7 +181,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.at = self.text.len();
-        self.expected("`\"`")
+        Err(self.expected("`\"`"))
     }
 
     /// Reads a word of the language, if it stands here.
@@ -255,10 +216,10 @@ impl<'a> Parser<'a> {
         &self.text[self.at..]
     }
 
-    fn expected<T>(&self, expected: impl Into<Cow<'static, str>>) -> Result<T, FilterError> {
-        Err(FilterError {
+    fn expected(&self, expected: impl Into<Cow<'static, str>>) -> FilterError {
+        FilterError {
             at: self.at,
             expected: expected.into(),
-        })
+        }
     }
 }

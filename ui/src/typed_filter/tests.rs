@@ -133,7 +133,7 @@ fn any_comparison() -> impl Strategy<Value = Expression> {
     )
         .prop_map(|(field, operator, choice, text, number)| {
             let value = match field.kind() {
-                Kind::Flag => return Expression::Flag(field),
+                Kind::Flag => return Expression::Condition(Condition::Flag(field)),
                 Kind::Text => Value::Text(text),
                 Kind::Word(words) => Value::Text(choice.get(words).to_string()),
                 Kind::Number(units) => match choice.get(units) {
@@ -142,11 +142,11 @@ fn any_comparison() -> impl Strategy<Value = Expression> {
                 },
             };
             let (operators, _) = field.kind().operators();
-            Expression::Comparison(Comparison {
+            Expression::Condition(Condition::Comparison(Comparison {
                 field,
                 operator: *operator.get(operators),
                 value,
-            })
+            }))
         })
 }
 

@@ -4,10 +4,10 @@ use coral_model::InFlightCall;
 use ratatui::layout::Rect;
 
 use super::draw_function;
-use crate::canvas::{Canvas, row};
+use crate::canvas::Canvas;
 use crate::layout::ListPane;
 use crate::state::State;
-use crate::table::{self, Column, Columns, draw_cursor, number, word};
+use crate::table::{self, Column, Columns, draw_rows, number, word};
 use crate::text::Cut;
 use crate::theme::Meaning;
 
@@ -35,14 +35,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     let columns = Columns::fit(pane.rows.width, 12, COLUMNS);
     columns.draw_head(canvas, pane.head, "function");
     let selection = &state.calls.in_flight;
-    let visible = selection.window(calls.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, state, &columns, place, &calls[index]);
-        if index == selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        pane.rows,
+        selection,
+        calls.len(),
+        |canvas, index, place| {
+            draw_row(canvas, state, &columns, place, &calls[index]);
+        },
+    );
 }
 
 /// How old a call was when it was looked at last: it may have returned since.

@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 
 use super::{draw_function, number_meaning, percent, share_bar};
 use crate::calls::sandwich::{SandwichRow, Side};
-use crate::canvas::{Canvas, row};
+use crate::canvas::Canvas;
 use crate::layout::ListPane;
 use crate::state::State;
-use crate::table::{self, Column, Columns, draw_cursor, number, word};
+use crate::table::{self, Column, Columns, draw_rows, number, word};
 use crate::theme::Meaning;
 
 const BAR: u16 = 10;
@@ -33,16 +33,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     let columns = Columns::fit(pane.rows.width, 16, COLUMNS);
     columns.draw_head(canvas, pane.head, "callers, function, callees");
     let rows = sandwich.rows();
-    let visible = sandwich
-        .selection
-        .window(rows.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, state, &columns, place, &rows[index]);
-        if index == sandwich.selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    let selection = &sandwich.selection;
+    draw_rows(
+        canvas,
+        pane.rows,
+        selection,
+        rows.len(),
+        |canvas, index, place| {
+            draw_row(canvas, state, &columns, place, &rows[index]);
+        },
+    );
 }
 
 fn draw_row(

@@ -4,10 +4,10 @@ use coral_model::CallRecord;
 use ratatui::layout::Rect;
 
 use super::draw_function;
-use crate::canvas::{Canvas, inset, row};
+use crate::canvas::{Canvas, inset};
 use crate::layout::ListPane;
 use crate::state::{Screen, State};
-use crate::table::{self, Column, Columns, draw_cursor, number, word};
+use crate::table::{self, Column, Columns, draw_rows, number, visible_rows, word};
 use crate::theme::Meaning;
 
 #[derive(Clone, Copy)]
@@ -36,12 +36,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     let columns = Columns::fit(pane.rows.width, 20, columns);
     columns.draw_head(canvas, pane.head, "function");
     let selection = &state.calls.slow;
-    let visible = selection.window(calls.len(), usize::from(pane.rows.height));
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
+    let draw = |canvas: &mut Canvas<'_>, index: usize, place| {
         draw_row(canvas, state, &columns, place, &calls[index]);
-        if index == selection.index() && state.screen == Screen::Calls {
-            draw_cursor(canvas, place);
+    };
+    if state.screen == Screen::Calls {
+        draw_rows(canvas, pane.rows, selection, calls.len(), draw);
+    } else {
+        for (index, place) in visible_rows(pane.rows, selection, calls.len()) {
+            draw(canvas, index, place);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::commands::Command;
 use crate::glyphs::Glyphs;
 use crate::layout::ListPane;
 use crate::state::State;
-use crate::table::{self, Columns, MARGIN, draw_cursor, number, word};
+use crate::table::{self, Columns, MARGIN, draw_rows, number, word};
 use crate::theme::Meaning;
 
 /// From this width on, there is a column for what calls did themselves.
@@ -34,18 +34,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     draw_head(canvas, state, &columns, pane.head);
     let places = trace.places();
     let selection = &trace.selection;
-    let visible = selection.window(places.len(), usize::from(pane.rows.height));
-    let shown = visible.len();
-    for (line, index) in visible.enumerate() {
-        let place = row(pane.rows, line);
-        draw_row(canvas, state, &columns, place, places[index]);
-        if index == selection.index() {
-            draw_cursor(canvas, place);
-        }
-    }
+    draw_rows(
+        canvas,
+        pane.rows,
+        selection,
+        places.len(),
+        |canvas, index, place| {
+            draw_row(canvas, state, &columns, place, places[index]);
+        },
+    );
     if places.len() == 1 && trace.zoomed().is_none() {
         let why = why_alone(state, canvas.glyphs);
-        canvas.text(inset(row(pane.rows, shown + 1), MARGIN), &why, Meaning::Dim);
+        canvas.text(inset(row(pane.rows, 2), MARGIN), &why, Meaning::Dim);
     }
     selected::draw(canvas, state, pane.detail);
 }
