@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use coral_model::{Diagnostic, Escaped, ExitStatus};
+use coral_model::{Diagnostic, Escaped, ExitStatus, glob_matches};
 use serde::{Deserialize, Serialize};
 
 /// What somebody may do.
@@ -112,7 +112,7 @@ impl Services {
 
     /// Whether a service is among them.
     pub fn contain(&self, service: &str) -> bool {
-        self.0.iter().any(|glob| matches(glob, service))
+        self.0.iter().any(|glob| glob_matches(glob, service))
     }
 }
 
@@ -179,30 +179,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// Whether a glob, whose `*` stands for any text, matches the whole of a name. Where a later part
-/// does not fit, the last `*` takes one more byte: at worst the product of both lengths.
-fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut in_glob, mut in_name) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while in_name < name.len() {
-        if glob.get(in_glob) == Some(&b'*') {
-            last_star = Some((in_glob, in_name));
-            in_glob += 1;
-        } else if glob.get(in_glob) == Some(&name[in_name]) {
-            in_glob += 1;
-            in_name += 1;
-        } else if let Some((star, taken)) = last_star {
-            last_star = Some((star, taken + 1));
-            in_glob = star + 1;
-            in_name = taken + 1;
-        } else {
-            return false;
-        }
-    }
-    glob[in_glob..].iter().all(|byte| *byte == b'*')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -247,13 +223,5 @@ mod tests {
             assert_eq!(serde_json::to_value(role).unwrap(), role.name());
         }
         assert_eq!(Role::of_name("root"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn globs_match_what_the_same_regex_matches(glob in "[ab*]{0,8}", name in "[ab]{0,12}") {
-            let regex = format!("^{}$", glob.replace('*', ".*"));
-            prop_assert_eq!(matches(&glob, &name), Regex::new(&regex).unwrap().is_match(&name));
-        }
     }
 }

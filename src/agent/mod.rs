@@ -5,6 +5,7 @@
 //! nothing is locked and the latest snapshot wins.
 
 mod budget;
+mod call_stream;
 mod ended_calls;
 mod error;
 mod estimate;
@@ -28,6 +29,7 @@ mod values;
 mod watched;
 mod worker;
 
+pub use call_stream::{CallSink, CallStream, call_stream};
 pub use error::AgentError;
 pub use growth::{GrowthRule, is_same as is_same_program};
 pub use request::{AttachRequest, Attached, Refused, TraceRule};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coral_model::{FunctionId, Redaction, SessionSettings};
 
+use super::call_stream::CallSink;
 use super::growth::GrowthRule;
 use crate::symbols::InlinedFunction;
 
@@ -33,6 +34,8 @@ pub struct AttachRequest {
     pub trace: Option<TraceRule>,
     /// What of the target's later life is measured too.
     pub growth: GrowthRule,
+    /// Who gets every recorded call.
+    pub calls: Option<CallSink>,
 }
 
 /// Which requests are traced.
@@ -60,6 +63,7 @@ impl AttachRequest {
             redaction: Redaction::default(),
             trace: None,
             growth: GrowthRule::default(),
+            calls: None,
         }
     }
 

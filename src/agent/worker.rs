@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::budget::{self, Action, Budget};
+use super::call_stream::CallSink;
 use super::ended_calls::EndedCalls;
 use super::error::AgentError;
 use super::growth::{Growth, is_same};
@@ -83,6 +84,7 @@ pub(super) struct Worker {
     clock: Clock,
     ended: EndedCalls,
     tracer: Tracer,
+    calls: Option<CallSink>,
     growth: Growth,
     watched: Arc<Watched>,
     info: SessionInfo,
@@ -137,6 +139,7 @@ impl Worker {
             clock: Clock::new(),
             ended: EndedCalls::default(),
             tracer: Tracer::default(),
+            calls: request.calls.clone(),
             growth: Growth::new(request.growth.clone()),
             watched,
             info,
@@ -553,6 +556,7 @@ impl Worker {
         let ended = &mut self.ended;
         let values = &self.probes.values;
         let clock = self.clock;
+        let sink = &self.calls;
         self.probes.engine.drain_records(|record| {
             let slot = record.call.slot;
             let Some(function) = tally.id(slot) else {
@@ -560,6 +564,9 @@ impl Worker {
             };
             if record.call.flags & RECORD_IS_TRACED != 0 {
                 tracer.record(&record.call, function);
+            }
+            if let Some(sink) = sink {
+                sink.put(records::call(&record, function, clock, values));
             }
             if tally.is_slow(slot, record.call.duration_ns) {
                 let inside = ended.inside(&record.call);

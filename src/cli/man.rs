@@ -90,6 +90,13 @@ mod tests {
             "coral-debug",
             "coral-debug-attach",
             "coral-debug-trace",
+            "coral-debug-list",
+            "coral-debug-detach",
+            "coral-agent",
+            "coral-audit",
+            "coral-audit-verify",
+            "coral-certs",
+            "coral-certs-init",
             "coral-doctor",
             "coral-completions",
         ];

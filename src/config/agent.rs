@@ -61,6 +61,8 @@ pub struct DebugConfig {
 pub struct SdkApi {
     /// Where an application's server is looked for that does not say.
     pub listen_addr: String,
+    /// Where an application that runs Coral's SDK for Go answers over HTTP.
+    pub http_addr: String,
     /// How long it may take to answer.
     #[serde(with = "values::lease")]
     pub timeout: Duration,
@@ -165,6 +167,7 @@ impl Default for SdkApi {
     fn default() -> Self {
         Self {
             listen_addr: "127.0.0.1:9092".into(),
+            http_addr: "127.0.0.1:9002".into(),
             timeout: Duration::from_secs(5),
         }
     }
@@ -225,7 +228,7 @@ agent:
             (
                 "agent:\n    debug:\n        enabled: maybe\n",
                 "agent.yaml:3:",
-                "maybe",
+                "invalid boolean",
             ),
             ("agent:\n    listen: [\n", "agent.yaml:", ""),
             (

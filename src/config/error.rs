@@ -44,6 +44,8 @@ impl ConfigError {
         );
         let why = error.without_snippet().to_string();
         let why = why.lines().next().unwrap_or_default();
+        // It stands in front already.
+        let why = why.split(" at line ").next().unwrap_or_default();
         Self {
             place,
             why: Escaped(why).to_string(),

@@ -131,6 +131,10 @@ pub(super) mod budget_percent {
             self.visit_f64(percent as f64)
         }
 
+        fn visit_u64<E: Error>(self, percent: u64) -> Result<Self::Value, E> {
+            self.visit_f64(percent as f64)
+        }
+
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
             match text {
                 "none" => Ok(None),

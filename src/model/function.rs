@@ -420,6 +420,18 @@ impl FunctionTableBuilder {
         FunctionId((self.table.records.len() - 1) as u32)
     }
 
+    /// Gives a function another name, without a package.
+    pub fn set_name(&mut self, id: FunctionId, name: &str, source: SymbolSource) {
+        let name_start = self.table.names.len() as u64;
+        if let Some(record) = self.table.records.get_mut(id.0 as usize) {
+            self.table.names.push_str(name);
+            record.name_start = name_start;
+            record.name_len = name.len() as u32;
+            (record.package_start, record.package_len) = (0, 0);
+            record.source = source;
+        }
+    }
+
     /// Sets where a function's source is, found out after it was added.
     pub fn set_location(&mut self, id: FunctionId, file: &str, line: u32) {
         let file = self.intern(file);

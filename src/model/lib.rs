@@ -9,6 +9,7 @@ mod cost;
 mod diagnostic;
 pub mod filter;
 mod function;
+mod glob;
 mod histogram;
 mod inner_calls;
 pub mod logic;
@@ -30,6 +31,7 @@ pub use function::{
     Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, NewFunction,
     ProbeReason, ProbeSummary, Probeability, SymbolSource,
 };
+pub use glob::glob_matches;
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use inner_calls::{InnerCall, InnerCalls};
 pub use pattern::{Pattern, PatternError};

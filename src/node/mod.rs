@@ -11,8 +11,13 @@
 mod audit;
 mod error;
 mod functions;
+mod hints;
+mod recording;
 mod service;
+mod services;
 mod sessions;
+mod single;
+mod start;
 mod status;
 mod targets;
 mod watch;
@@ -23,10 +28,12 @@ use std::sync::Arc;
 use coral_proto::agent::v1::agent_server::AgentServer;
 use coral_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 use tokio::task::JoinSet;
+use tonic::body::Body;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tower::util::MapRequestLayer;
 
-use crate::access::grpc::Guard;
+use crate::access::grpc::{Guard, note_path};
 use crate::access::{Gate, Listen, Listener};
 use crate::config::AgentConfig;
 pub use error::NodeError;
@@ -34,6 +41,8 @@ use service::Service;
 
 /// How many requests of one connection are served at the same time.
 const REQUESTS_MAX: usize = 64;
+/// Applications have no identity; that they are who they say is looked at in another way.
+const REGISTER_SERVICE: &str = "/coral.agent.v1.Agent/RegisterService";
 
 /// Serves until `ended` says so; then every session is over. `ready` is told where it listens.
 ///
@@ -44,7 +53,6 @@ pub async fn serve(
     ready: impl FnOnce(&[Listen]),
     ended: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
-    let service = Arc::new(Service::open(config)?);
     let mut listeners = Vec::new();
     for listen in &config.listen {
         let listen: Listen = listen.parse()?;
@@ -55,6 +63,7 @@ pub async fn serve(
         .iter()
         .map(|listener| listener.listen().clone())
         .collect();
+    let service = Arc::new(Service::open(config, ports(&places))?);
     let mut serving = JoinSet::new();
     for listener in listeners {
         serving.spawn(serve_one(listener, Arc::clone(&gate), Arc::clone(&service)));
@@ -64,6 +73,14 @@ pub async fn serve(
     serving.shutdown().await;
     service.end_all().await;
     Ok(())
+}
+
+fn ports(places: &[Listen]) -> Vec<u16> {
+    let ports = places.iter().filter_map(|place| match place {
+        Listen::Tcp(address) => Some(address.port()),
+        Listen::Unix(_) => None,
+    });
+    ports.collect()
 }
 
 async fn serve_one(
@@ -78,6 +95,7 @@ async fn serve_one(
     let guard = Guard::new(gate, move |address, denied| {
         audit.refused(address, denied.reason());
     });
+    let guard = guard.admitting(REGISTER_SERVICE);
     let agent = AgentServer::from_arc(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -85,6 +103,7 @@ async fn serve_one(
     health.set_serving::<AgentServer<Service>>().await;
     let server = Server::builder()
         .concurrency_limit_per_connection(REQUESTS_MAX)
+        .layer(MapRequestLayer::new(note_path::<Body>))
         .add_service(InterceptedService::new(agent, guard.clone()))
         .add_service(InterceptedService::new(health_service, guard.clone()));
     let reflection = tonic_reflection::server::Builder::configure()

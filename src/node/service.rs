@@ -4,52 +4,58 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{ExpectedCost, FunctionId, SessionSettings};
+use coral_model::{FunctionId, SessionSettings};
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_server::Agent as AgentCalls;
-use coral_proto::convert::{duration_from_wire, duration_to_wire, settings_from_wire};
+use coral_proto::convert::{duration_from_wire, duration_to_wire};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
 use super::audit::Audit;
+use super::hints::Hints;
+use super::services::Services;
 use super::sessions::{Held, Sessions};
+use super::start::attached_to_wire;
 use super::targets::Targets;
 use super::{NodeError, functions, status, watch};
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
 use crate::access::{Identity, Role};
-use crate::agent::{Agent, AgentError, AttachRequest, Attached, Watched};
+use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
-use crate::source::select;
+use crate::doctor::{Check, Report};
 use crate::symbols::list_processes;
 
 /// The shortest time between two updates of a session, and what it is if nothing is asked for.
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const INTERVAL_USUAL: Duration = Duration::from_millis(200);
-/// Functions that are added to a session later, at most.
-const ROOM_MAX: u32 = 1_000;
 
 /// Answers clients.
 #[derive(Debug)]
 pub(super) struct Service {
-    id: String,
-    is_enabled: bool,
-    defaults: SessionSettings,
-    sessions: Arc<Sessions>,
+    pub(super) id: String,
+    pub(super) is_enabled: bool,
+    pub(super) require_dwarf: bool,
+    pub(super) defaults: SessionSettings,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) services: Arc<Services>,
+    pub(super) hints: Arc<Hints>,
     targets: Targets,
-    audit: Arc<Audit>,
+    pub(super) audit: Arc<Audit>,
 }
 
 impl Service {
-    pub(super) fn open(config: &AgentConfig) -> Result<Self, NodeError> {
+    pub(super) fn open(config: &AgentConfig, ports: Vec<u16>) -> Result<Self, NodeError> {
         let host = || {
             rustix::system::uname()
                 .nodename()
                 .to_string_lossy()
                 .into_owned()
         };
+        let audit = Arc::new(Audit::open(config.audit.as_ref())?);
+        let hints = Arc::new(Hints::new(config.debug.sdk_api.clone()));
         Ok(Self {
             id: if config.id.is_empty() {
                 host()
@@ -62,8 +68,11 @@ impl Service {
                 ..SessionSettings::default()
             },
             sessions: Arc::new(Sessions::new(Agent::new(config.limits()))),
-            targets: Targets::default(),
-            audit: Arc::new(Audit::open(config.audit.as_ref())?),
+            services: Arc::new(Services::new(config.services.clone(), ports)),
+            targets: Targets::new(Arc::clone(&hints), Arc::clone(&audit)),
+            hints,
+            require_dwarf: config.debug.require_dwarf,
+            audit,
         })
     }
 
@@ -80,7 +89,7 @@ impl Service {
     }
 
     /// A process that the client may see.
-    async fn target(
+    pub(super) async fn target(
         &self,
         who: &Identity,
         target: Option<&wire::TargetRef>,
@@ -89,7 +98,7 @@ impl Service {
         if !target.service_name.is_empty() {
             who.check(Role::Read, &target.service_name)?;
         }
-        let watched = self.targets.open(&target).await?;
+        let watched = self.targets.open(&self.services, &target).await?;
         who.check(Role::Read, &watched.target.service)?;
         Ok(watched)
     }
@@ -113,26 +122,6 @@ impl Service {
         who.check(role, &service)?;
         Ok(held)
     }
-
-    /// The functions that are meant, each once.
-    fn functions(
-        watched: &Watched,
-        request: &wire::StartSessionRequest,
-    ) -> Result<Vec<FunctionId>, Status> {
-        let mut functions: Vec<FunctionId> = request
-            .function_ids
-            .iter()
-            .map(|&id| FunctionId(id))
-            .filter(|&id| watched.table().get(id).is_some())
-            .collect();
-        if !request.patterns.is_empty() {
-            let selected = select(watched.table(), &request.patterns);
-            functions.extend(selected.map_err(|error| status::of(&error))?);
-        }
-        functions.sort_unstable();
-        functions.dedup();
-        Ok(functions)
-    }
 }
 
 /// Who asks, and how the record of it begins.
@@ -143,7 +132,7 @@ fn asked(extensions: &Extensions, action: &str) -> Result<(Identity, Entry), Sta
 }
 
 /// Runs what blocks on a thread of its own.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
 ) -> Result<T, Status> {
     match spawn_blocking(work).await {
@@ -153,23 +142,13 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn attached_to_wire(attached: Attached) -> wire::Attached {
-    let refused = attached.refused.into_iter();
-    wire::Attached {
-        function_ids: attached.functions.iter().map(|id| id.0).collect(),
-        probes: attached.probes,
-        refused: refused
-            .map(|refused| wire::Refused {
-                function_id: refused.function.0,
-                reason: refused.reason,
-            })
-            .collect(),
+fn finding(check: &Check) -> wire::Finding {
+    wire::Finding {
+        name: check.name.into(),
+        result: check.status.name().into(),
+        message: check.found.clone(),
+        help: check.fix.clone().unwrap_or_default(),
     }
-}
-
-fn is_over(expected: &ExpectedCost, settings: &SessionSettings) -> bool {
-    let both = expected.cpu_percent.zip(settings.budget_percent);
-    both.is_some_and(|(percent, budget)| percent > budget)
 }
 
 fn ids(ids: Vec<u32>) -> Vec<FunctionId> {
@@ -184,11 +163,11 @@ impl AgentCalls for Service {
 
     async fn attach_uprobe(
         &self,
-        _request: Request<wire::AttachUprobeRequest>,
+        request: Request<wire::AttachUprobeRequest>,
     ) -> Result<Response<Self::AttachUprobeStream>, Status> {
-        Err(Status::unimplemented(
-            "single calls are not streamed yet: use StartSession",
-        ))
+        let (who, entry) = asked(request.extensions(), "uprobe.attach")?;
+        let events = self.attach_single(who, entry, request.into_inner()).await?;
+        Ok(Response::new(events))
     }
 
     async fn detach_uprobe(
@@ -209,32 +188,33 @@ impl AgentCalls for Service {
         &self,
         _request: Request<wire::GetCapabilitiesRequest>,
     ) -> Result<Response<wire::GetCapabilitiesResponse>, Status> {
-        let can_probe = crate::probe::can_probe();
-        let findings = can_probe.as_ref().err().map(|missing| wire::Finding {
-            name: "probes".into(),
-            result: "fail".into(),
-            message: missing.to_string(),
-            help: coral_model::Diagnostic::help(missing),
-        });
+        let report = spawn_blocking(Report::read).await;
+        let report = report.map_err(|_| Status::internal("the node cannot be looked at"))?;
         let uname = rustix::system::uname();
         Ok(Response::new(wire::GetCapabilitiesResponse {
             agent_id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
-            can_debug_uprobes: self.is_enabled && can_probe.is_ok(),
-            findings: findings.into_iter().collect(),
+            can_debug_uprobes: self.is_enabled && report.verdict().is_ok(),
+            findings: report.checks().iter().map(finding).collect(),
             limits: Some(self.sessions.agent().limits().into()),
         }))
     }
 
     async fn list_services(
         &self,
-        _request: Request<wire::ListServicesRequest>,
+        request: Request<wire::ListServicesRequest>,
     ) -> Result<Response<wire::ListServicesResponse>, Status> {
-        Err(Status::unimplemented(
-            "services are not known yet: use ListProcesses",
-        ))
+        let who = identity(request.extensions())?.clone();
+        let known = Arc::clone(&self.services);
+        let services = spawn_blocking(move || known.list()).await;
+        let mut services = services.map_err(|_| Status::internal("the list cannot be made"))?;
+        services.retain(|service| who.may(Role::Read, &service.name));
+        for process in services.iter_mut().flat_map(|service| &mut service.processes) {
+            process.sdk = self.hints.verdict(process.pid);
+        }
+        Ok(Response::new(wire::ListServicesResponse { services }))
     }
 
     async fn list_processes(
@@ -283,69 +263,9 @@ impl AgentCalls for Service {
         &self,
         request: Request<wire::StartSessionRequest>,
     ) -> Result<Response<wire::StartSessionResponse>, Status> {
-        let (who, mut entry) = asked(request.extensions(), "session.start")?;
-        let request = request.into_inner();
-        if let Some(held) = self.sessions.of_request(&who.name, &request.request_id) {
-            return Ok(Response::new(wire::StartSessionResponse {
-                session_id: held.info().id.0,
-                ..wire::StartSessionResponse::default()
-            }));
-        }
-        let asked_for = request.settings.clone().unwrap_or_default();
-        let settings =
-            settings_from_wire(&asked_for, &self.defaults).map_err(|error| status::of(&error))?;
-        let watched = self.target(&who, request.target.as_ref()).await?;
-        let service = watched.target.service.clone();
-        entry.service = Some(service.clone());
-        entry.functions.clone_from(&request.patterns);
-        entry.settings = json!({
-            "pids": watched.pids(),
-            "duration_s": settings.duration.as_secs_f64(),
-            "filter": settings.filter.as_ref().map(Expression::to_string),
-            "capture_args": settings.capture.arguments,
-            "capture_return": settings.capture.results,
-        });
-        let reads_values = settings.capture.arguments || settings.capture.results;
-        let roles = [Some(Role::Attach), reads_values.then_some(Role::Capture)];
-        for role in roles.into_iter().flatten() {
-            if let Err(denied) = who.check(role, &service) {
-                self.audit.denied(entry, &denied);
-                return Err(denied.into());
-            }
-        }
-        if !self.is_enabled {
-            let help = "set agent.debug.enabled";
-            return Err(status::with(
-                Code::FailedPrecondition,
-                "sessions-disabled",
-                "sessions are disabled here",
-                help,
-            ));
-        }
-        let attach = AttachRequest {
-            settings,
-            room: request.room.min(ROOM_MAX) as usize + request.function_ids.len(),
-            ..AttachRequest::new(Self::functions(&watched, &request)?, who.name)
-        };
-        self.audit.record(entry).await?;
-        let sessions = Arc::clone(&self.sessions);
-        let answer = blocking(move || {
-            let expected = sessions.agent().expected(&watched, &attach)?;
-            let expected_wire = Some((&expected).into());
-            if request.refuse_over_budget && is_over(&expected, &attach.settings) {
-                return Ok(wire::StartSessionResponse {
-                    expected: expected_wire,
-                    ..wire::StartSessionResponse::default()
-                });
-            }
-            let (held, attached) = sessions.start(watched, &attach, request.request_id)?;
-            Ok(wire::StartSessionResponse {
-                session_id: held.info().id.0,
-                attached: Some(attached_to_wire(attached)),
-                expected: expected_wire,
-            })
-        });
-        Ok(Response::new(answer.await?))
+        let (who, entry) = asked(request.extensions(), "session.start")?;
+        let started = self.start(who, entry, request.into_inner(), None).await?;
+        Ok(Response::new(started))
     }
 
     async fn watch_session(
@@ -361,7 +281,13 @@ impl AgentCalls for Service {
                 .max(INTERVAL_MIN),
             None => INTERVAL_USUAL,
         };
-        Ok(Response::new(watch::updates(held.snapshots(), interval)))
+        let service = held.info().target.service;
+        let with_values = !held.reads_values() || who.may(Role::Capture, &service);
+        Ok(Response::new(watch::updates(
+            held.snapshots(),
+            interval,
+            with_values,
+        )))
     }
 
     async fn list_sessions(
@@ -472,18 +398,30 @@ impl AgentCalls for Service {
 
     async fn download_recording(
         &self,
-        _request: Request<wire::DownloadRecordingRequest>,
+        request: Request<wire::DownloadRecordingRequest>,
     ) -> Result<Response<Self::DownloadRecordingStream>, Status> {
-        Err(Status::unimplemented(
-            "recordings are not kept by agents yet: use WatchSession",
-        ))
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let mut held = self.session(&who, Role::Read, &request.session_id)?;
+        if held.reads_values() {
+            held = self.session(&who, Role::Capture, &request.session_id)?;
+        }
+        Ok(Response::new(held.recording.download()?))
     }
 
     async fn register_service(
         &self,
-        _request: Request<wire::RegisterServiceRequest>,
+        request: Request<wire::RegisterServiceRequest>,
     ) -> Result<Response<wire::RegisterServiceResponse>, Status> {
-        Err(Status::unimplemented("services cannot register yet"))
+        let peer = peer(request.extensions())?.clone();
+        let services = Arc::clone(&self.services);
+        let registering = spawn_blocking(move || services.register(request.into_inner(), &peer));
+        let registered = registering.await;
+        let lease = registered.map_err(|_| Status::internal("it cannot be registered"))??;
+        Ok(Response::new(wire::RegisterServiceResponse {
+            agent_id: self.id.clone(),
+            lease: Some(duration_to_wire(lease)),
+        }))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The sessions of this node, whoever has started them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use coral_model::{SessionInfo, SessionState, Snapshot};
+use coral_model::{SessionId, SessionInfo, SessionState, Snapshot};
+use coral_proto::agent::v1::StartSessionResponse;
 use tokio::sync::watch;
 
+use super::recording::Recording;
 use crate::agent::{Agent, AgentError, AttachRequest, Attached, Session, Watched};
 
 /// So many sessions are remembered, live or ended; ended ones go first.
@@ -16,18 +18,52 @@ const REMEMBERED_MAX: usize = 100;
 pub(super) struct Sessions {
     agent: Agent,
     held: Mutex<VecDeque<Arc<Held>>>,
+    /// Requests that are being worked on.
+    starting: Arc<Mutex<HashSet<RequestName>>>,
+}
+
+/// A client's name for its request: the same again is the same session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RequestName {
+    pub(super) owner: String,
+    /// Empty where the client gives it no name.
+    pub(super) id: String,
 }
 
 /// A session, and for whom it was started.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// The client's name for its request: the same again is this session.
-    request_id: String,
-    owner: String,
+    request: RequestName,
+    /// What who asked for it was told.
+    pub(super) answer: StartSessionResponse,
     pub(super) watched: Arc<Watched>,
+    pub(super) recording: Recording,
     /// Taken when it is ended by a request.
     session: Mutex<Option<Session>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// What has become of a request.
+pub(super) enum Claim {
+    /// It is new.
+    New(Claimed),
+    /// It came before, and was done.
+    Started(Arc<Held>),
+    /// It came before, and is being done.
+    Starting,
+}
+
+/// A request that is being worked on, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    name: RequestName,
+    starting: Arc<Mutex<HashSet<RequestName>>>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        locked(&self.starting).remove(&self.name);
+    }
 }
 
 impl Sessions {
@@ -35,6 +71,7 @@ impl Sessions {
         Self {
             agent,
             held: Mutex::default(),
+            starting: Arc::default(),
         }
     }
 
@@ -42,15 +79,23 @@ impl Sessions {
         &self.agent
     }
 
-    /// The session that was started by that very request, if there is one.
-    pub(super) fn of_request(&self, owner: &str, request_id: &str) -> Option<Arc<Held>> {
-        let of_request = |held: &&Arc<Held>| held.owner == owner && held.request_id == request_id;
-        let held = self.held();
-        let found = held
-            .iter()
-            .find(of_request)
-            .filter(|_| !request_id.is_empty());
-        found.cloned()
+    /// Whether a request is new.
+    pub(super) fn claim(&self, name: RequestName) -> Claim {
+        // Both are looked at together, so that none slips through between them.
+        let mut starting = locked(&self.starting);
+        if !name.id.is_empty() {
+            let all = locked(&self.held);
+            if let Some(held) = all.iter().find(|held| held.request == name) {
+                return Claim::Started(Arc::clone(held));
+            }
+            if !starting.insert(name.clone()) {
+                return Claim::Starting;
+            }
+        }
+        Claim::New(Claimed {
+            name,
+            starting: Arc::clone(&self.starting),
+        })
     }
 
     /// Starts a session. Blocks until its probes are live.
@@ -61,38 +106,38 @@ impl Sessions {
         &self,
         watched: Arc<Watched>,
         request: &AttachRequest,
-        request_id: String,
-    ) -> Result<(Arc<Held>, Attached), AgentError> {
+        claim: Claimed,
+        answer: impl FnOnce(&SessionId, Attached) -> StartSessionResponse,
+    ) -> Result<StartSessionResponse, AgentError> {
         let (session, attached) = self.agent.attach(Arc::clone(&watched), request)?;
+        let answer = answer(session.id(), attached);
+        let snapshots = session.snapshots();
         let held = Arc::new(Held {
-            request_id,
-            owner: request.requested_by.clone(),
+            request: claim.name.clone(),
+            answer: answer.clone(),
+            recording: Recording::start(&watched, snapshots.clone()),
             watched,
-            snapshots: session.snapshots(),
+            snapshots,
             session: Mutex::new(Some(session)),
         });
-        let mut all = self.held();
-        all.push_back(Arc::clone(&held));
+        let mut all = locked(&self.held);
+        all.push_back(held);
         if all.len() > REMEMBERED_MAX {
             let ended = all.iter().position(|held| !held.is_live());
             // Live sessions are fewer: the agent's limit is far below.
             ended.map(|place| all.remove(place));
         }
-        Ok((held, attached))
+        Ok(answer)
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Arc<Held>> {
-        let held = self.held();
-        held.iter().find(|held| held.info().id.0 == id).cloned()
+        let all = locked(&self.held);
+        all.iter().find(|held| held.info().id.0 == id).cloned()
     }
 
     /// All that are remembered, oldest first.
     pub(super) fn all(&self) -> Vec<Arc<Held>> {
-        self.held().iter().cloned().collect()
-    }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Held>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held).iter().cloned().collect()
     }
 }
 
@@ -103,6 +148,16 @@ impl Held {
 
     pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// Whether it reads what calls receive or return, which not everybody may see.
+    pub(super) fn reads_values(&self) -> bool {
+        let capture = self.snapshot().session.settings.capture;
+        capture.arguments || capture.results
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -117,19 +172,20 @@ impl Held {
         &self,
         question: impl FnOnce(&Session) -> Result<T, AgentError>,
     ) -> Result<T, AgentError> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = locked(&self.session);
         question(session.as_ref().ok_or(AgentError::Ended)?)
     }
 
     /// Ends it, if nothing has yet. Blocks until no probe is left.
     pub(super) fn end(&self) {
-        let session = self
-            .session
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let session = locked(&self.session).take();
         if let Some(session) = session {
             session.detach();
         }
     }
+}
+
+/// What it guards is whole at any time, so a panic spoils nothing.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,9 @@ use coral_proto::agent::v1::TargetRef;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
+use super::audit::Audit;
+use super::hints::Hints;
+use super::services::Services;
 use super::status;
 use crate::agent::Watched;
 use crate::source::local;
@@ -17,15 +20,29 @@ const HELD_MAX: usize = 16;
 const PIDS_MAX: usize = 64;
 
 /// The open processes, the one that was asked about last at the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Targets {
+    hints: Arc<Hints>,
+    audit: Arc<Audit>,
     held: Mutex<VecDeque<Arc<Watched>>>,
 }
 
 impl Targets {
+    pub(super) fn new(hints: Arc<Hints>, audit: Arc<Audit>) -> Self {
+        Self {
+            hints,
+            audit,
+            held: Mutex::default(),
+        }
+    }
+
     /// The processes that are meant, with all that can be known of their functions. Reading a large
     /// executable takes seconds, once.
-    pub(super) async fn open(&self, target: &TargetRef) -> Result<Arc<Watched>, Status> {
+    pub(super) async fn open(
+        &self,
+        services: &Arc<Services>,
+        target: &TargetRef,
+    ) -> Result<Arc<Watched>, Status> {
         let pids = match (target.pids.as_slice(), target.service_name.as_str()) {
             ([], "") => {
                 let help = "name a service, or process ids";
@@ -36,7 +53,7 @@ impl Targets {
                     help,
                 ));
             }
-            ([], service) => local::processes_of(service).map_err(|error| status::of(&error))?,
+            ([], service) => pids_of(services, service.to_owned()).await?,
             (pids, _) => pids.to_vec(),
         };
         if pids.len() > PIDS_MAX {
@@ -49,11 +66,16 @@ impl Targets {
                 help,
             ));
         }
-        if let Some(held) = self.find(&pids) {
+        let first = pids.first().copied().unwrap_or_default();
+        let known = Arc::clone(services);
+        let name = spawn_blocking(move || known.name_of(first)).await;
+        let name = name.map_err(|_| Status::internal("the processes cannot be listed"))?;
+        if let Some(held) = self.find(&pids, name.as_deref()) {
             return Ok(held);
         }
         let opening = spawn_blocking(move || {
-            let opened = local::open_all(&pids, &[])?;
+            let mut opened = local::open_all(&pids, &[])?;
+            opened.target.service = name.unwrap_or(opened.target.service);
             Ok(Watched {
                 symbols: opened.symbols.completed(),
                 ..opened
@@ -62,7 +84,8 @@ impl Targets {
         let opened: Result<Watched, local::OpenError> = opening
             .await
             .map_err(|_| Status::internal("reading the symbols has failed"))?;
-        let watched = Arc::new(opened.map_err(|error| status::of(&error))?);
+        let opened = opened.map_err(|error| status::of(&error))?;
+        let watched = Arc::new(self.hints.apply(services, opened, &self.audit).await);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.push_back(Arc::clone(&watched));
         if held.len() > HELD_MAX {
@@ -71,16 +94,26 @@ impl Targets {
         Ok(watched)
     }
 
-    /// Processes that are held and still those that they were.
-    fn find(&self, pids: &[u32]) -> Option<Arc<Watched>> {
+    /// Processes that are held, still those that they were, and still known by that name.
+    fn find(&self, pids: &[u32], name: Option<&str>) -> Option<Arc<Watched>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|watched| {
             let mut processes = watched.processes();
             processes.all(|process| !process.has_exited() && !process.has_execed())
         });
-        let place = held.iter().position(|watched| watched.pids() == pids)?;
+        let is_it = |watched: &Arc<Watched>| {
+            watched.pids() == pids && name.is_none_or(|name| watched.target.service == name)
+        };
+        let place = held.iter().position(is_it)?;
         let found = held.remove(place)?;
         held.push_back(Arc::clone(&found));
         Some(found)
     }
+}
+
+async fn pids_of(services: &Arc<Services>, service: String) -> Result<Vec<u32>, Status> {
+    let services = Arc::clone(services);
+    let found = spawn_blocking(move || services.pids(&service)).await;
+    let found = found.map_err(|_| Status::internal("the processes cannot be listed"))?;
+    found.map_err(|error| status::of(&error))
 }

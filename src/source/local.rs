@@ -116,10 +116,8 @@ pub fn open_all(pids: &[u32], libraries: &[String]) -> Result<Watched, OpenError
 /// If there is none.
 pub fn processes_of(service: &str) -> Result<Vec<u32>, OpenError> {
     let of_service = |process: &ProcessSummary| {
-        let program = process.command.split(' ').next().unwrap_or_default();
-        let file_name = program.rsplit('/').next().unwrap_or_default();
         // The kernel's own name is cut to 15 bytes.
-        let is_named = file_name == service || process.name == service;
+        let is_named = program_name(process) == service || process.name == service;
         is_named && process.pid != std::process::id() && process.refusal.is_none()
     };
     let pids: Vec<u32> = list_processes()
@@ -133,6 +131,12 @@ pub fn processes_of(service: &str) -> Result<Vec<u32>, OpenError> {
         });
     }
     Ok(pids)
+}
+
+/// The name of a process's program: the last part of its path.
+pub fn program_name(process: &ProcessSummary) -> &str {
+    let program = process.command.split(' ').next().unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default()
 }
 
 /// Who is asking: the user that became root by sudo, or the one that runs the program.

@@ -261,6 +261,12 @@ pub(super) fn open_executable(pid: u32) -> Result<Image, ProcessError> {
     Ok(Image::open(file, shown_path)?)
 }
 
+/// The path of a process's executable, as the process sees it.
+pub fn executable_path(pid: u32) -> Option<String> {
+    let path = std::fs::read_link(procfs::path(pid, "exe")).ok()?;
+    Some(procfs::shown_path(&path.to_string_lossy()))
+}
+
 /// Whether a mapping is one of an image's file.
 pub(super) fn maps(mapping: &Mapping, image: &Image) -> bool {
     let identity = image.identity();

@@ -8,16 +8,13 @@ use coral_model::{Language, ProcessSummary};
 use super::image::FileIdentity;
 use super::process::{admit, open_executable};
 use super::procfs::{self, Status};
+use super::sockets;
 use super::{ProcessError, SymbolError};
 
-/// So many open files of a process are looked at for listening sockets.
-const FDS_MAX: usize = 4096;
 /// A command line is shown up to this length.
 const COMMAND_BYTES_MAX: usize = 4096;
 const CONTAINER_ID_LEN: usize = 64;
 const SHORT_CONTAINER_ID_LEN: usize = 12;
-/// A listening socket's state in `/proc/net/tcp`.
-const STATE_LISTEN: &str = "0A";
 
 /// All processes but the kernel's own threads, by their ids.
 pub fn list_processes() -> Vec<ProcessSummary> {
@@ -31,6 +28,11 @@ pub fn list_processes() -> Vec<ProcessSummary> {
     pids.into_iter()
         .filter_map(|pid| list.summary(pid))
         .collect()
+}
+
+/// The TCP ports that a process listens on.
+pub fn listening_ports(pid: u32) -> Vec<u16> {
+    Lister::new().ports(pid)
 }
 
 /// What is the same for many processes and looked up once.
@@ -114,24 +116,18 @@ impl Lister {
             return Vec::new();
         };
         let listening = self.listening.entry(namespace).or_insert_with(|| {
-            let tables = ["net/tcp", "net/tcp6"];
-            let texts = tables
-                .iter()
-                .filter_map(|table| procfs::read(pid, table).ok());
-            texts.flat_map(|text| parse_listening(&text)).collect()
+            let sockets = sockets::tcp_sockets(pid);
+            let listening = sockets.filter(|socket| socket.is_listening);
+            listening
+                .map(|socket| (socket.inode, socket.local_port))
+                .collect()
         });
         if listening.is_empty() {
             return Vec::new();
         }
-        let mut ports: Vec<u16> = std::fs::read_dir(procfs::path(pid, "fd"))
-            .into_iter()
-            .flatten()
-            .take(FDS_MAX)
-            .filter_map(|entry| {
-                let link = std::fs::read_link(entry.ok()?.path()).ok()?;
-                let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-                listening.get(&inode.parse().ok()?).copied()
-            })
+        let inodes = sockets::inodes_of(pid);
+        let mut ports: Vec<u16> = inodes
+            .filter_map(|inode| listening.get(&inode).copied())
             .collect();
         ports.sort_unstable();
         ports.dedup();
@@ -157,22 +153,6 @@ fn parse_users(passwd: &str) -> HashMap<u32, String> {
     passwd.lines().filter_map(parse).collect()
 }
 
-/// Ports by the inodes of their sockets, from `/proc/net/tcp` or `tcp6`.
-fn parse_listening(table: &str) -> Vec<(u64, u16)> {
-    let parse = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, port) = fields.get(1)?.rsplit_once(':')?;
-        if *fields.get(3)? != STATE_LISTEN {
-            return None;
-        }
-        Some((
-            fields.get(9)?.parse().ok()?,
-            u16::from_str_radix(port, 16).ok()?,
-        ))
-    };
-    table.lines().skip(1).filter_map(parse).collect()
-}
-
 /// The short form of the container id that container runtimes put into the names of cgroups.
 fn container(cgroup: &str) -> Option<String> {
     cgroup
@@ -190,14 +170,6 @@ mod tests {
         let users = parse_users("root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:1000:1000::/:\n");
         let expected = [(0, "root".to_owned()), (1000, "shop".to_owned())];
         assert_eq!(users, HashMap::from(expected));
-    }
-
-    #[test]
-    fn only_listening_sockets_count() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-            0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 777 1\n\
-            1: 0100007F:2329 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1000        0 778 1\n";
-        assert_eq!(parse_listening(table), [(777, 9000)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use coral_model::{
     Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, Module, ProbeReason,
+    SymbolSource,
 };
 
 use super::dwarf_lines::{Wanted, locate};
@@ -114,6 +115,22 @@ impl Symbols {
         Self {
             table: Arc::new(builder.build()),
             skipped,
+            ..self.clone()
+        }
+    }
+
+    /// The same functions, some with a name that something else than their file has told.
+    #[must_use]
+    pub fn with_names(&self, names: &[(FunctionId, String)]) -> Self {
+        if names.is_empty() {
+            return self.clone();
+        }
+        let mut builder = FunctionTableBuilder::extend(&self.table);
+        for (id, name) in names {
+            builder.set_name(*id, name, SymbolSource::Sdk);
+        }
+        Self {
+            table: Arc::new(builder.build()),
             ..self.clone()
         }
     }

@@ -77,6 +77,7 @@ impl From<&ProcessSummary> for wire::Process {
             container: optional_text(&process.container),
             resident_bytes: process.resident_bytes,
             refusal: optional_text(&process.refusal),
+            sdk: None,
         }
     }
 }

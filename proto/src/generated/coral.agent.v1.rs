@@ -557,7 +557,7 @@ pub struct UprobeEvent {
     >,
     #[prost(string, tag = "10")]
     pub session_id: ::prost::alloc::string::String,
-    /// How many calls of the session made no event up to here, by whatever cause.
+    /// How many calls of the session should have made an event up to here and found no room for it.
     #[prost(uint64, tag = "11")]
     pub lost: u64,
 }
@@ -597,7 +597,7 @@ pub struct GetCapabilitiesResponse {
 pub struct Finding {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// pass, warn or fail.
+    /// ok, warn, fail or unknown.
     #[prost(string, tag = "2")]
     pub result: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -660,6 +660,9 @@ pub struct Process {
     /// Why it cannot be probed, if it cannot.
     #[prost(string, optional, tag = "9")]
     pub refusal: ::core::option::Option<::prost::alloc::string::String>,
+    /// What came of holding its SDK's list of functions against its executable, if it was asked.
+    #[prost(string, optional, tag = "10")]
+    pub sdk: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProcessesRequest {}
@@ -1146,8 +1149,8 @@ pub mod agent_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Attaches to one function and reports its calls one by one, until the session ends. The stream's
-        /// end detaches.
+        /// Attaches to one function and reports its calls one by one as they end, each as its entry and
+        /// its exit, until the session ends. The stream's end detaches.
         pub async fn attach_uprobe(
             &mut self,
             request: impl tonic::IntoRequest<super::AttachUprobeRequest>,
@@ -1588,8 +1591,8 @@ pub mod agent_server {
             >
             + std::marker::Send
             + 'static;
-        /// Attaches to one function and reports its calls one by one, until the session ends. The stream's
-        /// end detaches.
+        /// Attaches to one function and reports its calls one by one as they end, each as its entry and
+        /// its exit, until the session ends. The stream's end detaches.
         async fn attach_uprobe(
             &self,
             request: tonic::Request<super::AttachUprobeRequest>,

@@ -1,6 +1,6 @@
 //! Whether an expression holds for a function.
 
-use coral_model::{Function, FunctionId, FunctionStats, FunctionTable};
+use coral_model::{Function, FunctionId, FunctionStats, FunctionTable, glob_matches};
 
 use super::{Comparison, Condition, Expression, Field, Operator, Value};
 use crate::measurements::Measurements;
@@ -36,8 +36,8 @@ impl Comparison {
             Value::Text(pattern) => {
                 text(self.field, function).is_some_and(|text| match self.operator {
                     Operator::Contains => contains(text, pattern),
-                    Operator::NotEqual => !is_glob_of(pattern, text),
-                    _ => is_glob_of(pattern, text),
+                    Operator::NotEqual => !glob_matches(pattern, text),
+                    _ => glob_matches(pattern, text),
                 })
             }
             Value::Number(number, unit) => {
@@ -116,22 +116,4 @@ fn contains(text: &str, part: &str) -> bool {
     } else {
         text.to_lowercase().contains(part)
     }
-}
-
-/// Whether a text is what the pattern says, where `*` stands for anything.
-pub(super) fn is_glob_of(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(mut text) = text.strip_prefix(first) else {
-        return false;
-    };
-    for part in middle.split('*') {
-        let Some(at) = text.find(part) else {
-            return false;
-        };
-        text = &text[at + part.len()..];
-    }
-    text.ends_with(last)
 }

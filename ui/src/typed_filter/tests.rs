@@ -177,22 +177,4 @@ proptest! {
         }
         complete(&text);
     }
-
-    #[test]
-    fn globs_match_as_they_do_character_by_character(
-        pattern in "[ab*]{0,6}", text in "[ab]{0,8}",
-    ) {
-        fn naive(pattern: &[u8], text: &[u8]) -> bool {
-            match (pattern, text) {
-                ([], text) => text.is_empty(),
-                ([b'*', rest @ ..], _) => (0..=text.len()).any(|at| naive(rest, &text[at..])),
-                ([a, pattern @ ..], [b, text @ ..]) => a == b && naive(pattern, text),
-                _ => false,
-            }
-        }
-        prop_assert_eq!(
-            evaluate::is_glob_of(&pattern, &text),
-            naive(pattern.as_bytes(), text.as_bytes())
-        );
-    }
 }
