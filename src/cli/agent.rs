@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use coral_model::ExitStatus;
 use tokio::runtime::Builder;
 
 use super::arguments::AgentArguments;
@@ -20,10 +21,22 @@ pub(super) fn serve(arguments: &AgentArguments) -> Result<ExitCode, Failure> {
         output::print(AGENT_YAML.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments.print_unit {
+        output::print(node::SYSTEMD_UNIT.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = match &arguments.config {
         Some(path) => AgentConfig::read(path)?,
         None => AgentConfig::default(),
     };
+    node::drop_privileges(config.access.socket_group.is_some()).map_err(|error| {
+        Failure::new(
+            "not-permitted",
+            format!("the agent cannot give up capabilities: {error}"),
+            "run it as root or by `coral agent --print-unit`",
+            ExitStatus::Unsupported,
+        )
+    })?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

@@ -68,6 +68,9 @@ pub(super) struct AgentArguments {
     /// Print every key with its default and what it means
     #[arg(long)]
     pub(super) print_config: bool,
+    /// Print a unit of systemd that runs the agent without root
+    #[arg(long)]
+    pub(super) print_unit: bool,
 }
 
 /// How to reach an agent.

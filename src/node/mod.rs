@@ -12,6 +12,7 @@ mod audit;
 mod error;
 mod functions;
 mod hints;
+mod privileges;
 mod recording;
 mod service;
 mod services;
@@ -37,7 +38,11 @@ use crate::access::grpc::{Guard, note_path};
 use crate::access::{Gate, Listen, Listener};
 use crate::config::AgentConfig;
 pub use error::NodeError;
+pub use privileges::drop_privileges;
 use service::Service;
+
+/// A unit of systemd that runs the agent without root.
+pub const SYSTEMD_UNIT: &str = include_str!("coral-agent.service");
 
 /// How many requests of one connection are served at the same time.
 const REQUESTS_MAX: usize = 64;

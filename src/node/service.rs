@@ -211,7 +211,10 @@ impl AgentCalls for Service {
         let services = spawn_blocking(move || known.list()).await;
         let mut services = services.map_err(|_| Status::internal("the list cannot be made"))?;
         services.retain(|service| who.may(Role::Read, &service.name));
-        for process in services.iter_mut().flat_map(|service| &mut service.processes) {
+        for process in services
+            .iter_mut()
+            .flat_map(|service| &mut service.processes)
+        {
             process.sdk = self.hints.verdict(process.pid);
         }
         Ok(Response::new(wire::ListServicesResponse { services }))

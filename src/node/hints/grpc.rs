@@ -35,7 +35,10 @@ pub(super) async fn ask(address: &str) -> Result<Told, HintError> {
             page_token: page_token.clone(),
             ..ListFunctionsRequest::default()
         };
-        let answer = client.list_functions(request).await.map_err(|status| refusal(&status))?;
+        let answer = client
+            .list_functions(request)
+            .await
+            .map_err(|status| refusal(&status))?;
         let page = answer.into_inner();
         told.build_id = page.binary.unwrap_or_default().build_id;
         // A page without functions is one that brings nothing nearer to the end.
@@ -74,7 +77,9 @@ async fn client(address: &str) -> Result<RuntimeMonitoringClient<AuthorizedChann
     if !endpoint.is_local() {
         return Err(HintError::Wrong("its address is not on this node".into()));
     }
-    let channel = connect(&endpoint, None, None).await.map_err(|error| unreachable(&error))?;
+    let channel = connect(&endpoint, None, None)
+        .await
+        .map_err(|error| unreachable(&error))?;
     Ok(RuntimeMonitoringClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 

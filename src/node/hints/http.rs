@@ -46,7 +46,9 @@ pub(super) async fn ask(address: &str, pid: u32) -> Result<Told, HintError> {
     let capabilities: Capabilities = get(address, "/debug/capabilities").await?;
     if capabilities.process_id != pid.to_string() {
         let other = coral_model::escape(&capabilities.process_id);
-        return Err(HintError::NoAnswer(format!("process {other} answers there")));
+        return Err(HintError::NoAnswer(format!(
+            "process {other} answers there"
+        )));
     }
     let mut told = Told::default();
     let mut asked = 0;
@@ -76,7 +78,9 @@ async fn get<T: DeserializeOwned>(address: &str, path: &str) -> Result<T, HintEr
 /// A body over a connection of its own: the list is read once in a process's life.
 async fn body(address: &str, path: &str) -> Result<Bytes, HintError> {
     let failed = |error: &dyn std::error::Error| HintError::NoAnswer(error.to_string());
-    let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| failed(&error))?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
     tokio::spawn(connection);
@@ -84,11 +88,16 @@ async fn body(address: &str, path: &str) -> Result<Bytes, HintError> {
         .header(header::HOST, address)
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(&error))?;
     if answer.status() != StatusCode::OK {
         return Err(HintError::NoAnswer(format!("{path}: {}", answer.status())));
     }
-    let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
+    let body = Limited::new(answer.into_body(), BODY_BYTES_MAX)
+        .collect()
+        .await;
     body.map(|body| body.to_bytes())
         .map_err(|error| HintError::NoAnswer(format!("{path}: {error}")))
 }

@@ -163,7 +163,9 @@ impl Hints {
 
     /// Tells an application that it is measured; for its log, so nothing waits for it.
     pub(super) fn notify(&self, services: &Services, pid: u32, session: Notice) {
-        let refused = self.verdict(pid).is_some_and(|it| it.starts_with("refused"));
+        let refused = self
+            .verdict(pid)
+            .is_some_and(|it| it.starts_with("refused"));
         let Some(address) = services.sdk_address(pid).filter(|_| !refused) else {
             return;
         };
@@ -220,7 +222,10 @@ mod tests {
         let mut told = Told::default();
         let name = "x".repeat(NAME_BYTES_MAX);
         let ended = (0..=FUNCTIONS_MAX).find_map(|_| told.add(name.clone(), 0).err());
-        assert_eq!(ended, Some(HintError::Wrong("its list does not end".into())));
+        assert_eq!(
+            ended,
+            Some(HintError::Wrong("its list does not end".into()))
+        );
         assert_eq!(told.hints.len(), NAMES_BYTES_MAX / NAME_BYTES_MAX + 1);
     }
 

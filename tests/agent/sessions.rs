@@ -1,60 +1,14 @@
-//! `coral agent` as a daemon, and its clients: other processes, over its socket and the loopback.
-#![allow(clippy::unwrap_used)] // all of this is tests
-
-mod common;
+//! Sessions over an agent measure what own ones do, and end as they do.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
-use common::coral::{Coral, PROGRAM, attach_command};
-use common::session::{assert_records_balance, function, number};
-use common::target::Target;
-use common::{compile, need, rights};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
-/// A running agent that lets anybody on this machine read, and root do all by its socket.
-struct Daemon {
-    coral: Coral,
-    folder: TempDir,
-    loopback: String,
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let config = format!(
-            "agent:\n    listen: ['unix:{}', '127.0.0.1:0']\n    access: {{allow_loopback: ['debug:read']}}\n    audit: {{path: '{}'}}\n",
-            path("agent.sock"),
-            path("audit.jsonl")
-        );
-        fs::write(path("agent.yaml"), config).unwrap();
-        let mut coral =
-            Coral::start(Command::new(PROGRAM).args(["agent", "--config", &path("agent.yaml")]));
-        coral.await_line("listening: unix:");
-        let loopback = coral.await_line("listening: 127.0.0.1");
-        let loopback = loopback.trim_start_matches("listening: ").to_owned();
-        Self {
-            coral,
-            folder,
-            loopback,
-        }
-    }
-
-    fn socket(&self) -> String {
-        format!("unix:{}", self.folder.path().join("agent.sock").display())
-    }
-
-    fn audit(&self) -> PathBuf {
-        self.folder.path().join("audit.jsonl")
-    }
-
-    fn run(&self, arguments: &[&str]) -> common::coral::Report {
-        Coral::start(Command::new(PROGRAM).args(arguments)).wait()
-    }
-}
+use crate::common::coral::{Coral, attach_command};
+use crate::common::session::{assert_records_balance, function, number};
+use crate::common::target::Target;
+use crate::common::{compile, need, rights};
+use crate::daemon::Daemon;
 
 #[test]
 fn a_session_of_an_agent_counts_as_exactly_as_an_own_one() {
@@ -73,13 +27,9 @@ fn a_session_of_an_agent_counts_as_exactly_as_an_own_one() {
         "{listed:#?}"
     );
     let document = coral.finish().document();
-    for (name, calls) in &truth.functions {
-        if name == "pay" {
-            let measured = function(&document, name);
-            assert_eq!(number(&measured["calls"]), calls.calls, "{name}");
-            assert_eq!(number(&measured["returns"]), calls.returns, "{name}");
-        }
-    }
+    let (measured, true_calls) = (function(&document, "pay"), truth.functions["pay"]);
+    assert_eq!(number(&measured["calls"]), true_calls.calls);
+    assert_eq!(number(&measured["returns"]), true_calls.returns);
     assert_records_balance(&document);
     assert_eq!(document["session"]["end_reason"], "detached");
 }
