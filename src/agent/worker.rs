@@ -263,9 +263,8 @@ impl Worker {
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
-        let engine = &self.probes.engine;
-        self.tracer
-            .finish(engine.hits().roots_unwound + engine.open_roots());
+        let unwound = self.probes.engine.hits().roots_unwound;
+        self.tracer.finish(unwound + self.probes.open_roots());
         // A short session may be over before the calibration that began with it.
         Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
