@@ -62,6 +62,7 @@ fn what_is_filled_in_is_attached_in_a_session_of_its_own() {
     assert_eq!(order(&effects), &wanted);
     console.send(SourceEvent::Attached {
         functions: vec![ADD],
+        left_out: vec![],
         probes: 3,
     });
     let text = console.text(160, 48);
