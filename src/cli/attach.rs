@@ -21,9 +21,11 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     }
     let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
+    check_durations(arguments)?;
+    let patterns = patterns(&arguments.functions)?;
     let record = arguments.record.as_deref();
     let measured = session::measure(&arguments.target, record, |watched| {
-        request(arguments, &config, watched, filter)
+        request(arguments, &config, watched, filter, patterns)
     })?;
     let snapshot = &measured.snapshot;
     let bytes = match arguments.format {
@@ -61,9 +63,8 @@ fn request(
     config: &Config,
     watched: &Watched,
     filter: Option<Expression>,
+    patterns: Vec<Pattern>,
 ) -> Result<AttachRequest, Failure> {
-    check_durations(arguments)?;
-    let patterns = patterns(&arguments.functions)?;
     let inlined = if arguments.inlined {
         inlined(watched, &patterns)
     } else {

@@ -5,7 +5,10 @@ mod group;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, FunctionId, FunctionTable, Limits, SessionSettings, parse_duration};
+use coral_model::{
+    Capture, FunctionId, FunctionTable, Limits, SessionSettings, format_budget,
+    format_duration_exactly, parse_budget, parse_duration,
+};
 
 use crate::filter_input::FilterInput;
 pub(crate) use group::{Group, Members};
@@ -104,17 +107,13 @@ impl AttachForm {
             input.insert(&text);
             input
         };
-        let seconds = format!("{}s", settings.duration.as_secs());
-        let budget = settings
-            .budget_percent
-            .map_or("none".into(), |percent| percent.to_string());
         Self {
             members: groups.first().map_or(Members::none(), Members::of),
             groups,
             group: 0,
             field: Field::Group,
             pattern: typed(String::new()),
-            duration: typed(seconds),
+            duration: typed(format_duration_exactly(settings.duration)),
             sample_rate: typed(settings.sample_rate.to_string()),
             at_least: typed(String::new()),
             filter: typed(
@@ -123,7 +122,7 @@ impl AttachForm {
                     .as_ref()
                     .map_or_else(String::new, Expression::to_string),
             ),
-            budget: typed(budget),
+            budget: typed(format_budget(settings.budget_percent)),
             capture: settings.capture,
             error: None,
         }
@@ -282,8 +281,8 @@ impl AttachForm {
             min,
             capture: self.capture,
             filter,
-            budget_percent: budget(self.budget.text().trim())
-                .map_err(|message| fail(Field::Budget, message))?,
+            budget_percent: parse_budget(self.budget.text().trim())
+                .map_err(|error| fail(Field::Budget, error.to_string()))?,
             ..SessionSettings::default()
         })
     }
@@ -301,16 +300,6 @@ pub(crate) fn parsed(text: &str) -> Result<Expression, String> {
             + 1;
         format!("at {column}: {}", error.kind)
     })
-}
-
-fn budget(text: &str) -> Result<Option<f64>, String> {
-    if text == "none" {
-        return Ok(None);
-    }
-    match text.trim_end_matches('%').trim().parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Some(percent)),
-        _ => Err("percent of a core, such as 2 or 2.5, or none".into()),
-    }
 }
 
 #[cfg(test)]
@@ -333,6 +322,7 @@ mod tests {
     #[test]
     fn an_untouched_form_means_the_settings_that_it_was_filled_in_with() {
         let settings = SessionSettings {
+            duration: Duration::from_millis(500),
             filter: Some(Expression::parse("amount > 100").unwrap()),
             capture: Capture {
                 arguments: true,
@@ -373,6 +363,7 @@ mod tests {
             (Field::Filter, "amount >"),
             (Field::Budget, "0"),
             (Field::Budget, "NaN"),
+            (Field::Budget, "5%%"),
             (Field::Budget, ""),
         ] {
             assert!(filled(field, text).is_err(), "{field:?} {text}");
