@@ -25,6 +25,8 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         } => {
             if state.functions.target.as_ref() != Some(&target) {
                 state.attaching.clear();
+                // The same number is another function now.
+                state.latency.function = None;
             }
             state.phase = Phase::Open;
             state.measurements.set_target(&target);
@@ -32,6 +34,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
                 .functions
                 .set_table(target, table, complete, &state.measurements);
             state.functions.work(&state.measurements);
+            attach::take_plans(state);
         }
         SourceEvent::OpenFailed(failure) => return open_failed(state, failure),
         SourceEvent::Costly { attach, expected } => probes::costly(state, *attach, expected),
