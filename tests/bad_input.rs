@@ -54,6 +54,21 @@ fn command_lines_that_cannot_be_meant() {
     assert_eq!(target.run("plain").checksum, unprobed);
 }
 
+/// To open a large program takes seconds; what can never be meant does not wait for it.
+#[test]
+fn arguments_are_looked_at_before_the_process() {
+    let nobody = i32::MAX as u32;
+    let durations = ["--min-duration", "2s", "--max-duration", "1s"];
+    for (function, more, code, says) in [
+        ("plain_step", &durations[..], "bad-durations", "2.00 s"),
+        ("/plain(/", &[], "bad-pattern", "plain("),
+        ("plain_step", &["--filter", "a >"], "bad-filter", "a >"),
+    ] {
+        let report = Coral::start_attach(nobody, &[function], more).wait();
+        assert_refused(&report, 2, code, says);
+    }
+}
+
 #[test]
 fn a_name_without_a_match_suggests_the_nearest() {
     let target = Target::spawn(&need!(compile::c(&["-O2"])));

@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use common::coral::Coral;
 use common::need;
 use common::session::{list, measure, number, slow_calls};
@@ -28,7 +31,9 @@ fn of_threads() {
             .collect();
         // The innermost calls nothing but `inner`.
         assert_eq!(depths, [Some(4), Some(3), Some(2), Some(1)]);
-        for call in slow_calls(&document, "inner") {
+        let inner = slow_calls(&document, "inner");
+        assert_eq!(inner.len(), 10);
+        for call in inner {
             assert_eq!(inside(call), []);
         }
     }
@@ -74,7 +79,10 @@ fn what_made_no_record_is_missing_and_nothing_else() {
     let options = ["--sample-rate", "1000000"];
     let mut target = Target::spawn(&binary);
     let (coral, _) = Coral::attach(target.pid(), &functions, &options);
-    for _ in 0..20 {
+    // As long as the session has not looked, every call is among the slowest.
+    target.run("tree");
+    sleep(Duration::from_millis(500));
+    for _ in 0..100 {
         target.run("tree");
     }
     let document = coral.finish().document();
@@ -85,7 +93,25 @@ fn what_made_no_record_is_missing_and_nothing_else() {
         .iter()
         .map(|call| number(&call["inner_missing_ns"]))
         .sum();
-    assert_eq!(told < 30, missing > 0, "{document:#}");
+    assert_eq!(calls.len(), 10);
+    assert!(told < 30 && missing > 0, "{told}, {missing}: {document:#}");
+}
+
+#[test]
+fn what_a_filter_keeps_off_is_missing() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O0"]));
+    // Of the three calls that each `outer` makes, the last one: `inner(2)`.
+    let options = ["--filter", "x > 1"];
+    let document = measure(&binary, &["outer", "inner"], &options, "tree")
+        .1
+        .document();
+    let calls = slow_calls(&document, "outer");
+    assert_eq!(calls.len(), 8);
+    for call in calls {
+        assert_eq!(inside(call), [("inner".to_owned(), 1)]);
+        assert!(number(&call["inner_missing_ns"]) > 0, "{call:#}");
+    }
 }
 
 /// The names and depths of the calls inside of one, once they are known to lie within it and their

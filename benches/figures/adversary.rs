@@ -1,22 +1,21 @@
 //! The adversarial Go program with probes of two tools at all of its functions.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use coral_ebpf_common::FunctionConfig;
 use coral_tui::probe::{Engine, EngineSpec, FunctionSites};
-use coral_tui::symbols::planner::Plan;
 use coral_tui::symbols::{Image, Symbols};
 
 use crate::Result;
 use crate::bpftrace::Script;
 use crate::common::code;
 use crate::common::lines::eventually;
-use crate::storm::numbers;
+use crate::function::Function;
+use crate::subject::{file_offset, path};
 use crate::work::NO_LIMIT;
-use crate::workload::Workload;
+use crate::workload::{Workload, numbers};
 
 /// Its functions, whose calls it knows; their slots are in this order.
 pub(crate) const FUNCTIONS: [&str; 8] = [
@@ -35,10 +34,7 @@ pub(crate) struct Adversary {
     pub(crate) workload: Workload,
     binary: PathBuf,
     image: Arc<Image>,
-    /// The address and the plan of each function.
-    functions: Vec<(u64, Plan)>,
-    /// Where a goroutine's number lies in its `g`.
-    goid_offset: u32,
+    functions: Vec<Function>,
 }
 
 impl Adversary {
@@ -46,24 +42,13 @@ impl Adversary {
     pub(crate) fn start(binary: PathBuf) -> Result<Self> {
         let image = Arc::new(Image::open(File::open(&binary)?, binary.to_string_lossy())?);
         let symbols = Symbols::read(Arc::clone(&image))?;
-        let mut functions = Vec::new();
-        for name in FUNCTIONS {
-            let name = format!("main.{name}");
-            let function = symbols
-                .table()
-                .iter()
-                .find(|function| function.name == name);
-            let function = function.ok_or_else(|| format!("no function {name}"))?;
-            let plan = symbols.plan(function.id).ok_or("it is of this table")?;
-            let plan = plan.map_err(|reason| format!("{name} {}", reason.text()))?;
-            functions.push((function.address, plan));
-        }
+        let functions = FUNCTIONS.map(|name| Function::find(&symbols, &format!("main.{name}")));
+        symbols.goid_offset(0).ok_or("a Go that is not known")?;
         Ok(Self {
             workload: Workload::start(&binary)?,
             binary,
             image,
-            functions,
-            goid_offset: symbols.goid_offset(0).ok_or("a Go that is not known")?,
+            functions: functions.into_iter().collect::<Result<_>>()?,
         })
     }
 
@@ -71,15 +56,19 @@ impl Adversary {
     pub(crate) fn start_script(&self) -> Result<Script> {
         let mut text = String::new();
         let mut sites = 0;
-        for (slot, (address, plan)) in self.functions.iter().enumerate() {
-            let exits = plan.exits.iter().map(|exit| self.probe(exit.address));
+        for (slot, function) in self.functions.iter().enumerate() {
+            let exits = function
+                .plan
+                .exits
+                .iter()
+                .map(|exit| self.probe(exit.address));
             let exits = exits.collect::<Result<Vec<_>>>()?;
             sites += 1 + exits.len();
             text += &format!(
                 "{} {{ @s{slot}[tid] = nsecs; }} {} /@s{slot}[tid]/ {{ \
                  printf(\"pair {slot} %llu %llu\\n\", @s{slot}[tid], nsecs); \
                  @pairs = count(); delete(@s{slot}[tid]); }} ",
-                self.probe(*address)?,
+                self.probe(function.address)?,
                 exits.join(", ")
             );
         }
@@ -103,12 +92,11 @@ impl Adversary {
         })?;
         engine.set_deadline_ns(u64::MAX);
         let slots = 0..FUNCTIONS.len() as u32;
-        for slot in slots.clone() {
-            let goid_offset = self.goid_offset;
+        for (slot, function) in slots.clone().zip(&self.functions) {
             engine.set_function(
                 slot,
                 FunctionConfig {
-                    goid_offset,
+                    goid_offset: function.goid_offset,
                     ..FunctionConfig::default()
                 },
             );
@@ -116,8 +104,7 @@ impl Adversary {
             engine.set_top_ns(slot, u64::MAX);
             engine.refill_records(slot, NO_LIMIT, 0);
         }
-        let path = Path::new("/proc/self/fd").join(self.image.file().as_raw_fd().to_string());
-        let attachment = engine.attach(pid, &path, &self.sites()?)?;
+        let attachment = engine.attach(pid, &path(&self.image), &self.sites()?)?;
         if !attachment.refused.is_empty() {
             return Err(format!("refused: {:?}", attachment.refused).into());
         }
@@ -145,20 +132,15 @@ impl Adversary {
 
     /// How bpftrace names a place in a binary without symbols.
     fn probe(&self, address: u64) -> Result<String> {
-        let offset = self
-            .image
-            .file_offset(address)
-            .ok_or("a site is not in the file")?;
+        let offset = file_offset(&self.image, address)?;
         Ok(format!("uprobe:{}:{offset:#x}", self.binary.display()))
     }
 
     fn sites(&self) -> Result<Vec<FunctionSites>> {
-        let sites = (0..).zip(&self.functions).map(|(slot, (address, plan))| {
-            let offset = |address| self.image.file_offset(address);
-            FunctionSites::new(slot, *address, plan, false, offset)
-        });
-        let sites: Option<Vec<_>> = sites.collect();
-        Ok(sites.ok_or("a function has no sites")?)
+        let functions = (0..).zip(&self.functions);
+        functions
+            .map(|(slot, function)| function.sites(&self.image, slot, &function.plan, false))
+            .collect()
     }
 }
 

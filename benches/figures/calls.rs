@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use crate::Result;
 use crate::adversary::Pair;
 use crate::matching::matched;
-use crate::storm::numbers;
 use crate::workload::Workload;
+use crate::workload::numbers;
 
 /// The calls of a run.
 pub(crate) struct Calls {

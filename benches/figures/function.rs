@@ -13,7 +13,7 @@ const INSTRUCTION_BYTES_MAX: u64 = 15;
 
 /// A function with an entry and exits.
 pub(crate) struct Function {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) address: u64,
     end: u64,
     pub(crate) plan: Plan,
@@ -25,7 +25,7 @@ pub(crate) struct Function {
 
 impl Function {
     /// The function of that name.
-    pub(crate) fn find(symbols: &Symbols, name: &'static str) -> Result<Self> {
+    pub(crate) fn find(symbols: &Symbols, name: &str) -> Result<Self> {
         let mut functions = symbols.table().iter();
         let function = functions
             .find(|function| function.name == name)
@@ -38,7 +38,7 @@ impl Function {
         let arguments = symbols.signature(function.id, &plan).arguments;
         let mut arguments = arguments.into_iter().filter_map(|it| it.read.ok());
         Ok(Self {
-            name,
+            name: name.to_owned(),
             address: function.address,
             end: function.address + function.size,
             plan,

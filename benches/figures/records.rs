@@ -1,9 +1,9 @@
 //! How many single-call records a second are read without losing one.
 
-use crate::storm::numbers;
 use crate::subject::Subject;
 use crate::table::Table;
 use crate::work::Work;
+use crate::workload::numbers;
 use crate::{Result, workload};
 
 /// Calls a second, rising; the last is as many as there can be.

@@ -87,7 +87,7 @@ fn blow(subject: &mut Subject, has_exit: bool, work: Work, threads: u64) -> Resu
     subject
         .workload
         .say(&format!("run {} {threads} 0", CALLS * threads))?;
-    let [made, processor_ns, wall_ns] = numbers(&subject.workload.answer()?)?;
+    let [made, processor_ns, wall_ns] = workload::numbers(&subject.workload.answer()?)?;
     let counted = engine.function(SLOT);
     let hits = engine.hits().hits;
     engine.detach(attachment);
@@ -100,12 +100,4 @@ fn blow(subject: &mut Subject, has_exit: bool, work: Work, threads: u64) -> Resu
         processor_s: processor_ns as f64 / 1e9,
         wall_s: wall_ns as f64 / 1e9,
     })
-}
-
-/// The numbers of an answer.
-pub(crate) fn numbers<const N: usize>(answer: &str) -> Result<[u64; N]> {
-    let numbers = answer.split_whitespace().map(str::parse);
-    let numbers: Vec<u64> = numbers.collect::<std::result::Result<_, _>>()?;
-    let answer = || format!("the workload says {answer}");
-    Ok(numbers.try_into().map_err(|_| answer())?)
 }

@@ -97,7 +97,7 @@ impl Subject {
     ) -> Result<(Engine, Attachment)> {
         let mut engine = work.engine(self.workload.pid(), &self.function)?;
         let sites = self.sites(plan, fast, work.in_turn)?;
-        let attachment = engine.attach(self.workload.pid(), &self.path(), &sites)?;
+        let attachment = engine.attach(self.workload.pid(), &path(&self.image), &sites)?;
         Ok((engine, attachment))
     }
 
@@ -105,7 +105,7 @@ impl Subject {
     pub(crate) fn run_with_empty_programs(&mut self, plan: &Plan, calls: u64) -> Result<f64> {
         let mut engine = Work::COUNTERS.engine(self.workload.pid(), &self.function)?;
         let sites = self.sites(plan, false, false)?;
-        let attachment = engine.attach_empty(self.workload.pid(), &self.path(), &sites)?;
+        let attachment = engine.attach_empty(self.workload.pid(), &path(&self.image), &sites)?;
         let duration_ns = self.workload.run(calls)?;
         engine.detach(attachment);
         Ok(duration_ns)
@@ -123,8 +123,7 @@ impl Subject {
 
     /// Where in the binary the code at an address lies.
     pub(crate) fn file_offset(&self, address: u64) -> Result<u64> {
-        let offset = self.image.file_offset(address);
-        offset.ok_or_else(|| format!("{address:#x} is not in the file").into())
+        file_offset(&self.image, address)
     }
 
     /// Where the function and the one in turn are probed; the latter's exits are not single-stepped.
@@ -138,8 +137,15 @@ impl Subject {
         }
         Ok(sites)
     }
+}
 
-    fn path(&self) -> PathBuf {
-        Path::new("/proc/self/fd").join(self.image.file().as_raw_fd().to_string())
-    }
+/// The opened file, as the kernel takes it.
+pub(crate) fn path(image: &Image) -> PathBuf {
+    Path::new("/proc/self/fd").join(image.file().as_raw_fd().to_string())
+}
+
+/// Where in its file the code at an address lies.
+pub(crate) fn file_offset(image: &Image, address: u64) -> Result<u64> {
+    let offset = image.file_offset(address);
+    offset.ok_or_else(|| format!("{address:#x} is not in the file").into())
 }

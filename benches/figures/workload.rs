@@ -98,6 +98,14 @@ impl Drop for Workload {
     }
 }
 
+/// The numbers of an answer.
+pub(crate) fn numbers<const N: usize>(answer: &str) -> Result<[u64; N]> {
+    let numbers = answer.split_whitespace().map(str::parse);
+    let numbers: Vec<u64> = numbers.collect::<std::result::Result<_, _>>()?;
+    let answer = || format!("the workload says {answer}");
+    Ok(numbers.try_into().map_err(|_| answer())?)
+}
+
 /// Builds a C program as most are built.
 pub(crate) fn build_c(source: &str) -> Result<PathBuf> {
     Ok(compile::c_texts(&[source], &["-O2", "-g", "-pthread"])?)

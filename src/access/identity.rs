@@ -181,8 +181,6 @@ impl fmt::Display for Role {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use regex::Regex;
 
     use super::*;
 

@@ -1,5 +1,7 @@
 //! The calls that have begun and not returned: what hangs right now.
 
+use std::sync::Arc;
+
 use coral_ebpf_common::{Frame, FrameKey, thread_depth};
 use coral_model::{FunctionId, InFlightCall};
 
@@ -7,6 +9,7 @@ use super::stacks;
 use super::tally::Tally;
 use super::watched::Watched;
 use crate::probe::{Engine, LiveStack, monotonic_ns};
+use crate::symbols::Process;
 
 /// How many goroutines and threads are looked at.
 const STACKS_MAX: usize = 2_000;
@@ -29,11 +32,16 @@ pub(super) struct Open {
     pub(super) left: Vec<(FrameKey, Frame)>,
 }
 
-/// Looks at the calls that have begun and not passed an exit: all of them at the end, and those
-/// that may hang before.
+/// Looks at the calls that have begun and not passed an exit; before the end, at those that may
+/// hang. Where more than [`STACKS_MAX`] goroutines and threads are in calls, which of them are
+/// looked at is up to the kernel's map.
 pub(super) fn read(engine: &Engine, tally: &Tally, watched: &Watched, is_end: bool) -> Open {
     let now_ns = monotonic_ns();
     let goid_offset = watched.symbols.goid_offset(0);
+    let live: Vec<&Arc<Process>> = watched
+        .processes()
+        .filter(|process| !process.has_exited())
+        .collect();
     let age_ns = |frame: &Frame| now_ns.saturating_sub(frame.entry_ns);
     let mut stacks = engine.live_stacks(STACKS_MAX);
     stacks.retain(|stack| {
@@ -43,23 +51,27 @@ pub(super) fn read(engine: &Engine, tally: &Tally, watched: &Watched, is_end: bo
     stacks.sort_by_key(|stack| std::cmp::Reverse(stack.frames.first().map(age_ns)));
     let mut open = Open::default();
     for (index, stack) in stacks.iter_mut().enumerate() {
+        let key = stack.key;
+        let process = live
+            .iter()
+            .find(|process| process.pid() == key.tgid)
+            .copied();
         let mut keep = Keep {
             stack,
             left: &mut open.left,
         };
-        if has_ended(&keep.stack.key, watched, goid_offset) {
+        if has_ended(&key, process, goid_offset) {
             keep.only(|_| false);
             continue;
         }
-        if let Some(depth) = depth_now(keep.stack, watched) {
+        if let Some(depth) = process.and_then(|process| depth_now(keep.stack, process)) {
             keep.only(|frame| frame.depth <= depth);
         }
         let oldest = keep.stack.frames.first();
         let is_hanging = oldest.is_some_and(|oldest| age_ns(oldest) >= HANGING_NS);
-        let hanging = match is_hanging && index < HANGING_MAX {
-            true => stacks::of_hanging(watched, &keep.stack.key),
-            false => None,
-        };
+        let hanging = process
+            .filter(|_| is_hanging && index < HANGING_MAX)
+            .and_then(|process| stacks::of_hanging(process, &watched.symbols, &key));
         // What is not on the stack is over: other calls have made the stack as deep again.
         let functions = hanging
             .as_ref()
@@ -99,23 +111,16 @@ impl Keep<'_> {
 }
 
 /// Whether a goroutine has ended, or its process; threads that have ended are swept.
-fn has_ended(key: &FrameKey, watched: &Watched, goid_offset: Option<u32>) -> bool {
-    if key.tid != 0 {
-        return false;
-    }
-    let process = watched
-        .processes()
-        .find(|process| process.pid() == key.tgid);
-    let Some(process) = process.filter(|process| !process.has_exited()) else {
-        return true;
+fn has_ended(key: &FrameKey, live: Option<&Arc<Process>>, goid_offset: Option<u32>) -> bool {
+    let is_dead = |process: &Arc<Process>| {
+        goid_offset.is_some_and(|offset| process.goroutine_has_ended(key.g, offset))
     };
-    goid_offset.is_some_and(|offset| process.goroutine_has_ended(key.g, offset))
+    key.tid == 0 && live.is_none_or(is_dead)
 }
 
 /// How deep the stack is, as frames count it, if it waits and can be looked at.
-fn depth_now(stack: &LiveStack, watched: &Watched) -> Option<u64> {
-    let FrameKey { tgid, tid, g } = stack.key;
-    let process = watched.processes().find(|process| process.pid() == tgid)?;
+fn depth_now(stack: &LiveStack, process: &Process) -> Option<u64> {
+    let FrameKey { tid, g, .. } = stack.key;
     if tid == 0 {
         let in_use = process.goroutine_in_use(g)?;
         return Some(in_use.end - in_use.start);

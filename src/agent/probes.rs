@@ -102,6 +102,15 @@ impl Probes {
         self.live.iter().map(|live| live.attachment.probes).sum()
     }
 
+    /// How many roots of traces have begun and not ended. Without traces nothing is a root, and no
+    /// stack is looked at.
+    pub(super) fn open_roots(&self) -> u64 {
+        match self.trace {
+            Some(_) => self.engine.open_roots(),
+            None => 0,
+        }
+    }
+
     /// Attaches functions that are not attached yet, in every process, each file's in one link.
     ///
     /// # Errors
@@ -344,8 +353,8 @@ impl Probes {
         Ok(())
     }
 
-    /// Gives planned functions that have none their slots; those that the session's filter does
-    /// not fit are left out.
+    /// Gives planned functions that have none their slots. The root of traces whose path cannot be
+    /// compared is left out.
     fn give_slots(
         &mut self,
         watched: &Watched,

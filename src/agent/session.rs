@@ -95,7 +95,10 @@ impl Agent {
         let share = self.take_share(spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));
         let own_sites = self.own_sites.clone();
-        let load = || {
+        // What a hit costs is measured once, on this program itself, before others pay for it;
+        // meanwhile the kernel checks the session's programs.
+        let mut worker = std::thread::scope(|scope| {
+            scope.spawn(Calibration::measure_once);
             Worker::new(
                 id.clone(),
                 watched,
@@ -105,12 +108,6 @@ impl Agent {
                 own_sites,
                 share,
             )
-        };
-        // What a hit costs is measured once, on this program itself, before others pay for it;
-        // meanwhile the kernel checks the session's programs.
-        let mut worker = std::thread::scope(|scope| {
-            scope.spawn(Calibration::measure_once);
-            load()
         })?;
         let attached = worker.begin(request)?;
         let (commands, received) = mpsc::channel();

@@ -1,12 +1,10 @@
 //! Where calls are in the source: the stacks of slow calls and of calls that hang.
 
-use std::sync::Arc;
-
 use coral_ebpf_common::{DetailRecord, FrameKey};
 use coral_model::{FunctionId, StackFrame};
 
 use super::watched::Watched;
-use crate::symbols::{AddressMap, Location, Process, StackReader};
+use crate::symbols::{AddressMap, Location, Process, StackReader, Symbols};
 
 /// How many frames of a stack are kept.
 const FRAMES_MAX: usize = 64;
@@ -22,7 +20,8 @@ pub(super) fn addresses(detail: &DetailRecord) -> &[u64] {
 /// The kernel follows frame pointers; code that was compiled without them leads it astray. So the
 /// stack ends with the first address that is in no known function.
 pub(super) fn of_addresses(watched: &Watched, pid: u32, addresses: &[u64]) -> Vec<StackFrame> {
-    let Some(process) = process(watched, pid) else {
+    let mut processes = watched.processes();
+    let Some(process) = processes.find(|process| process.pid() == pid) else {
         return Vec::new();
     };
     let Ok(map) = AddressMap::read(process, &watched.symbols) else {
@@ -58,8 +57,8 @@ pub(super) struct Hanging {
 }
 
 /// Reads where a goroutine or a thread hangs, without stopping anything.
-pub(super) fn of_hanging(watched: &Watched, key: &FrameKey) -> Option<Hanging> {
-    let mut reader = StackReader::new(process(watched, key.tgid)?, &watched.symbols).ok()?;
+pub(super) fn of_hanging(process: &Process, symbols: &Symbols, key: &FrameKey) -> Option<Hanging> {
+    let mut reader = StackReader::new(process, symbols).ok()?;
     let stack = match key.tid {
         0 => reader.goroutine(key.g, FRAMES_MAX),
         tid => reader.thread(tid, FRAMES_MAX),
@@ -68,10 +67,6 @@ pub(super) fn of_hanging(watched: &Watched, key: &FrameKey) -> Option<Hanging> {
         functions: reader.functions(&stack),
         frames: reader.locate(&stack).into_iter().map(frame).collect(),
     })
-}
-
-fn process(watched: &Watched, pid: u32) -> Option<&Arc<Process>> {
-    watched.processes().find(|process| process.pid() == pid)
 }
 
 fn frame(location: Location) -> StackFrame {

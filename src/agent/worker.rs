@@ -89,7 +89,6 @@ pub(super) struct Worker {
     watched: Arc<Watched>,
     info: SessionInfo,
     started: Instant,
-    lease: Duration,
     limits: Limits,
     is_over_budget: bool,
     snapshots: Option<watch::Sender<Arc<Snapshot>>>,
@@ -144,7 +143,6 @@ impl Worker {
             watched,
             info,
             started: Instant::now(),
-            lease: request.settings.duration,
             limits,
             is_over_budget: false,
             snapshots: None,
@@ -160,25 +158,26 @@ impl Worker {
                 calibration.single_stepped_ns as u32,
             );
         }
-        let mut attached = Attached::default();
-        if !request.functions.is_empty() {
-            attached = self.attach(&request.functions)?;
-        }
+        let watched = Arc::clone(&self.watched);
+        let mut attached = match request.functions.as_slice() {
+            [] => Attached::default(),
+            functions => self.probes.attach(&watched, &mut self.tally, functions)?,
+        };
         if let Some(reason) = self.probes.values.misfit() {
             let reason = reason.to_owned();
             return Err(AgentError::Filter { reason });
         }
-        let watched = Arc::clone(&self.watched);
         self.probes
             .attach_inlined(&watched, &mut self.tally, &request.inlined, &mut attached)?;
         self.info.probes = self.probes.count();
-        self.tell_refused(&attached);
         self.started = Instant::now();
         self.info.started_at = Timestamp::now();
+        self.tell_misfits();
+        self.tell_refused(&attached);
         self.refill();
         self.probes
             .engine
-            .set_deadline_ns(monotonic_ns() + self.lease.as_nanos() as u64);
+            .set_deadline_ns(monotonic_ns() + self.info.settings.duration.as_nanos() as u64);
         Ok(attached)
     }
 
@@ -266,9 +265,8 @@ impl Worker {
         self.probes.engine.set_deadline_ns(0);
         self.probes.detach_all(&mut self.tally);
         self.drain();
-        let engine = &self.probes.engine;
-        self.tracer
-            .finish(engine.hits().roots_unwound + engine.open_roots());
+        let unwound = self.probes.engine.hits().roots_unwound;
+        self.tracer.finish(unwound + self.probes.open_roots());
         // A short session may be over before the calibration that began with it.
         Calibration::measure_once();
         self.info.ended_at = Some(Timestamp::now());
@@ -289,6 +287,7 @@ impl Worker {
         if self.probes.values.misfits() > misfits {
             self.tell_misfits();
         }
+        self.tell_refused(&attached);
         Ok(attached)
     }
 
@@ -305,14 +304,13 @@ impl Worker {
 
     /// Says which functions are not measured, in every document of the session.
     fn tell_refused(&mut self, attached: &Attached) {
-        let refused = &attached.refused;
-        for refused in refused.iter().take(REFUSED_TOLD_MAX) {
+        for refused in attached.refused.iter().take(REFUSED_TOLD_MAX) {
             let function = self.watched.table().get(refused.function);
             let name = function.map_or("", |function| function.name);
             self.notify(format!("{name} is left out: {}", refused.reason));
         }
-        if refused.len() > REFUSED_TOLD_MAX {
-            let more = refused.len() - REFUSED_TOLD_MAX;
+        let more = attached.refused.len().saturating_sub(REFUSED_TOLD_MAX);
+        if more > 0 {
             self.notify(format!("{more} more functions are left out"));
         }
     }
@@ -461,12 +459,13 @@ impl Worker {
     }
 
     fn remaining(&self) -> Duration {
-        self.lease.saturating_sub(self.started.elapsed())
+        let lease = self.info.settings.duration;
+        lease.saturating_sub(self.started.elapsed())
     }
 
     fn extend(&mut self, by: Duration) {
-        self.lease = (self.lease + by).min(self.limits.duration);
-        self.info.settings.duration = self.lease;
+        let lease = &mut self.info.settings.duration;
+        *lease = (*lease + by).min(self.limits.duration);
         self.probes
             .engine
             .set_deadline_ns(monotonic_ns() + self.remaining().as_nanos() as u64);

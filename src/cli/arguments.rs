@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use coral_model::{DurationError, parse_duration};
+use coral_model::{BudgetError, DurationError, parse_budget, parse_duration};
 
 use crate::config::{Config, ConfigError};
 use crate::source::local::{self, OpenError};
@@ -341,15 +341,8 @@ pub(super) struct DoctorArguments {
 #[derive(Clone, Copy, Debug)]
 struct Budget(Option<f64>);
 
-fn budget(text: &str) -> Result<Budget, String> {
-    if text == "none" {
-        return Ok(Budget(None));
-    }
-    let number = text.strip_suffix('%').unwrap_or(text);
-    match number.trim().parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Budget(Some(percent))),
-        _ => Err("write percent of a core, such as 2 or 2.5%, or `none`".into()),
-    }
+fn budget(text: &str) -> Result<Budget, BudgetError> {
+    parse_budget(text).map(Budget)
 }
 
 fn http_path(text: &str) -> Result<String, &'static str> {

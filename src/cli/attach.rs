@@ -21,8 +21,9 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     }
     let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
+    check_durations(arguments)?;
+    let patterns = patterns(&arguments.functions)?;
     if arguments.connection.agent.is_some() {
-        check_durations(arguments)?;
         let settings = settings(arguments, &config, filter);
         let snapshot = remote::measure(
             &arguments.connection,
@@ -34,7 +35,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     }
     let record = arguments.record.as_deref();
     let measured = session::measure(&arguments.target, record, |watched| {
-        request(arguments, &config, watched, filter)
+        request(arguments, &config, watched, filter, patterns)
     })?;
     finish(arguments, &measured.snapshot)
 }
@@ -75,9 +76,8 @@ fn request(
     config: &Config,
     watched: &Watched,
     filter: Option<Expression>,
+    patterns: Vec<Pattern>,
 ) -> Result<AttachRequest, Failure> {
-    check_durations(arguments)?;
-    let patterns = patterns(&arguments.functions)?;
     let inlined = if arguments.inlined {
         inlined(watched, &patterns)
     } else {

@@ -166,6 +166,13 @@ fn user_path() -> Option<PathBuf> {
     Some(folders.config_dir().join("coral/config.toml"))
 }
 
+/// The folder for what programs of this user keep, if there is one: `$XDG_STATE_HOME`.
+pub fn state_folder() -> Option<PathBuf> {
+    let folder = Xdg::new().ok()?.state_dir()?;
+    // A home that is relative would be another one in every folder.
+    folder.is_absolute().then_some(folder)
+}
+
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?

@@ -54,7 +54,7 @@ pub(super) fn record_memory_mib<'de, D: Deserializer<'de>>(
 pub(super) mod lease {
     use std::time::Duration;
 
-    use coral_model::{Limits, parse_duration};
+    use coral_model::{Limits, format_duration_exactly, parse_duration};
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
@@ -80,10 +80,7 @@ pub(super) mod lease {
         lease: &Duration,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        match lease.subsec_nanos() {
-            0 => serializer.collect_str(&format_args!("{}s", lease.as_secs())),
-            _ => serializer.collect_str(&format_args!("{}ns", lease.as_nanos())),
-        }
+        serializer.serialize_str(&format_duration_exactly(*lease))
     }
 }
 

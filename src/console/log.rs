@@ -7,21 +7,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::config;
+
 /// A log beyond this size is begun anew.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The log file's path: in the user's state folder, or the temporary one.
 pub(super) fn path() -> PathBuf {
-    let state = state_folder().unwrap_or_else(std::env::temp_dir);
+    let state = config::state_folder().unwrap_or_else(std::env::temp_dir);
     state.join("coral/coral-tui.log")
-}
-
-/// The folder for what programs of this user keep.
-pub(super) fn state_folder() -> Option<PathBuf> {
-    std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(std::env::home_dir()?.join(".local/state")))
-        .filter(|path| path.is_absolute())
 }
 
 /// Creates a folder that only this user can look into, if it is not there.

@@ -76,7 +76,12 @@ impl Sessions {
             other => other,
         };
         match result {
-            Ok(attached) => attached_reports(attached),
+            // Why functions were left out, the session's own notices say.
+            Ok(attached) => vec![SourceEvent::Attached {
+                left_out: attached.refused.iter().map(|it| it.function).collect(),
+                functions: attached.functions,
+                probes: attached.probes,
+            }],
             Err(error) => vec![failed(&attach, &error)],
         }
     }
@@ -175,25 +180,6 @@ impl Held {
 fn is_over(expected: &ExpectedCost, request: &AttachRequest) -> bool {
     let budget = request.settings.budget_percent;
     matches!((expected.cpu_percent, budget), (Some(percent), Some(budget)) if percent > budget)
-}
-
-fn attached_reports(attached: Attached) -> Vec<SourceEvent> {
-    let refused = attached.refused.into_iter();
-    let mut reports: Vec<SourceEvent> = refused
-        .map(|refused| SourceEvent::AttachFailed {
-            functions: vec![refused.function],
-            failure: Failure {
-                code: "not-probeable".into(),
-                message: refused.reason,
-                help: "choose a function that calls it, or that it calls".into(),
-            },
-        })
-        .collect();
-    reports.push(SourceEvent::Attached {
-        functions: attached.functions,
-        probes: attached.probes,
-    });
-    reports
 }
 
 fn failed(attach: &Attach, error: &AgentError) -> SourceEvent {

@@ -8,6 +8,7 @@ use coral_model::Escaped;
 use coral_ui::{Level, Notice, SavedView, SourceEvent};
 
 use super::log;
+use crate::config;
 
 /// Larger files are no views.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -47,7 +48,7 @@ pub(super) fn save(view: &SavedView) -> SourceEvent {
 }
 
 fn path() -> io::Result<PathBuf> {
-    let folder = log::state_folder();
+    let folder = config::state_folder();
     let folder = folder.ok_or_else(|| io::Error::other("there is no home folder"))?;
     Ok(folder.join("coral/views.toml"))
 }

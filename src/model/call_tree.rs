@@ -46,6 +46,18 @@ pub struct CallNode {
     pub latency: Option<Arc<Histogram>>,
 }
 
+impl CallNode {
+    /// One of its times; `None` while no call has returned, and nothing is timed.
+    pub fn timed(&self, ns: u64) -> Option<u64> {
+        (self.returns > 0).then_some(ns)
+    }
+
+    /// The duration below which 99 % of the paired calls lie, in nanoseconds, if that is known.
+    pub fn p99_ns(&self) -> Option<u64> {
+        self.latency.as_ref()?.percentile_ns(99.0)
+    }
+}
+
 impl CallTree {
     /// The children of a node, or the roots, by their time, longest first.
     pub fn children(&self, parent: Option<u32>) -> Vec<u32> {

@@ -120,12 +120,7 @@ impl Histogram {
         if rank == count {
             return Some(self.max_ns);
         }
-        let mut seen = 0;
-        let bucket = self.buckets.iter().find(|bucket| {
-            seen += bucket.count;
-            seen >= rank
-        })?;
-        let range = bucket_range_ns(bucket.index);
+        let range = bucket_range_ns(self.bucket_of_rank(rank)?);
         let middle = range.start + (range.end - range.start) / 2;
         Some(middle.clamp(self.min_ns, self.max_ns.max(self.min_ns)))
     }
@@ -213,6 +208,17 @@ impl Histogram {
             max_ns,
             buckets,
         }
+    }
+
+    /// The index of the bucket that holds the duration of that rank, counted from the shortest, the
+    /// first; `None` where there are fewer.
+    pub(crate) fn bucket_of_rank(&self, rank: u64) -> Option<u16> {
+        let mut seen = 0;
+        let bucket = self.buckets.iter().find(|bucket| {
+            seen += bucket.count;
+            seen >= rank
+        })?;
+        Some(bucket.index)
     }
 
     fn count_in(&self, index: u16) -> u64 {

@@ -24,7 +24,7 @@ mod trace;
 mod units;
 
 pub use call_tree::{CallNode, CallTree};
-pub use comparison::{Verdict, compare_percentile, percentile_interval_ns};
+pub use comparison::{Verdict, compare_percentile};
 pub use cost::ExpectedCost;
 pub use diagnostic::{Diagnostic, ExitStatus};
 pub use function::{
@@ -40,7 +40,7 @@ pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
-pub use settings::{Capture, SessionSettings};
+pub use settings::{BudgetError, Capture, SessionSettings, format_budget, parse_budget};
 pub use snapshot::{
     Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,
     SessionNotice, Snapshot, StackFrame,
@@ -51,5 +51,6 @@ pub use trace::{
     TraceSummary, TraceTree,
 };
 pub use units::{
-    DurationError, format_bytes, format_count, format_duration, format_duration_ns, parse_duration,
+    DurationError, format_bytes, format_count, format_duration, format_duration_exactly,
+    format_duration_ns, parse_duration,
 };

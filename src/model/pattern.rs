@@ -2,6 +2,8 @@
 
 use regex::{Regex, RegexBuilder};
 
+use crate::{FunctionId, FunctionTable};
+
 /// A pattern for function names; matched against the demangled name.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -77,7 +79,21 @@ impl Pattern {
         matches!(self.kind, Kind::Regex(_))
     }
 
-    /// Whether a function of that name is meant.
+    /// Which of the functions that match are meant: a whole name goes before last parts of longer
+    /// ones.
+    pub fn meant(&self, matching: Vec<FunctionId>, table: &FunctionTable) -> Vec<FunctionId> {
+        if self.selects_many() {
+            return matching;
+        }
+        let is_whole = |&id: &FunctionId| {
+            let function = table.get(id);
+            function.is_some_and(|function| function.name == self.text)
+        };
+        let whole: Vec<FunctionId> = matching.iter().copied().filter(is_whole).collect();
+        if whole.is_empty() { matching } else { whole }
+    }
+
+    /// Whether a function of that name matches.
     pub fn matches(&self, name: &str) -> bool {
         match &self.kind {
             Kind::Regex(regex) => regex.is_match(name),

@@ -52,6 +52,31 @@ impl Default for SessionSettings {
     }
 }
 
+/// What probes may cost, as it is written and cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write percent of a core, such as 2 or 2.5%, or none")]
+pub struct BudgetError;
+
+/// Reads what probes may cost: percent of a core such as `2` or `2.5%`, or `none` for no limit.
+///
+/// # Errors
+/// If it is neither, or not more than nothing.
+pub fn parse_budget(text: &str) -> Result<Option<f64>, BudgetError> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.trim().parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Some(percent)),
+        _ => Err(BudgetError),
+    }
+}
+
+/// What probes may cost, as [`parse_budget`] reads it.
+pub fn format_budget(percent: Option<f64>) -> String {
+    percent.map_or_else(|| "none".into(), |percent| percent.to_string())
+}
+
 /// Which values of single calls are read. None, if nothing else is asked for: they may be secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
@@ -59,4 +84,25 @@ pub struct Capture {
     pub arguments: bool,
     /// What calls return.
     pub results: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_are_read_as_they_are_written() {
+        for (text, budget) in [
+            ("2", Some(2.0)),
+            ("2.5%", Some(2.5)),
+            ("2.5 %", Some(2.5)),
+            ("none", None),
+        ] {
+            assert_eq!(parse_budget(text), Ok(budget), "{text}");
+            assert_eq!(parse_budget(&format_budget(budget)), Ok(budget));
+        }
+        for text in ["", "0", "-1", "NaN", "inf", "5%%", "all"] {
+            assert_eq!(parse_budget(text), Err(BudgetError), "{text}");
+        }
+    }
 }

@@ -162,7 +162,7 @@ impl JoinedCalls {
 pub struct InFlightCall {
     /// The function.
     pub function: FunctionId,
-    /// How long it has run.
+    /// How long it had run when it was looked at: it may have returned since.
     pub age_ns: u64,
     /// The process.
     pub pid: u32,

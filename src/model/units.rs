@@ -52,6 +52,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_nanos(ns as u64))
 }
 
+/// A duration to the last digit, in the largest unit that holds it: `60s`, `1500us`. Read by
+/// [`parse_duration`], it is the same again.
+pub fn format_duration_exactly(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    let unit = units
+        .into_iter()
+        .find(|(unit_ns, _)| ns.is_multiple_of(*unit_ns));
+    let (unit_ns, name) = unit.unwrap_or((1, "ns"));
+    format!("{}{name}", ns / unit_ns)
+}
+
 /// A duration with three significant digits and the unit that fits: `812 ns`, `1.24 ms`, `60.0 s`.
 pub fn format_duration_ns(duration_ns: u64) -> String {
     let ns = duration_ns as f64;
@@ -135,6 +147,21 @@ mod tests {
         ];
         for (ns, text) in cases {
             assert_eq!(format_duration_ns(ns), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_exactly_is_read_again() {
+        for (ns, text) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500_000, "1500us"),
+            (500_000_000, "500ms"),
+            (120_000_000_000, "120s"),
+        ] {
+            let duration = Duration::from_nanos(ns);
+            assert_eq!(format_duration_exactly(duration), text);
+            assert_eq!(parse_duration(text), Ok(duration));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The calls that have begun and not ended, read out of the kernel's maps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use coral_ebpf_common::{FRAME_IS_ROOT, Frame, FrameKey, INLINE_FRAMES, PlaceKey, Stack};
@@ -77,18 +77,20 @@ impl Engine {
             .count() as u64
     }
 
-    /// How many of these frames are still where they were, by slot.
+    /// How many of these frames are still where they were, by slot. Those of one stack should lie
+    /// next to each other: it is read once for all of them.
     pub fn count_frames(&self, frames: &[(FrameKey, Frame)]) -> HashMap<u32, u64> {
+        let place = |frame: &Frame| (frame.depth, frame.entry_ns, frame.slot);
         let mut counts = HashMap::new();
-        for (key, frame) in frames {
-            let key = Shared(*key);
+        for of_stack in frames.chunk_by(|(key, _), (next, _)| key == next) {
+            let key = Shared(of_stack[0].0);
             let stack = self.stacks.get(&key, 0);
-            let frames = stack.map_or(Vec::new(), |Shared(stack)| self.frames_of(&key, &stack));
-            let is_same = |other: &Frame| {
-                (other.depth, other.entry_ns, other.slot)
-                    == (frame.depth, frame.entry_ns, frame.slot)
-            };
-            *counts.entry(frame.slot).or_default() += u64::from(frames.iter().any(is_same));
+            let now = stack.map_or(Vec::new(), |Shared(stack)| self.frames_of(&key, &stack));
+            let places: HashSet<_> = now.iter().map(place).collect();
+            for (_, frame) in of_stack {
+                let is_there = places.contains(&place(frame));
+                *counts.entry(frame.slot).or_default() += u64::from(is_there);
+            }
         }
         counts
     }

@@ -100,22 +100,13 @@ pub fn select(table: &FunctionTable, patterns: &[String]) -> Result<Vec<Function
     Ok(selected)
 }
 
-/// The functions that one pattern matches. A whole name goes before last parts of longer ones.
+/// The functions that one pattern means.
 pub fn matches(table: &FunctionTable, pattern: &Pattern) -> Vec<FunctionId> {
-    let all: Vec<FunctionId> = table
+    let matching = table
         .iter()
         .filter(|function| pattern.matches(function.name))
-        .map(|function| function.id)
-        .collect();
-    if pattern.selects_many() {
-        return all;
-    }
-    let whole: Vec<FunctionId> = all
-        .iter()
-        .copied()
-        .filter(|&id| table.get(id).is_some_and(|f| f.name == pattern.text()))
-        .collect();
-    if whole.is_empty() { all } else { whole }
+        .map(|function| function.id);
+    pattern.meant(matching.collect(), table)
 }
 
 fn described(table: &FunctionTable, id: FunctionId) -> String {

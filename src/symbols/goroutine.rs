@@ -1,6 +1,5 @@
 //! Where Go's runtime keeps what names a goroutine.
 
-use super::go_build_info;
 use super::process::Process;
 use super::table::Symbols;
 
@@ -19,7 +18,7 @@ impl Symbols {
     /// Where a goroutine's number lies in its `runtime.g`, if a module is of a version of Go where
     /// that is known. A `g` is used for one goroutine after the other; the number is not.
     pub fn goid_offset(&self, module: u16) -> Option<u32> {
-        offset_of(go_build_info::version(self.image(module)?)?)
+        offset_of(self.image(module)?.go_version()?)
     }
 }
 

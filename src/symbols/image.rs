@@ -16,6 +16,7 @@ use super::SymbolError;
 use super::bytes::{contains, slice_at, u32_at, u64_at};
 use super::constants::Constants;
 use super::elf::{Headers, Section, Segment, read_at};
+use super::go_build_info;
 use super::planner::Architecture;
 
 /// A function longer than this is no function.
@@ -58,6 +59,7 @@ pub struct Image {
     build_id: Option<String>,
     language: Language,
     constants: OnceLock<Constants>,
+    go_version: OnceLock<Option<(u32, u32)>>,
 }
 
 impl Image {
@@ -101,6 +103,7 @@ impl Image {
             build_id: None,
             language: Language::Unknown,
             constants: OnceLock::new(),
+            go_version: OnceLock::new(),
         };
         image.build_id = read_build_id(&image);
         image.language = guess_language(&image);
@@ -187,6 +190,11 @@ impl Image {
     /// The read-only data, read once.
     pub(super) fn constants(&self) -> &Constants {
         self.constants.get_or_init(|| Constants::read(self))
+    }
+
+    /// The version of Go that it was made by, read once; see [`go_build_info::version`].
+    pub(super) fn go_version(&self) -> Option<(u32, u32)> {
+        *self.go_version.get_or_init(|| go_build_info::version(self))
     }
 
     /// The virtual address of what a mapping of the file's code starts with; the mapping begins at

@@ -1,5 +1,6 @@
 //! The functions of a process: its executable's, and those of libraries that were added.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use coral_model::{
     SymbolSource,
 };
 
+use super::demangle::demangle;
 use super::dwarf_lines::{Wanted, locate};
+use super::elf_symbols::SymbolTable;
 use super::functions::{ColdParts, add_functions};
 use super::image::Image;
 use super::lookup::Lookup;
@@ -133,6 +136,28 @@ impl Symbols {
             table: Arc::new(builder.build()),
             ..self.clone()
         }
+    }
+
+    /// The names in the executable's symbol table of what begins at these offsets of the file; also
+    /// of what the table leaves out, as Go's wrappers.
+    pub fn names_at(&self, offsets: &HashSet<u64>) -> HashMap<u64, String> {
+        let Some(executable) = self.images.first().map(|loaded| &*loaded.image) else {
+            return HashMap::new();
+        };
+        let sources = [SymbolSource::Symtab, SymbolSource::Dynsym].into_iter();
+        let Some(table) = sources
+            .filter_map(|source| SymbolTable::read(executable, source))
+            .next()
+        else {
+            return HashMap::new();
+        };
+        let symbols = table.symbols.iter().filter_map(|symbol| {
+            let offset = executable.file_offset(symbol.address)?;
+            let name = offsets.contains(&offset).then(|| table.name(symbol))?;
+            let (name, _) = demangle(&name, executable.language());
+            Some((offset, name.into_owned()))
+        });
+        symbols.collect()
     }
 
     /// All functions.

@@ -1,7 +1,8 @@
 //! A running agent.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coral_proto::agent::v1::agent_client::AgentClient;
@@ -18,13 +19,28 @@ pub(crate) struct Daemon {
 }
 
 /// What is different from [`Daemon`]'s usual configuration.
-#[derive(Default)]
 pub(crate) struct Setup<'a> {
+    /// What anybody may do by the loopback.
+    pub(crate) loopback_roles: &'a str,
     /// More keys of `agent:`, as YAML in one line each.
     pub(crate) keys: &'a [&'a str],
-    /// What the agent is run by: a program and its arguments.
-    pub(crate) by: &'a [&'a str],
+    /// Whether it runs as a user that has only the capabilities of its unit.
+    pub(crate) is_user: bool,
 }
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            loopback_roles: "'debug:read'",
+            keys: &[],
+            is_user: false,
+        }
+    }
+}
+
+/// The user that agents run as that do not run as root.
+const USER: u32 = 65_533;
+const CAPABILITIES: &str = "+bpf,+perfmon,+sys_ptrace,+dac_read_search";
 
 impl Daemon {
     pub(crate) fn start() -> Self {
@@ -40,20 +56,21 @@ impl Daemon {
     pub(crate) fn start_in(folder: TempDir, loopback: &str, setup: &Setup<'_>) -> Self {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut config = format!(
-            "agent:\n    listen: ['unix:{}', '{loopback}']\n    access: {{allow_loopback: ['debug:read']}}\n    audit: {{path: '{}'}}\n",
+            "agent:\n    listen: ['unix:{}', '{loopback}']\n    access: {{allow_loopback: [{}]}}\n    audit: {{path: '{}'}}\n",
             path("agent.sock"),
+            setup.loopback_roles,
             path("audit.jsonl")
         );
         for key in setup.keys {
             config += &format!("    {key}\n");
         }
         fs::write(path("agent.yaml"), config).unwrap();
-        let program = [setup.by, &[PROGRAM, "agent", "--config"]].concat();
-        let mut coral = Coral::start(
-            Command::new(program[0])
-                .args(&program[1..])
-                .arg(path("agent.yaml")),
-        );
+        let mut command = if setup.is_user {
+            as_user(folder.path())
+        } else {
+            Command::new(PROGRAM)
+        };
+        let mut coral = Coral::start(command.args(["agent", "--config", &path("agent.yaml")]));
         coral.await_line("listening: unix:");
         let loopback = coral.await_line("listening: 127.0.0.1");
         let loopback = loopback.trim_start_matches("listening: ").to_owned();
@@ -99,4 +116,28 @@ impl Daemon {
         let endpoint = self.socket().parse().unwrap();
         AgentClient::new(connect(&endpoint, None, None).await.unwrap())
     }
+}
+
+/// The program, run as a user that owns a folder.
+fn as_user(folder: &Path) -> Command {
+    chown(folder, Some(USER), Some(USER)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={USER}"), format!("--regid={USER}")]);
+    command.arg("--clear-groups");
+    command.args([
+        format!("--inh-caps={CAPABILITIES}"),
+        format!("--ambient-caps={CAPABILITIES}"),
+    ]);
+    command.arg(copy_for_all(Path::new(PROGRAM), folder));
+    command
+}
+
+/// A program where every user can run it.
+pub(crate) fn copy_for_all(program: &Path, folder: &Path) -> PathBuf {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join(program.file_name().unwrap());
+    if !copy.exists() {
+        fs::copy(program, &copy).unwrap();
+    }
+    copy
 }

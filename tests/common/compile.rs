@@ -142,6 +142,17 @@ pub(crate) fn go_http(go: &Path, flags: &[&str]) -> Result<PathBuf, String> {
     go_module("http", go, flags)
 }
 
+/// The example application that links the SDK.
+pub(crate) fn example_checkout() -> Result<PathBuf, String> {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--locked", "--package", "coral-example-checkout"]);
+    output(build.current_dir(env!("CARGO_MANIFEST_DIR")))?;
+    let folder = Path::new(env!("CARGO_BIN_EXE_coral")).parent();
+    Ok(folder
+        .unwrap_or(Path::new(""))
+        .join("coral-example-checkout"))
+}
+
 /// A program of one source file of the targets.
 pub(crate) fn source(compiler: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
     build(

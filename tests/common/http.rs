@@ -52,15 +52,7 @@ impl Service {
 
     /// The status and the body of the answer to a GET request.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        // Without HTTP/1.1 the answer ends with the connection.
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        request(self.port, &format!("GET {path}"))
     }
 
     /// The truth, while no request is under way.
@@ -76,6 +68,19 @@ impl Service {
         self.answers.drain().expect("the service ends");
         self.child.wait().unwrap()
     }
+}
+
+/// The status and the body of the answer to a request without a body, such as `GET /`.
+pub(crate) fn request(port: u16, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    // Without HTTP/1.1 the answer ends with the connection.
+    write!(stream, "{request} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
 }
 
 impl Drop for Service {

@@ -5,10 +5,13 @@ mod group;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, FunctionId, FunctionTable, Limits, SessionSettings, parse_duration};
+use coral_model::{
+    Capture, FunctionId, FunctionTable, Limits, SessionSettings, format_budget,
+    format_duration_exactly, parse_budget, parse_duration,
+};
 
 use crate::filter_input::FilterInput;
-pub(crate) use group::{Group, Members};
+pub(crate) use group::{Group, Known, Members, is_probeable, planned_probes};
 
 /// A line of the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,11 @@ impl Field {
         Self::Filter,
         Self::Budget,
     ];
+
+    /// Whether text is typed into it; else there is a choice.
+    fn takes_text(self) -> bool {
+        !matches!(self, Self::Group | Self::Arguments | Self::Results)
+    }
 
     /// What stands before it.
     pub(crate) fn label(self) -> &'static str {
@@ -85,12 +93,8 @@ pub(crate) struct AttachForm {
     /// The functions of the chosen group, as far as they are found.
     pub(crate) members: Members,
     pub(crate) field: Field,
-    pattern: FilterInput,
-    duration: FilterInput,
-    sample_rate: FilterInput,
-    at_least: FilterInput,
-    filter: FilterInput,
-    budget: FilterInput,
+    /// By field; those of choices stay empty.
+    inputs: [FilterInput; Field::ALL.len()],
     capture: Capture,
     /// What was wrong when it was to be used.
     pub(crate) error: Option<FieldError>,
@@ -98,32 +102,29 @@ pub(crate) struct AttachForm {
 
 impl AttachForm {
     /// A form for these groups, of which there is at least one, filled in with these settings.
-    pub(crate) fn new(groups: Vec<Group>, settings: &SessionSettings) -> Self {
-        let typed = |text: String| {
-            let mut input = FilterInput::typing();
-            input.insert(&text);
-            input
+    pub(crate) fn new(
+        groups: Vec<Group>,
+        settings: &SessionSettings,
+        table: &FunctionTable,
+    ) -> Self {
+        let filter = settings.filter.as_ref();
+        let text = |field| match field {
+            Field::Duration => format_duration_exactly(settings.duration),
+            Field::SampleRate => settings.sample_rate.to_string(),
+            Field::Filter => filter.map_or_else(String::new, Expression::to_string),
+            Field::Budget => format_budget(settings.budget_percent),
+            _ => String::new(),
         };
-        let seconds = format!("{}s", settings.duration.as_secs());
-        let budget = settings
-            .budget_percent
-            .map_or("none".into(), |percent| percent.to_string());
         Self {
-            members: groups.first().map_or(Members::none(), Members::of),
+            members: Members::of(groups.first(), table),
             groups,
             group: 0,
             field: Field::Group,
-            pattern: typed(String::new()),
-            duration: typed(seconds),
-            sample_rate: typed(settings.sample_rate.to_string()),
-            at_least: typed(String::new()),
-            filter: typed(
-                settings
-                    .filter
-                    .as_ref()
-                    .map_or_else(String::new, Expression::to_string),
-            ),
-            budget: typed(budget),
+            inputs: Field::ALL.map(|field| {
+                let mut input = FilterInput::typing();
+                input.insert(&text(field));
+                input
+            }),
             capture: settings.capture,
             error: None,
         }
@@ -144,15 +145,12 @@ impl AttachForm {
 
     /// The text of a line; `None` where there is a choice instead.
     pub(crate) fn input(&self, field: Field) -> Option<&FilterInput> {
-        Some(match field {
-            Field::Pattern => &self.pattern,
-            Field::Duration => &self.duration,
-            Field::SampleRate => &self.sample_rate,
-            Field::AtLeast => &self.at_least,
-            Field::Filter => &self.filter,
-            Field::Budget => &self.budget,
-            Field::Group | Field::Arguments | Field::Results => return None,
-        })
+        field.takes_text().then(|| &self.inputs[field as usize])
+    }
+
+    /// What is typed into a line, without spaces around it.
+    pub(crate) fn text(&self, field: Field) -> &str {
+        self.inputs[field as usize].text().trim()
     }
 
     /// The choice of a line, where there is one.
@@ -162,11 +160,6 @@ impl AttachForm {
             Field::Results => Some(self.capture.results),
             _ => None,
         }
-    }
-
-    /// What is written as a pattern.
-    pub(crate) fn pattern(&self) -> &str {
-        self.pattern.text()
     }
 
     /// Goes to the line after or before, round and round.
@@ -182,17 +175,17 @@ impl AttachForm {
 
     /// Whether letters go into the line in front.
     pub(crate) fn takes_text(&self) -> bool {
-        self.input(self.field).is_some()
+        self.field.takes_text()
     }
 
     /// The next or the last choice of the line in front.
-    pub(crate) fn change(&mut self, forwards: bool) {
+    pub(crate) fn change(&mut self, forwards: bool, table: &FunctionTable) {
         self.error = None;
         match self.field {
             Field::Group => {
                 let step = if forwards { 1 } else { self.groups.len() - 1 };
                 self.group = (self.group + step) % self.groups.len();
-                self.members = self.group().map_or(Members::none(), Members::of);
+                self.members = Members::of(self.group(), table);
                 self.look_for_pattern();
             }
             Field::Arguments => self.capture.arguments ^= true,
@@ -203,16 +196,7 @@ impl AttachForm {
 
     /// Changes the text of the line in front by `edit`, which says whether it has.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut FilterInput) -> bool) {
-        let input = match self.field {
-            Field::Pattern => &mut self.pattern,
-            Field::Duration => &mut self.duration,
-            Field::SampleRate => &mut self.sample_rate,
-            Field::AtLeast => &mut self.at_least,
-            Field::Filter => &mut self.filter,
-            Field::Budget => &mut self.budget,
-            Field::Group | Field::Arguments | Field::Results => return,
-        };
-        if edit(input) {
+        if self.takes_text() && edit(&mut self.inputs[self.field as usize]) {
             self.error = None;
             if self.field == Field::Pattern {
                 self.look_for_pattern();
@@ -222,14 +206,34 @@ impl AttachForm {
 
     fn look_for_pattern(&mut self) {
         if matches!(self.group(), Some(Group::Pattern)) {
-            self.members = Members::of_pattern(self.pattern.text());
+            self.members = Members::of_pattern(self.text(Field::Pattern));
         }
     }
 
     /// What the function calls is known now.
-    pub(crate) fn take_callees(&mut self, function: FunctionId, callees: Vec<FunctionId>) {
+    pub(crate) fn take_callees(
+        &mut self,
+        function: FunctionId,
+        callees: Vec<FunctionId>,
+        table: &FunctionTable,
+    ) {
         if matches!(self.group(), Some(Group::Callees(asked)) if *asked == function) {
-            self.members = Members::Known(callees);
+            self.members = Members::Known(Known::new(callees, table));
+        }
+    }
+
+    /// More may be known of the functions: which of them can be probed, and what that takes.
+    pub(crate) fn take_plans(&mut self, table: &FunctionTable) {
+        if let Members::Known(known) = &mut self.members {
+            known.take_plans(table);
+        }
+    }
+
+    /// The functions of the chosen group that can be probed; none while they are looked for.
+    pub(crate) fn probeable(&self) -> &[FunctionId] {
+        match &self.members {
+            Members::Known(known) => &known.probeable,
+            _ => &[],
         }
     }
 
@@ -251,7 +255,7 @@ impl AttachForm {
         let duration = |field, text: &str| {
             parse_duration(text).map_err(|error| fail(field, error.to_string()))
         };
-        let lease = duration(Field::Duration, self.duration.text().trim())?;
+        let lease = duration(Field::Duration, self.text(Field::Duration))?;
         if lease.is_zero() || lease > limits.duration {
             let most = limits.duration.as_secs();
             return Err(fail(
@@ -259,20 +263,15 @@ impl AttachForm {
                 format!("more than 0s and at most {most}s"),
             ));
         }
-        let sample_rate = self
-            .sample_rate
-            .text()
-            .trim()
-            .parse()
-            .ok()
-            .filter(|&rate| rate > 0);
+        let sample_rate = self.text(Field::SampleRate).parse().ok();
         let sample_rate = sample_rate
+            .filter(|&rate| rate > 0)
             .ok_or_else(|| fail(Field::SampleRate, "a whole number from 1 on".into()))?;
-        let min = match self.at_least.text().trim() {
+        let min = match self.text(Field::AtLeast) {
             "" => Duration::ZERO,
             text => duration(Field::AtLeast, text)?,
         };
-        let filter = match self.filter.text().trim() {
+        let filter = match self.text(Field::Filter) {
             "" => None,
             text => Some(parsed(text).map_err(|message| fail(Field::Filter, message))?),
         };
@@ -282,8 +281,8 @@ impl AttachForm {
             min,
             capture: self.capture,
             filter,
-            budget_percent: budget(self.budget.text().trim())
-                .map_err(|message| fail(Field::Budget, message))?,
+            budget_percent: parse_budget(self.text(Field::Budget))
+                .map_err(|error| fail(Field::Budget, error.to_string()))?,
             ..SessionSettings::default()
         })
     }
@@ -303,22 +302,16 @@ pub(crate) fn parsed(text: &str) -> Result<Expression, String> {
     })
 }
 
-fn budget(text: &str) -> Result<Option<f64>, String> {
-    if text == "none" {
-        return Ok(None);
-    }
-    match text.trim_end_matches('%').trim().parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Some(percent)),
-        _ => Err("percent of a core, such as 2 or 2.5, or none".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn form(settings: &SessionSettings) -> AttachForm {
+        AttachForm::new(vec![Group::Pattern], settings, &FunctionTable::default())
+    }
+
     fn filled(field: Field, text: &str) -> Result<SessionSettings, String> {
-        let mut form = AttachForm::new(vec![Group::Pattern], &SessionSettings::default());
+        let mut form = form(&SessionSettings::default());
         form.field = field;
         form.edit(|input| {
             input.clear();
@@ -333,6 +326,7 @@ mod tests {
     #[test]
     fn an_untouched_form_means_the_settings_that_it_was_filled_in_with() {
         let settings = SessionSettings {
+            duration: Duration::from_millis(500),
             filter: Some(Expression::parse("amount > 100").unwrap()),
             capture: Capture {
                 arguments: true,
@@ -341,7 +335,7 @@ mod tests {
             budget_percent: None,
             ..SessionSettings::default()
         };
-        let form = AttachForm::new(vec![Group::Pattern], &settings);
+        let form = form(&settings);
         assert_eq!(form.settings(&Limits::default()), Ok(settings));
     }
 
@@ -373,6 +367,7 @@ mod tests {
             (Field::Filter, "amount >"),
             (Field::Budget, "0"),
             (Field::Budget, "NaN"),
+            (Field::Budget, "5%%"),
             (Field::Budget, ""),
         ] {
             assert!(filled(field, text).is_err(), "{field:?} {text}");

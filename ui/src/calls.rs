@@ -125,11 +125,6 @@ impl CallsScreen {
         self.find_matches(table);
     }
 
-    /// The search has another text.
-    pub(crate) fn search_changed(&mut self, table: &FunctionTable) {
-        self.find_matches(table);
-    }
-
     /// The sandwich is that of the function that is selected in the tree, until one goes on there.
     pub(crate) fn tree_selection_moved(&mut self) {
         let forest = self.tree.forest();
@@ -182,7 +177,8 @@ impl CallsScreen {
         }
     }
 
-    fn find_matches(&mut self, table: &FunctionTable) {
+    /// Looks for what the search says among what is shown.
+    pub(crate) fn find_matches(&mut self, table: &FunctionTable) {
         self.matches.clear();
         self.matching_paths = 0;
         let (true, Some(snapshot)) = (self.search.is_active(), &self.shown) else {

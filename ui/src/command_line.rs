@@ -1,8 +1,6 @@
 //! The command lines that measure or print the same as the console.
 
-use std::time::Duration;
-
-use coral_model::{SessionSettings, Target, escape};
+use coral_model::{SessionSettings, Target, escape, format_budget, format_duration_exactly};
 
 /// `coral debug attach` for these functions, or patterns of functions; `None` if there is none that
 /// a command line can name.
@@ -20,9 +18,9 @@ pub(crate) fn attach<'a>(
         .collect();
     (!functions.is_empty()).then(|| {
         format!(
-            "coral debug attach --pid {}{functions} --duration {}s{}",
+            "coral debug attach --pid {}{functions} --duration {}{}",
             target.pid,
-            settings.duration.as_secs(),
+            format_duration_exactly(settings.duration),
             options(settings)
         )
     })
@@ -42,10 +40,10 @@ fn options(settings: &SessionSettings) -> String {
     add(rate != usual.sample_rate, format!("--sample-rate {rate}"));
     add(
         !settings.min.is_zero(),
-        format!("--min-duration {}", written(settings.min)),
+        format!("--min-duration {}", format_duration_exactly(settings.min)),
     );
     for (option, value) in [("--max-duration", settings.max), ("--slow", settings.slow)] {
-        let text = value.map(|value| format!("{option} {}", written(value)));
+        let text = value.map(|value| format!("{option} {}", format_duration_exactly(value)));
         add(text.is_some(), text.unwrap_or_default());
     }
     add(settings.capture.arguments, "--capture-args".into());
@@ -54,23 +52,11 @@ fn options(settings: &SessionSettings) -> String {
         add(true, format!("--filter {}", quote(&filter.to_string())));
     }
     let budget = settings.budget_percent;
-    let budget_text = budget.map_or("none".into(), |percent| percent.to_string());
     add(
         budget != usual.budget_percent,
-        format!("--budget {budget_text}"),
+        format!("--budget {}", format_budget(budget)),
     );
     options
-}
-
-/// A duration to the last digit, in the largest unit that holds it.
-fn written(duration: Duration) -> String {
-    let ns = duration.as_nanos();
-    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
-    let unit = units
-        .into_iter()
-        .find(|(unit_ns, _)| ns.is_multiple_of(*unit_ns));
-    let (unit_ns, name) = unit.unwrap_or((1, "ns"));
-    format!("{}{name}", ns / unit_ns)
 }
 
 /// `coral functions` for a process.
@@ -90,6 +76,8 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use coral_model::filter::Expression;
     use coral_model::{Capture, Language};
 
@@ -115,6 +103,7 @@ mod tests {
         );
         assert_eq!(line(&["evil\u{1b}[2J"]), None);
         let settings = SessionSettings {
+            duration: Duration::from_millis(500),
             sample_rate: 10,
             min: Duration::from_micros(1500),
             capture: Capture {
@@ -127,7 +116,7 @@ mod tests {
         };
         assert_eq!(
             attach(&target, ["f"], &settings).unwrap(),
-            "coral debug attach --pid 42 --function f --duration 60s --sample-rate 10 \
+            "coral debug attach --pid 42 --function f --duration 500ms --sample-rate 10 \
              --min-duration 1500us --capture-args --filter 'user == \"u_1\"' --budget none"
         );
     }

@@ -76,12 +76,14 @@ pub enum SourceEvent {
     Attached {
         /// On these functions.
         functions: Vec<FunctionId>,
+        /// The others of the same request: why, a notice of the session says.
+        left_out: Vec<FunctionId>,
         /// How many probe sites these are.
         probes: u32,
     },
     /// Functions could not be probed.
     AttachFailed {
-        /// Which; the others of the same request are reported as attached.
+        /// Which: all of a request.
         functions: Vec<FunctionId>,
         /// Why.
         failure: Failure,

@@ -19,7 +19,6 @@ pub(crate) use history::History;
 pub(crate) use lines::{Lines, MARKED};
 pub(crate) use panes::Panes;
 
-use crate::layout::Frame;
 use crate::state::{Screen, State};
 
 /// How the latency is looked at.
@@ -71,6 +70,9 @@ pub(crate) struct LatencyScreen {
     pub(crate) lines: Option<Lines>,
     pub(crate) selected: Option<Selected>,
     pub(crate) comparison: Option<Comparison>,
+    /// The function that the cursor and the brush are of. It stays while other screens are looked
+    /// at, and they with it.
+    pub(crate) function: Option<FunctionId>,
     computed_for: Option<Key>,
 }
 
@@ -112,11 +114,11 @@ pub(crate) fn refresh(state: &mut State) {
     if state.latency.computed_for == key {
         return;
     }
-    let is_other = state.latency.computed_for.as_ref().map(|key| key.function)
-        != key.as_ref().map(|key| key.function);
-    if is_other && key.is_some() {
+    let function = key.as_ref().map(|key| key.function);
+    if function.is_some() && function != state.latency.function {
         // An area of durations means nothing for another function.
         (state.latency.cursor, state.latency.brush) = (None, None);
+        state.latency.function = function;
     }
     let key = self::key(state);
     let history = key.as_ref().and_then(|key| {
@@ -153,8 +155,7 @@ fn key(state: &State) -> Option<Key> {
     if state.screen != Screen::Latency || latency.view == View::Histogram {
         return None;
     }
-    let body = Frame::of(state.area, state.notice_lines(state.area.width)).body;
-    let panes = Panes::of(body, latency);
+    let panes = Panes::of(state.body(), latency);
     let dots = if latency.view == View::Lines && !state.options.glyphs.ascii {
         // A cell of braille is two dots wide.
         2

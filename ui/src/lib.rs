@@ -11,6 +11,7 @@
 //! - draws when [`State::take_redraw`] says so.
 
 mod attach_form;
+mod call_text;
 mod calls;
 mod canvas;
 mod color;

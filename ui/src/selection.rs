@@ -31,6 +31,11 @@ impl<K: Clone + PartialEq> Selection<K> {
         start..(start + height).min(rows)
     }
 
+    /// Which row is selected, and the rows that a list of that height shows.
+    pub(crate) fn shown(&self, rows: usize, height: usize) -> (usize, Range<usize>) {
+        (self.index, self.window(rows, height))
+    }
+
     /// Finds the selection in rows that have changed; it keeps its place on the screen. If it is
     /// gone, the row that took its place is selected. Returns whether it was found.
     pub(crate) fn restore(&mut self, rows: &[K]) -> bool {

@@ -134,23 +134,14 @@ pub(crate) fn draw_rows<K: Clone + PartialEq>(
     rows: usize,
     mut draw_row: impl FnMut(&mut Canvas<'_>, usize, Rect),
 ) {
-    for (index, place) in visible_rows(area, selection, rows) {
+    let window = selection.window(rows, usize::from(area.height));
+    for (line, index) in window.enumerate() {
+        let place = row(area, line);
         draw_row(canvas, index, place);
         if index == selection.index() {
             draw_cursor(canvas, place);
         }
     }
-}
-
-/// The rows of a list that its window shows, and where.
-pub(crate) fn visible_rows<K: Clone + PartialEq>(
-    area: Rect,
-    selection: &Selection<K>,
-    rows: usize,
-) -> impl Iterator<Item = (usize, Rect)> {
-    let window = selection.window(rows, usize::from(area.height));
-    let places = (0..).map(move |line| row(area, line));
-    window.zip(places)
 }
 
 /// Marks the selected row, by a sign and by its background.

@@ -90,7 +90,6 @@ pub(crate) fn wrap(text: &str, width: usize, lines: usize, glyphs: &Glyphs) -> V
     wrapped
 }
 
-/// How wide a text of ours is, in columns.
 /// `1 path`, `2 paths`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
     match count {
@@ -99,6 +98,7 @@ pub(crate) fn plural(count: usize, what: &str) -> String {
     }
 }
 
+/// How wide a text of ours is, in columns.
 pub(crate) fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
 }

@@ -302,6 +302,8 @@ mod tests {
             let theme = Theme::parse(toml).unwrap();
             let paper = match name {
                 "coral-light" => 0xff_ffff,
+                "gruvbox-dark" => 0x28_2828,
+                "catppuccin-mocha" => 0x1e_1e2e,
                 _ => 0,
             };
             for meaning in Meaning::ALL {

@@ -28,7 +28,6 @@ use crate::functions::ColumnSet;
 use crate::key::Key;
 use crate::state::{Overlay, Phase, Screen, State};
 use crate::typed_filter;
-pub(crate) use attach::probeable;
 pub(crate) use find::places;
 pub(crate) use probes::{cost_words, expected_cost};
 
@@ -334,7 +333,7 @@ fn clear_filter(state: &mut State) {
 fn filter_changed(state: &mut State) {
     match state.screen {
         Screen::Processes => state.processes.arrange(),
-        Screen::Calls => state.calls.search_changed(&state.functions.table),
+        Screen::Calls => state.calls.find_matches(&state.functions.table),
         _ => state.functions.filter_changed(&state.measurements),
     }
 }

@@ -62,16 +62,12 @@ fn tree_line(tree: &CallTree, id: u32, names: &Names<'_>) -> String {
         .parent
         .map_or(node.total_ns, |parent| tree.nodes[parent as usize].total_ns);
     let share = node.total_ns as f64 / whole_ns.max(1) as f64 * 100.0;
-    let p99 = node
-        .latency
-        .as_ref()
-        .and_then(|latency| latency.percentile_ns(99.0));
     let mut line = format!(
         "{:>9} {:>9} {share:>5.0}% {:>9} {:>9}  {}{}",
         format_duration_ns(node.total_ns),
         format_duration_ns(node.self_ns),
         format_count(node.calls as f64),
-        p99.map_or("-".into(), format_duration_ns),
+        node.p99_ns().map_or("-".into(), format_duration_ns),
         "  ".repeat(node.depth as usize),
         names.of(node.function),
     );

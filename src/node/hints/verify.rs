@@ -46,10 +46,11 @@ pub(super) fn verify(told: &Told, watched: &Watched) -> Result<Verified, HintErr
             .or_default()
             .push(hint.offset);
     }
+    let mut doubtful = Vec::new();
     for (name, told) in told_by_name {
         match own.by_name.get(name) {
             Some(offsets) => {
-                own.check(name, &told, offsets)?;
+                doubtful.extend(own.doubtful(&told, offsets).map(|offset| (name, offset)));
                 verified.agreed += told.len();
             }
             // Where no function is known to begin, its word alone is not enough.
@@ -60,6 +61,7 @@ pub(super) fn verify(told: &Told, watched: &Watched) -> Result<Verified, HintErr
             }
         }
     }
+    check_doubtful(&doubtful, &own, watched)?;
     Ok(verified)
 }
 
@@ -73,21 +75,40 @@ struct Own<'a> {
 }
 
 impl Own<'_> {
-    /// Whether functions of a name begin where they are said to. Functions with the same code are
-    /// one in the file and have several names, of which the table knows one.
-    fn check(&self, name: &str, told: &[u64], own: &[u64]) -> Result<(), HintError> {
+    /// The offsets that are said of a name and are not those that the table has. Functions with the
+    /// same code are one in the file and have several names, of which the table knows one: beside
+    /// a right one, where any function begins will do.
+    fn doubtful<'a>(&'a self, told: &'a [u64], own: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
         let is_one_right = told.iter().any(|offset| own.contains(offset));
-        let wrong = told.iter().find(|offset| match is_one_right {
-            true => !self.by_offset.contains_key(offset),
-            false => true,
-        });
-        let Some(wrong) = wrong else { return Ok(()) };
-        Err(HintError::Wrong(format!(
-            "it says that {} begins at {wrong:#x} of the file, and it begins at {:#x}",
-            escape(name),
-            own.first().copied().unwrap_or_default()
-        )))
+        let is_good = move |offset: &u64| match is_one_right {
+            true => self.by_offset.contains_key(offset),
+            false => own.contains(offset),
+        };
+        told.iter().copied().filter(move |offset| !is_good(offset))
     }
+}
+
+/// The table leaves some symbols out, such as Go's wrappers; the file itself has the last word.
+fn check_doubtful(
+    doubtful: &[(&str, u64)],
+    own: &Own<'_>,
+    watched: &Watched,
+) -> Result<(), HintError> {
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    let offsets = doubtful.iter().map(|&(_, offset)| offset).collect();
+    let names = watched.symbols.names_at(&offsets);
+    let is_wrong = |&&(name, offset): &&(&str, u64)| names.get(&offset).is_none_or(|it| it != name);
+    let Some((name, wrong)) = doubtful.iter().find(is_wrong) else {
+        return Ok(());
+    };
+    let right = own.by_name.get(name).and_then(|offsets| offsets.first());
+    Err(HintError::Wrong(format!(
+        "it says that {} begins at {wrong:#x} of the file, and it begins at {:#x}",
+        escape(name),
+        right.copied().unwrap_or_default()
+    )))
 }
 
 fn check_build(told: &Told, watched: &Watched) -> Result<(), HintError> {

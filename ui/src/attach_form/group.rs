@@ -1,8 +1,9 @@
 //! Groups of functions that can be attached to at once, found a piece at a time.
 
-use coral_model::{FunctionId, FunctionTable, Pattern};
+use coral_model::{FunctionId, FunctionTable, Pattern, Probeability};
 
 use crate::functions::WORK_PIECE;
+use crate::scan::FunctionSet;
 
 /// Which functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +26,26 @@ pub(crate) enum Group {
 #[derive(Debug)]
 pub(crate) enum Members {
     /// All of them.
-    Known(Vec<FunctionId>),
+    Known(Known),
     /// They are looked for.
     Looking(Search),
     /// The source was asked, or will be.
     Asked,
     /// There is nothing to look for yet, or it cannot be understood.
     Wrong(String),
+}
+
+/// All functions of a group, and what probing them takes; worked out once, because they may be all
+/// that a program has.
+#[derive(Debug)]
+pub(crate) struct Known {
+    functions: Vec<FunctionId>,
+    /// Those that can be probed, as far as that is known.
+    pub(crate) probeable: Vec<FunctionId>,
+    /// The same, to ask about single ones.
+    set: FunctionSet,
+    /// How many probes these need; `None` while not all of them are planned.
+    pub(crate) probes: Option<u64>,
 }
 
 /// A search through all functions.
@@ -48,28 +62,70 @@ enum Wanted {
     Pattern(Pattern),
 }
 
-impl Members {
-    pub(crate) fn none() -> Self {
-        Self::Known(Vec::new())
+impl Known {
+    pub(crate) fn new(functions: Vec<FunctionId>, table: &FunctionTable) -> Self {
+        let mut known = Self {
+            functions,
+            probeable: Vec::new(),
+            set: FunctionSet::default(),
+            probes: None,
+        };
+        known.take_plans(table);
+        known
     }
 
+    /// Works out again what the table says of the functions.
+    pub(crate) fn take_plans(&mut self, table: &FunctionTable) {
+        let functions = self.functions.iter().copied();
+        self.probeable = functions.filter(|&id| is_probeable(table, id)).collect();
+        self.probes = planned_probes(table, &self.probeable);
+        self.set = FunctionSet::with_capacity(table.len());
+        self.probeable.iter().for_each(|&id| self.set.insert(id));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Whether a function is one of those that can be probed.
+    pub(crate) fn is_probeable(&self, id: FunctionId) -> bool {
+        self.set.contains(id)
+    }
+}
+
+/// Whether a function can be probed, as far as that is known.
+pub(crate) fn is_probeable(table: &FunctionTable, id: FunctionId) -> bool {
+    let can_be = |probe| probe != Probeability::None;
+    let function = table.get(id);
+    function.is_some_and(|function| function.plan.is_none_or(|plan| can_be(plan.probe)))
+}
+
+/// How many probes these functions need; `None` while not all of them are planned.
+pub(crate) fn planned_probes(table: &FunctionTable, functions: &[FunctionId]) -> Option<u64> {
+    let probes = |&id: &FunctionId| Some(u64::from(table.get(id)?.plan?.exits) + 1);
+    functions.iter().map(probes).sum()
+}
+
+impl Members {
     /// Begins to look for the functions of a group.
-    pub(crate) fn of(group: &Group) -> Self {
+    pub(crate) fn of(group: Option<&Group>, table: &FunctionTable) -> Self {
+        let known = |functions| Self::Known(Known::new(functions, table));
         match group {
-            Group::Selected(id) => Self::Known(vec![*id]),
-            Group::Shown(ids) | Group::Last(ids) => Self::Known(ids.clone()),
-            Group::Package(package) => Self::looking(Wanted::Package(package.clone())),
-            Group::Callees(_) => Self::Asked,
-            Group::Pattern => Self::of_pattern(""),
+            None => known(Vec::new()),
+            Some(Group::Selected(id)) => known(vec![*id]),
+            Some(Group::Shown(ids) | Group::Last(ids)) => known(ids.clone()),
+            Some(Group::Package(package)) => Self::looking(Wanted::Package(package.clone())),
+            Some(Group::Callees(_)) => Self::Asked,
+            Some(Group::Pattern) => Self::of_pattern(""),
         }
     }
 
     /// Begins to look for the functions of a pattern.
     pub(crate) fn of_pattern(text: &str) -> Self {
-        if text.trim().is_empty() {
+        if text.is_empty() {
             return Self::Wrong("type a pattern".into());
         }
-        match Pattern::parse(text.trim()) {
+        match Pattern::parse(text) {
             Ok(pattern) => Self::looking(Wanted::Pattern(pattern)),
             Err(error) => Self::Wrong(error.why),
         }
@@ -111,26 +167,18 @@ impl Search {
 }
 
 impl Wanted {
-    /// A name means one function, the one that has all of it where there are several; see
-    /// `coral_model::Pattern`.
+    /// A name means one function.
     fn result(&self, found: Vec<FunctionId>, table: &FunctionTable) -> Members {
         let Self::Pattern(pattern) = self else {
-            return Members::Known(found);
+            return Members::Known(Known::new(found, table));
         };
-        if pattern.selects_many() || found.len() < 2 {
-            return Members::Known(found);
+        let meant = pattern.meant(found, table);
+        if pattern.selects_many() || meant.len() < 2 {
+            return Members::Known(Known::new(meant, table));
         }
-        let is_whole = |&id: &FunctionId| {
-            let function = table.get(id);
-            function.is_some_and(|function| function.name == pattern.text())
-        };
-        let whole: Vec<FunctionId> = found.iter().copied().filter(is_whole).collect();
-        match whole.len() {
-            1 => Members::Known(whole),
-            _ => Members::Wrong(format!(
-                "it could be any of {} functions: write more of the name, or `*` for all",
-                found.len()
-            )),
-        }
+        Members::Wrong(format!(
+            "it could be any of {} functions: write more of the name, or `*` for all",
+            meant.len()
+        ))
     }
 }

@@ -42,13 +42,12 @@ impl TreeSort {
 
     fn key(self, forest: &Forest, id: u32) -> u64 {
         let node = forest.node(id);
-        let p99_ns = || node.latency.as_ref()?.percentile_ns(99.0);
         match self {
             Self::Total => forest.extent_ns(Some(id)),
             Self::Own => node.self_ns,
             Self::Calls => node.calls,
             Self::Errors => node.errors,
-            Self::P99 => p99_ns().unwrap_or(0),
+            Self::P99 => node.p99_ns().unwrap_or(0),
         }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::functions::group_digits;
-use crate::draw::time_axis::{time_of_day, time_of_day_ms};
+use crate::draw::time_axis::time_of_day;
 use crate::latency::{Panes, Selected};
 use crate::layout::{split_left, split_top};
 use crate::state::State;
@@ -123,7 +123,7 @@ fn draw_calls(canvas: &mut Canvas<'_>, selected: &Selected, area: Rect) {
 fn draw_call(canvas: &mut Canvas<'_>, call: &CallRecord, place: Rect) {
     let duration = canvas.glyphs.duration_ns(call.duration_ns);
     let rest = canvas.text(place, &format!("{duration:>8}  "), Meaning::Number);
-    let began = time_of_day_ms(call.started_at.as_millisecond());
+    let began = call.started_at.strftime("%H:%M:%S%.3f");
     let thread = match call.goroutine {
         Some(goroutine) => format!("goroutine {goroutine}"),
         None => format!("thread {}", call.tid),

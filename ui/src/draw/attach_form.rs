@@ -10,7 +10,7 @@ use crate::draw::{filter_line, overlay, question};
 use crate::state::{SessionFilter, State};
 use crate::text::{Cut, fit, wrap};
 use crate::theme::Meaning;
-use crate::update::{expected_cost, probeable};
+use crate::update::expected_cost;
 
 /// Columns that the form would like to have.
 const COLUMNS: u16 = 84;
@@ -140,8 +140,8 @@ fn draw_notes(canvas: &mut Canvas<'_>, state: &State, area: Rect, form: &AttachF
 }
 
 fn counted(state: &State, form: &AttachForm) -> (String, Meaning) {
-    let functions = match &form.members {
-        Members::Known(functions) => functions,
+    let known = match &form.members {
+        Members::Known(known) => known,
         Members::Looking(search) => {
             let found = group_digits(search.found.len() as u64);
             return (format!("{found} functions so far"), Meaning::Busy);
@@ -149,28 +149,23 @@ fn counted(state: &State, form: &AttachForm) -> (String, Meaning) {
         Members::Asked => return ("reading its code".to_owned(), Meaning::Busy),
         Members::Wrong(why) => return (why.clone(), Meaning::Warning),
     };
-    if functions.is_empty() {
+    if known.len() == 0 {
         return ("it means no function".to_owned(), Meaning::Warning);
     }
-    let can = probeable(state, form);
-    let cannot = functions.len() - can.len();
-    if can.is_empty() {
+    let can = known.probeable.len();
+    let cannot = known.len() - can;
+    if can == 0 {
         return (
             "there is no function in it that can be probed".to_owned(),
             Meaning::Warning,
         );
     }
-    let moved = can
-        .iter()
-        .filter(|&&id| state.measurements.is_attached(id))
-        .count();
-    let mut text = match can.len() {
-        1 => format!("1 function, {}", question::probes(state, &can)),
-        many => format!(
-            "{} functions, {}",
-            group_digits(many as u64),
-            question::probes(state, &can)
-        ),
+    let attached = state.measurements.attached().into_iter();
+    let moved = attached.filter(|&id| known.is_probeable(id)).count();
+    let probes = question::probes(known.probes);
+    let mut text = match can {
+        1 => format!("1 function, {probes}"),
+        many => format!("{} functions, {probes}", group_digits(many as u64)),
     };
     if cannot > 0 {
         text += &format!("; {} cannot be probed", group_digits(cannot as u64));
@@ -187,10 +182,13 @@ fn counted(state: &State, form: &AttachForm) -> (String, Meaning) {
 fn command(state: &State, form: &AttachForm) -> Option<String> {
     let target = state.functions.target.as_ref()?;
     let settings = form.settings(&state.options.limits).ok()?;
-    if let Some(Group::Pattern) = form.group() {
-        return command_line::attach(target, [form.pattern()], &settings);
+    let functions = form.probeable();
+    if functions.is_empty() {
+        return None;
     }
-    let functions = probeable(state, form);
+    if let Some(Group::Pattern) = form.group() {
+        return command_line::attach(target, [form.text(Field::Pattern)], &settings);
+    }
     if functions.len() > NAMES_SHOWN_MAX {
         return None;
     }

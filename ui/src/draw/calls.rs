@@ -48,7 +48,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
             View::Tree => tree::draw(canvas, state, pane),
             View::Flame => flame::draw(canvas, state, pane),
             View::Sandwich => sandwich::draw(canvas, state, pane),
-            View::Slow => slow::draw(canvas, state, pane),
+            View::Slow => slow::draw(canvas, state, pane, Some(&state.calls.slow)),
             View::Trace => trace::draw(canvas, state, pane),
             View::InFlight => in_flight::draw(canvas, state, pane),
         }
@@ -67,7 +67,7 @@ pub(super) fn draw_slowest(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let pane = ListPane::slow_calls(area);
     title::draw_slowest(canvas, state, pane.title);
     if has_rows(state, View::Slow) {
-        slow::draw(canvas, state, &pane);
+        slow::draw(canvas, state, &pane, None);
     } else {
         draw_nothing(canvas, state, View::Slow, pane.rows);
     }

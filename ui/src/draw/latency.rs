@@ -8,7 +8,7 @@ use crate::commands::Command;
 use crate::draw::functions::{facts, group_digits};
 use crate::draw::{area, comparison, heatmap, histogram, percentile_lines};
 use crate::latency::{Panes, View};
-use crate::layout::{Frame, split_bottom, split_top};
+use crate::layout::{split_bottom, split_top};
 use crate::measurements::Session;
 use crate::state::State;
 use crate::table::draw_empty;
@@ -105,8 +105,7 @@ fn draw_measured_view(
         View::Compare => return comparison::draw(canvas, state, area),
         View::Heatmap | View::Lines => {}
     }
-    let body = Frame::of(state.area, state.notice_lines(state.area.width)).body;
-    let panes = Panes::of(body, latency);
+    let panes = Panes::of(state.body(), latency);
     match (&latency.history, &latency.heatmap, &latency.lines) {
         (Some(history), Some(heatmap), _) => {
             heatmap::draw(canvas, state, &panes, history, heatmap);

@@ -1,8 +1,9 @@
 //! The question before something that costs.
 
-use coral_model::{FunctionId, format_duration};
+use coral_model::format_duration;
 use ratatui::layout::Rect;
 
+use crate::attach_form::planned_probes;
 use crate::canvas::{Canvas, row};
 use crate::commands::Command;
 use crate::draw::functions::group_digits;
@@ -29,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect, asked: &Q
         _ => format!(
             "Attach to {} functions ({})?",
             group_digits(functions.len() as u64),
-            probes(state, functions)
+            probes(planned_probes(&state.functions.table, functions))
         ),
     };
     let (cost, then) = match &asked.expected {
@@ -64,17 +65,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect, asked: &Q
     }
 }
 
-/// How many probes these functions need, as far as they were planned.
-pub(super) fn probes(state: &State, functions: &[FunctionId]) -> String {
-    let plans: Option<Vec<_>> = functions
-        .iter()
-        .map(|&id| state.functions.table.get(id)?.plan)
-        .collect();
-    match plans {
-        Some(plans) => {
-            let probes: u64 = plans.iter().map(|plan| u64::from(plan.exits) + 1).sum();
-            format!("{} probes", group_digits(probes))
-        }
+/// How many probes are needed, as far as they were planned.
+pub(super) fn probes(planned: Option<u64>) -> String {
+    match planned {
+        Some(probes) => format!("{} probes", group_digits(probes)),
         None => "their probes are not planned yet".to_owned(),
     }
 }

@@ -62,11 +62,6 @@ pub(super) fn time_of_day(at_ms: i64) -> String {
     )
 }
 
-/// `03:12:09.250`, in UTC.
-pub(super) fn time_of_day_ms(at_ms: i64) -> String {
-    format!("{}.{:03}", time_of_day(at_ms), at_ms.rem_euclid(1_000))
-}
-
 fn between_labels_ms(cell_ms: i64) -> i64 {
     let needed_ms = cell_ms.saturating_mul(LABEL_COLUMNS);
     let nice = NICE_SECONDS.iter().map(|seconds| seconds * 1_000);

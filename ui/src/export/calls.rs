@@ -3,6 +3,7 @@
 use coral_model::{CallNode, CallRecord, CallValue, InFlightCall, StackFrame};
 
 use super::{ROWS_MAX, table};
+use crate::call_text;
 use crate::calls::View;
 use crate::event::ViewExport;
 use crate::state::State;
@@ -55,10 +56,9 @@ fn tree(state: &State) -> ViewExport {
 
 /// What was not measured is left empty.
 fn path_numbers(state: &State, node: &CallNode) -> [String; 8] {
-    let timed = |ns: u64| optional((node.returns > 0).then_some(ns));
+    let timed = |ns: u64| optional(node.timed(ns));
     let stats = state.measurements.stats(node.function);
     let tells_errors = stats.is_some_and(|stats| stats.errors.is_some());
-    let latency = node.latency.as_ref();
     [
         node.calls.to_string(),
         node.returns.to_string(),
@@ -66,7 +66,7 @@ fn path_numbers(state: &State, node: &CallNode) -> [String; 8] {
         optional(tells_errors.then_some(node.errors)),
         timed(node.total_ns),
         timed(node.self_ns),
-        optional(latency.and_then(|latency| latency.percentile_ns(99.0))),
+        optional(node.p99_ns()),
         timed(node.max_ns),
     ]
 }
@@ -189,16 +189,13 @@ fn in_flight(state: &State) -> ViewExport {
 }
 
 fn values(values: &[CallValue]) -> String {
-    let value = |value: &CallValue| format!("{} {} = {}", value.name, value.type_name, value.value);
-    values.iter().map(value).collect::<Vec<_>>().join("; ")
+    let values: Vec<_> = values.iter().map(call_text::value).collect();
+    values.join("; ")
 }
 
 fn stack(stack: &[StackFrame]) -> String {
-    let frame = |frame: &StackFrame| match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("{} {file}:{line}", frame.function),
-        _ => frame.function.clone(),
-    };
-    stack.iter().map(frame).collect::<Vec<_>>().join("; ")
+    let frames: Vec<_> = stack.iter().map(call_text::frame).collect();
+    frames.join("; ")
 }
 
 fn optional<N: ToString>(number: Option<N>) -> String {

@@ -16,7 +16,11 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     if let Some(refused) = probes::refuse_without_target(state) {
         return refused;
     }
-    let form = AttachForm::new(groups(state), &state.options.settings);
+    let form = AttachForm::new(
+        groups(state),
+        &state.options.settings,
+        &state.functions.table,
+    );
     state.overlay = Some(Overlay::Attach(Box::new(form)));
     Vec::new()
 }
@@ -119,7 +123,7 @@ pub(super) fn change(state: &mut State, forwards: bool) -> Vec<Effect> {
     let Some(Overlay::Attach(form)) = &mut state.overlay else {
         return Vec::new();
     };
-    form.change(forwards);
+    form.change(forwards, &state.functions.table);
     let effects = match (form.group(), &form.members) {
         (Some(&Group::Callees(function)), Members::Asked) => vec![Effect::FindCallees { function }],
         _ => Vec::new(),
@@ -130,7 +134,14 @@ pub(super) fn change(state: &mut State, forwards: bool) -> Vec<Effect> {
 
 pub(super) fn callees(state: &mut State, function: FunctionId, callees: Vec<FunctionId>) {
     if let Some(Overlay::Attach(form)) = &mut state.overlay {
-        form.take_callees(function, callees);
+        form.take_callees(function, callees, &state.functions.table);
+    }
+}
+
+/// The table has changed.
+pub(super) fn take_plans(state: &mut State) {
+    if let Some(Overlay::Attach(form)) = &mut state.overlay {
+        form.take_plans(&state.functions.table);
     }
 }
 
@@ -166,7 +177,7 @@ fn accept_form(state: &mut State, mut form: Box<AttachForm>) -> Vec<Effect> {
             return Vec::new();
         }
     };
-    let functions = probeable(state, &form);
+    let functions = form.probeable().to_vec();
     if functions.is_empty() {
         // The line about the functions says what is the matter.
         state.overlay = Some(Overlay::Attach(form));
@@ -179,15 +190,6 @@ fn accept_form(state: &mut State, mut form: Box<AttachForm>) -> Vec<Effect> {
         is_confirmed: false,
     };
     probes::ask_or_attach(state, attach)
-}
-
-/// The functions of the chosen group that can be probed; none while they are looked for.
-pub(crate) fn probeable(state: &State, form: &AttachForm) -> Vec<FunctionId> {
-    let Members::Known(functions) = &form.members else {
-        return Vec::new();
-    };
-    let ids = functions.iter().copied();
-    ids.filter(|&id| probes::is_probeable(state, id)).collect()
 }
 
 fn accept_filter(state: &mut State, mut filter: SessionFilter) -> Vec<Effect> {

@@ -4,7 +4,6 @@ use super::{find, frames};
 use crate::calls::sandwich::Side;
 use crate::calls::{CallKey, InFlightKey, View, call_key, in_flight_key};
 use crate::layout::CallPanes;
-use crate::selection::Selection;
 use crate::state::State;
 
 /// A page of frames is more than any screen has lines.
@@ -184,32 +183,27 @@ pub(super) fn selected_row(state: &State, height: usize) -> (usize, std::ops::Ra
     let calls = &state.calls;
     let snapshot = state.current_snapshot();
     match calls.view {
-        View::Tree | View::Flame => place(calls.tree.selection(), calls.tree.rows().len(), height),
+        View::Tree | View::Flame => calls
+            .tree
+            .selection()
+            .shown(calls.tree.rows().len(), height),
         View::Sandwich => {
             let sandwich = &calls.sandwich;
-            place(&sandwich.selection, sandwich.rows().len(), height)
+            sandwich.selection.shown(sandwich.rows().len(), height)
         }
         View::Slow => {
             let rows = snapshot.map_or(0, |snapshot| snapshot.slow_calls.len());
-            place(&calls.slow, rows, height)
+            calls.slow.shown(rows, height)
         }
         View::Trace => {
             let trace = &calls.trace;
-            place(&trace.selection, trace.places().len(), height)
+            trace.selection.shown(trace.places().len(), height)
         }
         View::InFlight => {
             let rows = snapshot.map_or(0, |snapshot| snapshot.in_flight.len());
-            place(&calls.in_flight, rows, height)
+            calls.in_flight.shown(rows, height)
         }
     }
-}
-
-fn place<K: Clone + PartialEq>(
-    selection: &Selection<K>,
-    rows: usize,
-    height: usize,
-) -> (usize, std::ops::Range<usize>) {
-    (selection.index(), selection.window(rows, height))
 }
 
 /// The function of each row of a list.

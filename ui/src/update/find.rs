@@ -1,7 +1,5 @@
 //! Finding by typing: the palette of commands, going to a function, and views.
 
-use std::ops::Range;
-
 use coral_model::FunctionId;
 
 use super::views;
@@ -11,7 +9,6 @@ use crate::draw::find::list_height;
 use crate::event::{Effect, Level};
 use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
-use crate::selection::Selection;
 use crate::state::{Overlay, Screen, State};
 
 pub(super) fn open_palette(state: &mut State) {
@@ -78,9 +75,9 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
 pub(super) fn take_row(state: &mut State, row: usize) -> Vec<Effect> {
     let height = list_height(state);
     let (index, window) = match &state.overlay {
-        Some(Overlay::Commands(finder)) => visible(&finder.selection, finder.rows(), height),
-        Some(Overlay::Functions(finder)) => visible(&finder.selection, finder.rows(), height),
-        Some(Overlay::Views(finder)) => visible(&finder.selection, finder.rows(), height),
+        Some(Overlay::Commands(finder)) => finder.selection.shown(finder.rows().len(), height),
+        Some(Overlay::Functions(finder)) => finder.selection.shown(finder.rows().len(), height),
+        Some(Overlay::Views(finder)) => finder.selection.shown(finder.rows().len(), height),
         _ => return Vec::new(),
     };
     if row >= window.len() {
@@ -88,15 +85,6 @@ pub(super) fn take_row(state: &mut State, row: usize) -> Vec<Effect> {
     }
     move_by(state, (window.start + row) as isize - index as isize);
     accept(state)
-}
-
-/// Which row is selected, and which are visible.
-fn visible<K: Clone + PartialEq>(
-    selection: &Selection<K>,
-    rows: &[K],
-    height: usize,
-) -> (usize, Range<usize>) {
-    (selection.index(), selection.window(rows.len(), height))
 }
 
 /// Runs the selected command, goes to the selected function, or shows the selected view.

@@ -126,21 +126,18 @@ fn sort(state: &mut State, body: Rect, position: Position) {
 fn selected_row(state: &State, height: usize) -> (usize, usize) {
     let (index, window) = match state.screen {
         Screen::Processes => {
-            let (selection, rows) = (&state.processes.selection, state.processes.rows().len());
-            (selection.index(), selection.window(rows, height))
+            let list = &state.processes;
+            list.selection.shown(list.rows().len(), height)
         }
         Screen::Functions | Screen::Latency => {
-            let (selection, rows) = (&state.functions.selection, state.functions.rows().len());
-            (selection.index(), selection.window(rows, height))
+            let list = &state.functions;
+            list.selection.shown(list.rows().len(), height)
         }
         Screen::Calls => calls::selected_row(state, height),
-        Screen::Sessions => {
-            let rows = state.session_ids().len();
-            (state.sessions.index(), state.sessions.window(rows, height))
-        }
+        Screen::Sessions => state.sessions.shown(state.session_ids().len(), height),
         Screen::Events => {
-            let (selection, rows) = (&state.notices.selection, state.notices.log().len());
-            (selection.index(), selection.window(rows, height))
+            let notices = &state.notices;
+            notices.selection.shown(notices.log().len(), height)
         }
     };
     (index.saturating_sub(window.start), window.len())

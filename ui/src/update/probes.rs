@@ -6,6 +6,7 @@ use coral_model::{
     ExpectedCost, FunctionId, ProbeReason, Probeability, Snapshot, format_count, format_duration,
 };
 
+use crate::attach_form::is_probeable;
 use crate::commands::{Command, Scope};
 use crate::event::{Attach, AttachTo, Effect, Level, Notice};
 use crate::state::{Overlay, Phase, Question, Screen, State};
@@ -373,19 +374,11 @@ pub(super) fn again(state: &State, session: &Snapshot) -> Attach {
     }
 }
 
-/// Whether a function can be probed, as far as that is known.
-pub(super) fn is_probeable(state: &State, id: FunctionId) -> bool {
-    let function = state.functions.table.get(id);
-    function.is_some_and(|function| {
-        function
-            .plan
-            .is_none_or(|plan| plan.probe != Probeability::None)
-    })
-}
-
 /// Whether a function is not probed yet and can be.
 fn is_candidate(state: &State, id: FunctionId) -> bool {
-    is_probeable(state, id) && !state.measurements.is_attached(id) && !state.attaching.contains(&id)
+    is_probeable(&state.functions.table, id)
+        && !state.measurements.is_attached(id)
+        && !state.attaching.contains(&id)
 }
 
 fn refuse_over_limit(state: &mut State, more: usize) -> Option<Vec<Effect>> {

@@ -25,6 +25,8 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         } => {
             if state.functions.target.as_ref() != Some(&target) {
                 state.attaching.clear();
+                // The same number is another function now.
+                state.latency.function = None;
             }
             state.phase = Phase::Open;
             state.measurements.set_target(&target);
@@ -32,11 +34,21 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
                 .functions
                 .set_table(target, table, complete, &state.measurements);
             state.functions.work(&state.measurements);
+            attach::take_plans(state);
         }
         SourceEvent::OpenFailed(failure) => return open_failed(state, failure),
         SourceEvent::Costly { attach, expected } => probes::costly(state, *attach, expected),
         SourceEvent::Callees { function, callees } => attach::callees(state, function, callees),
-        SourceEvent::Attached { functions, probes } => attached(state, &functions, probes),
+        SourceEvent::Attached {
+            functions,
+            left_out,
+            probes,
+        } => {
+            for id in functions.iter().chain(&left_out) {
+                state.attaching.remove(id);
+            }
+            attached(state, &functions, probes);
+        }
         SourceEvent::AttachFailed { functions, failure } => {
             for id in &functions {
                 state.attaching.remove(id);
@@ -102,9 +114,6 @@ fn exported(state: &mut State, path: &str, command: Option<String>, rows_left_ou
 }
 
 fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {
-    for id in functions {
-        state.attaching.remove(id);
-    }
     let names = name_or_count(state, functions);
     let message = format!("Attached to {names}: {probes} probes");
     let command = super::attaching_command(state, functions);

@@ -1,8 +1,8 @@
 //! Whatever the size, the colours and the characters, and whatever is open: drawing never panics
 //! and stays on the screen.
 
-use coral_ui::{Colors, Event, Glyphs, Options};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use coral_ui::{Colors, Glyphs, Options};
+use crossterm::event::{MouseButton, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::everywhere::{self, PLACES, console_at};
@@ -51,12 +51,7 @@ proptest! {
             MouseEventKind::Down(MouseButton::Left),
         ] {
             let (column, row) = pointer;
-            console.event(Event::Mouse(MouseEvent {
-                kind,
-                column,
-                row,
-                modifiers: KeyModifiers::NONE,
-            }));
+            console.mouse(kind, column, row);
         }
         console.buffer(columns, rows);
         console.press("j G PgUp k g");

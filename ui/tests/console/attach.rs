@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, ExpectedCost, FunctionId, SessionSettings};
+use coral_model::{Capture, ExpectedCost, FunctionId, ProbeSummary, Probeability, SessionSettings};
 use coral_ui::{Attach, AttachTo, Effect, Options, SourceEvent};
 
 use crate::fixture::{self, ADD, CHECKOUT};
@@ -62,6 +62,7 @@ fn what_is_filled_in_is_attached_in_a_session_of_its_own() {
     assert_eq!(order(&effects), &wanted);
     console.send(SourceEvent::Attached {
         functions: vec![ADD],
+        left_out: vec![],
         probes: 3,
     });
     let text = console.text(160, 48);
@@ -99,6 +100,59 @@ fn groups_are_what_is_in_front_and_a_pattern() {
     console.press("a Left Left");
     assert!(console.text(80, 24).contains("the same as last"));
     assert_eq!(order(&console.press("Enter")).functions, ids);
+}
+
+#[test]
+fn without_a_function_there_is_no_command_line() {
+    let names = ["main.load", "db.load"];
+    let mut console = Console::open_with(Options::default(), fixture::table_of(names));
+    console.press("a Left Tab");
+    for typed in ["", "load", "ing"] {
+        console.type_text(typed);
+        let text = console.text(80, 24);
+        assert!(!text.contains("coral debug attach"), "{typed}: {text}");
+    }
+    console.press("Ctrl-U");
+    console.type_text(" main.load ");
+    let text = console.text(80, 24);
+    assert!(text.contains("--function main.load --duration"), "{text}");
+}
+
+#[test]
+fn a_form_that_is_open_learns_what_can_be_probed() {
+    let names = ["main.a", "main.b", "main.c"];
+    let mut console = Console::open_with(Options::default(), fixture::table_of(names));
+    console.press("a Left Tab");
+    console.type_text("main.*");
+    let text = console.text(80, 24);
+    assert!(
+        text.contains("3 functions, their probes are not planned yet"),
+        "{text}"
+    );
+    let mut table = fixture::builder_of(names);
+    let plans = [
+        (Probeability::Full, 2),
+        (Probeability::None, 0),
+        (Probeability::Full, 1),
+    ];
+    for (id, (probe, exits)) in (0..).map(FunctionId).zip(plans) {
+        let plan = ProbeSummary {
+            probe,
+            exits,
+            reason: None,
+        };
+        table.set_plan(id, plan);
+    }
+    console.send(SourceEvent::Functions {
+        target: fixture::target(),
+        table: Arc::new(table.build()),
+        complete: true,
+    });
+    let text = console.text(80, 24);
+    assert!(
+        text.contains("2 functions, 5 probes; 1 cannot be probed"),
+        "{text}"
+    );
 }
 
 #[test]

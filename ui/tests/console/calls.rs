@@ -7,8 +7,8 @@ use coral_model::{
     CallNode, CallRecord, CallTree, CallValue, FunctionId, Histogram, InFlightCall, InnerCall,
     InnerCalls, Snapshot, StackFrame,
 };
-use coral_ui::{Colors, Effect, Event, Glyphs, Options};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use coral_ui::{Colors, Effect, Glyphs, Options};
+use crossterm::event::{MouseButton, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::fixture::{self, ADD, CHECKOUT, PRICE, SERVE_FOREVER};
@@ -257,22 +257,39 @@ fn frames_are_gone_through_and_zoomed_by_keys() {
     assert_eq!(console.state.screen(), coral_ui::Screen::Calls);
 }
 
+/// What is beside the functions shows the slowest, wherever one was in the list of all.
+#[test]
+fn the_slowest_beside_the_functions_do_not_scroll() {
+    let mut snapshot = snapshot();
+    let call = snapshot.slow_calls[1].clone();
+    snapshot.slow_calls = (0..200)
+        .map(|rank| CallRecord {
+            tid: rank,
+            duration_ns: (1_000 - u64::from(rank)) * MS,
+            ..call.clone()
+        })
+        .collect();
+    let mut console = Console::live();
+    console.snapshot(snapshot);
+    console.press("2");
+    let before = console.text(200, 60);
+    assert!(before.contains("1.00 s"), "{before}");
+    console.press("4 v v v G");
+    let text = console.text(200, 60);
+    assert!(!text.contains("1.00 s"), "{text}");
+    console.press("2");
+    assert_eq!(console.text(200, 60), before);
+}
+
 #[test]
 fn a_click_selects_the_row_or_the_frame() {
     let mut console = console();
     console.resize(119, 60);
-    let click = |console: &mut Console, column, row| {
-        console.event(Event::Mouse(MouseEvent {
-            kind: MouseEventKind::Down(MouseButton::Left),
-            column,
-            row,
-            modifiers: KeyModifiers::NONE,
-        }));
-    };
-    click(&mut console, 20, 7);
+    let click = MouseEventKind::Down(MouseButton::Left);
+    console.mouse(click, 20, 7);
     assert_eq!(selected(&mut console), ">main.handleCheckout");
     console.press("v");
-    click(&mut console, 80, 8);
+    console.mouse(click, 80, 8);
     console.press("V");
     assert_eq!(selected(&mut console), ">main.(*Cart).Add");
 }

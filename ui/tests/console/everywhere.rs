@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coral_model::{
     CallValue, FunctionTable, FunctionTableBuilder, Module, NewFunction, ProcessSummary,
-    SessionNotice, Snapshot, StackFrame,
+    SessionNotice, Snapshot, StackFrame, Target,
 };
 use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent};
 
@@ -92,19 +92,15 @@ pub(crate) fn visit(
 
 /// On the functions screen, with an incident in the past, a past session, a mark and a notice.
 fn filled(options: Options, texts: Texts<'_>) -> Console {
-    let mut console = Console::open_with(options, table(texts));
+    // The sessions' target is this one: else their numbers would be of another process.
+    let mut target = fixture::target();
+    target_with_texts(&mut target, texts);
+    let mut console = Console::open_on(options, target, table(texts));
     console.send(SourceEvent::Processes(processes(texts)));
     let mut past = with_texts(fixture::ended(), texts);
     past.session.id.0 = format!("{}-past", texts.put("dbg"));
     console.send(SourceEvent::SessionEnded(Arc::new(past)));
-    for snapshot in snapshots(texts) {
-        console.advance(Duration::from_secs(1));
-        let elapsed = snapshot.session.elapsed;
-        console.snapshot(snapshot);
-        if elapsed == Duration::from_secs(23) {
-            console.press("m");
-        }
-    }
+    console.play(snapshots(texts));
     console.press("Esc Esc Esc 2 g");
     console
 }
@@ -224,14 +220,10 @@ fn snapshots(texts: Texts<'_>) -> Vec<Snapshot> {
 /// A snapshot in which everything that comes from outside is that text.
 fn with_texts(mut snapshot: Snapshot, texts: Texts<'_>) -> Snapshot {
     let session = &mut snapshot.session;
-    for text in [
-        &mut session.id.0,
-        &mut session.requested_by,
-        &mut session.target.service,
-        &mut session.target.exe,
-    ] {
+    for text in [&mut session.id.0, &mut session.requested_by] {
         texts.replace(text);
     }
+    target_with_texts(&mut session.target, texts);
     for stats in snapshot.functions.iter_mut().map(Arc::make_mut) {
         texts.replace(&mut stats.name);
         stats.file = Some(texts.put("/src/shop/main.go"));
@@ -250,6 +242,12 @@ fn with_texts(mut snapshot: Snapshot, texts: Texts<'_>) -> Snapshot {
         text: texts.put("main.priceOf was detached: it cost too much"),
     }];
     snapshot
+}
+
+fn target_with_texts(target: &mut Target, texts: Texts<'_>) {
+    for text in [&mut target.service, &mut target.exe] {
+        texts.replace(text);
+    }
 }
 
 fn value_with_texts(value: &mut CallValue, texts: Texts<'_>) {

@@ -137,6 +137,11 @@ pub(crate) fn table() -> Arc<FunctionTable> {
 
 /// A table of functions with these names, and nothing else known.
 pub(crate) fn table_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Arc<FunctionTable> {
+    Arc::new(builder_of(names).build())
+}
+
+/// The same, to be planned.
+pub(crate) fn builder_of<'a>(names: impl IntoIterator<Item = &'a str>) -> FunctionTableBuilder {
     let mut builder = builder();
     for (index, name) in names.into_iter().enumerate() {
         builder.push(&NewFunction {
@@ -152,7 +157,7 @@ pub(crate) fn table_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Arc<Func
             plan: None,
         });
     }
-    Arc::new(builder.build())
+    builder
 }
 
 fn bucket_of(duration_ns: u64) -> u16 {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{FunctionTable, Snapshot};
+use coral_model::{FunctionTable, Snapshot, Target};
 use coral_ui::{Effect, Event, Options, SourceEvent, Start, State, draw, update};
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -34,12 +34,16 @@ impl Console {
     }
 
     pub(crate) fn open_with(options: Options, table: Arc<FunctionTable>) -> Self {
+        Self::open_on(options, fixture::target(), table)
+    }
+
+    pub(crate) fn open_on(options: Options, target: Target, table: Arc<FunctionTable>) -> Self {
         let mut console = Self::new(Options {
             start: Start::Process(4242),
             ..options
         });
         console.send(SourceEvent::Functions {
-            target: fixture::target(),
+            target,
             table,
             complete: true,
         });
@@ -58,16 +62,21 @@ impl Console {
     /// it is marked.
     pub(crate) fn incident(options: Options) -> Self {
         let mut console = Self::open_with(options, fixture::table());
-        for snapshot in fixture::incident(40) {
-            console.advance(Duration::from_secs(1));
-            let elapsed = snapshot.session.elapsed;
-            console.snapshot(snapshot);
-            if elapsed == Duration::from_secs(23) {
-                console.press("m");
-            }
-        }
+        console.play(fixture::incident(40));
         console.press("3 g");
         console
+    }
+
+    /// Takes in the snapshots of an incident, one each second, and marks the last moment before it.
+    pub(crate) fn play(&mut self, incident: Vec<Snapshot>) {
+        for snapshot in incident {
+            self.advance(Duration::from_secs(1));
+            let elapsed = snapshot.session.elapsed;
+            self.snapshot(snapshot);
+            if elapsed == Duration::from_secs(23) {
+                self.press("m");
+            }
+        }
     }
 
     pub(crate) fn event(&mut self, event: Event) -> Vec<Effect> {
@@ -111,6 +120,16 @@ impl Console {
             self.event(Event::Key(key));
         }
         self.settle();
+    }
+
+    /// Does something with the mouse.
+    pub(crate) fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {
+        self.event(Event::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        }))
     }
 
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {

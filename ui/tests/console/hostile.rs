@@ -1,5 +1,7 @@
 //! Text from a target is data: in no place does any of it act, hide, or take too much.
 
+use std::collections::BTreeSet;
+
 use coral_model::escape;
 use coral_ui::{Effect, Failure, Glyphs, Options, SourceEvent};
 use ratatui::buffer::Buffer;
@@ -10,6 +12,23 @@ use crate::fixture;
 use crate::harness::Console;
 
 const SIZES: [(u16, u16); 3] = [(160, 48), (80, 24), (60, 20)];
+
+/// All tables that can be exported.
+const VIEWS: [&str; 13] = [
+    "call-tree",
+    "calls",
+    "events",
+    "functions",
+    "in-flight",
+    "latency",
+    "latency-comparison",
+    "latency-heatmap",
+    "latency-percentiles",
+    "processes",
+    "sandwich",
+    "sessions",
+    "trace",
+];
 
 /// What the text is, and the text.
 fn hostile_texts() -> [(&'static str, String); 14] {
@@ -135,6 +154,7 @@ fn ascii_terminals_get_ascii_whatever_the_text() {
 #[test]
 fn exports_and_copies_have_their_columns_and_commands_that_do_not_act() {
     for (kind, text) in &hostile_texts() {
+        let mut views = BTreeSet::new();
         everywhere::visit(Options::default(), Some(text), |place, console| {
             // Where something is typed, these are letters of it.
             if place.contains("typing") || place == "function finder" {
@@ -147,12 +167,14 @@ fn exports_and_copies_have_their_columns_and_commands_that_do_not_act() {
                         assert!(view.rows.iter().all(|row| row.len() == columns), "{place}");
                         let command = view.command.unwrap_or_default();
                         assert_eq!(escape(&command), command, "{kind}, {place}");
+                        views.insert(view.view);
                     }
                     Effect::Copy(command) => assert_eq!(escape(&command), command, "{kind}"),
                     _ => {}
                 }
             }
         });
+        assert_eq!(Vec::from_iter(views), VIEWS, "{kind}");
     }
 }
 

@@ -3,7 +3,7 @@
 use coral_model::Target;
 use coral_ui::{COMMANDS, Effect, Event, Options, Screen, SourceEvent};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEventKind};
 
 use crate::fixture;
 use crate::harness::Console;
@@ -66,17 +66,10 @@ fn a_released_key_does_nothing() {
 fn clicking_selects_rows_and_tabs() {
     let mut console = Console::live();
     console.resize(80, 24);
-    let click = |column, row| {
-        Event::Mouse(MouseEvent {
-            kind: MouseEventKind::Down(MouseButton::Left),
-            column,
-            row,
-            modifiers: KeyModifiers::NONE,
-        })
-    };
-    console.event(click(20, 7));
+    let click = MouseEventKind::Down(MouseButton::Left);
+    console.mouse(click, 20, 7);
     assert!(console.text(80, 24).contains("▌● main.serveForever"));
-    console.event(click(40, 2));
+    console.mouse(click, 40, 2);
     assert_eq!(console.state.screen(), Screen::Calls);
 }
 

@@ -1,8 +1,8 @@
 //! The latency screen over time: heatmap and area, percentiles, comparison.
 
-use coral_model::Histogram;
-use coral_ui::{Colors, Effect, Event, Glyphs, Options, SourceEvent, ViewExport};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use coral_model::{Histogram, Target};
+use coral_ui::{Colors, Effect, Glyphs, Options, SourceEvent, ViewExport};
+use crossterm::event::{MouseButton, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::fixture;
@@ -147,12 +147,7 @@ fn a_click_moves_the_cursor() {
     let mut console = Console::incident(Options::default());
     console.resize(80, 24);
     console.press("v");
-    console.event(Event::Mouse(MouseEvent {
-        kind: MouseEventKind::Down(MouseButton::Left),
-        column: 8,
-        row: 5,
-        modifiers: KeyModifiers::NONE,
-    }));
+    console.mouse(MouseEventKind::Down(MouseButton::Left), 8, 5);
     let text = console.text(80, 24);
     assert!(
         text.lines().nth(5).unwrap().starts_with(" 100 ms ┼"),
@@ -171,6 +166,43 @@ fn another_function_has_no_area() {
     console.press("v b h Enter PgDn");
     let text = console.text(80, 24);
     assert!(text.contains("Heatmap  main.(*Cart).Add"), "{text}");
+    assert!(!text.contains("Esc clears"), "{text}");
+}
+
+#[test]
+fn an_area_is_still_there_after_a_look_elsewhere() {
+    let mut console = Console::incident(Options::default());
+    console.resize(80, 24);
+    console.press("v b h Enter");
+    let before = console.text(80, 24);
+    assert!(before.contains("Esc clears"), "{before}");
+    console.press("2");
+    assert!(!console.text(80, 24).contains("Esc clears"));
+    console.press("3");
+    assert_eq!(console.text(80, 24), before);
+    // The other views have no area; what is accepted is back with the heatmap.
+    console.press("v v v v");
+    assert_eq!(console.text(80, 24), before);
+    console.press("2 j 3");
+    let other = console.text(80, 24);
+    assert!(!other.contains("Esc clears"), "{other}");
+}
+
+#[test]
+fn another_process_has_no_area() {
+    let mut console = Console::incident(Options::default());
+    console.resize(80, 24);
+    console.press("v b h Enter");
+    console.send(SourceEvent::Functions {
+        target: Target {
+            pid: 4243,
+            ..fixture::target()
+        },
+        table: fixture::table(),
+        complete: true,
+    });
+    console.settle();
+    let text = console.text(80, 24);
     assert!(!text.contains("Esc clears"), "{text}");
 }
 

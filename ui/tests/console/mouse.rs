@@ -1,20 +1,13 @@
 //! Clicks and the wheel.
 
-use coral_ui::{Effect, Event, Options, Screen, SourceEvent};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use coral_ui::{Effect, Options, Screen, SourceEvent};
+use crossterm::event::{MouseButton, MouseEventKind};
 
 use crate::harness::Console;
 use crate::rows::rows;
 use crate::{calls, fixture};
 
-fn send(console: &mut Console, kind: MouseEventKind, (column, row): (u16, u16)) -> Vec<Effect> {
-    console.event(Event::Mouse(MouseEvent {
-        kind,
-        column,
-        row,
-        modifiers: KeyModifiers::NONE,
-    }))
-}
+const CLICK: MouseEventKind = MouseEventKind::Down(MouseButton::Left);
 
 /// Where a text stands on the screen.
 fn find(console: &mut Console, text: &str) -> (u16, u16) {
@@ -31,8 +24,8 @@ fn find(console: &mut Console, text: &str) -> (u16, u16) {
 }
 
 fn click(console: &mut Console, text: &str) -> Vec<Effect> {
-    let place = find(console, text);
-    let effects = send(console, MouseEventKind::Down(MouseButton::Left), place);
+    let (column, row) = find(console, text);
+    let effects = console.mouse(CLICK, column, row);
     console.settle();
     effects
 }
@@ -43,14 +36,13 @@ fn click_title(console: &mut Console, first: &str, title: &str) {
     let screen = console.text(80, 24);
     let line = screen.lines().nth(usize::from(row)).unwrap();
     let column = line[..line.find(title).unwrap()].chars().count() as u16;
-    let kind = MouseEventKind::Down(MouseButton::Left);
-    send(console, kind, (column, row));
+    console.mouse(CLICK, column, row);
     console.settle();
 }
 
 fn wheel(console: &mut Console, text: &str) {
-    let place = find(console, text);
-    send(console, MouseEventKind::ScrollDown, place);
+    let (column, row) = find(console, text);
+    console.mouse(MouseEventKind::ScrollDown, column, row);
 }
 
 #[test]

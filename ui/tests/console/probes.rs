@@ -40,6 +40,7 @@ fn space_attaches_and_detaches() {
     assert!(console.text(80, 24).contains("▌◌ main.(*Cart).Add"));
     console.send(SourceEvent::Attached {
         functions: vec![ADD],
+        left_out: vec![],
         probes: 3,
     });
     console.snapshot(fixture::snapshot());
@@ -50,6 +51,21 @@ fn space_attaches_and_detaches() {
         "{text}"
     );
     assert_eq!(console.press("Space"), detach(&[ADD]));
+}
+
+#[test]
+fn what_was_left_out_is_no_longer_being_attached_to() {
+    let mut console = Console::open();
+    console.press("Space");
+    assert!(console.text(80, 24).contains("▌◌ main.(*Cart).Add"));
+    console.send(SourceEvent::Attached {
+        functions: vec![CHECKOUT],
+        left_out: vec![ADD],
+        probes: 3,
+    });
+    let text = console.text(80, 24);
+    assert!(!text.contains("◌"), "{text}");
+    assert!(!text.contains("error["), "its notice comes once: {text}");
 }
 
 #[test]

@@ -202,7 +202,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     ("typed filter", &["p99 > "]),
     ("views", &["Views", "slowest"]),
-    ("name of a view", &["a"]),
+    ("name of a view", &["Save this view as"]),
 ];
 
 /// On every screen: what is looked at, how it is, what it costs, and what is lost.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coral_model::Snapshot;
 use coral_ui::{COMMANDS, Effect, Event, Options, SourceEvent, Start};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEventKind};
 use proptest::prelude::*;
 
 use crate::everywhere;
@@ -67,15 +67,11 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 fn happen(console: &mut Console, recording: &[Snapshot], size: &mut (u16, u16), it: Happening) {
     let _ = match it {
         Happening::Key(key) => console.press(&key),
-        Happening::Mouse(kind, column, row) => console.event(Event::Mouse(MouseEvent {
-            kind,
-            column,
-            row,
-            modifiers: KeyModifiers::NONE,
-        })),
+        Happening::Mouse(kind, column, row) => console.mouse(kind, column, row),
         Happening::Paste(text) => console.event(Event::Paste(text)),
         Happening::Resize(columns, rows) => {
             *size = (columns, rows);
+            console.resize(columns, rows);
             Vec::new()
         }
         Happening::Pass(ms) => console.advance(Duration::from_millis(ms)),

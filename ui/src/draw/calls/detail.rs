@@ -3,9 +3,10 @@
 use coral_model::{CallRecord, CallValue, InFlightCall, StackFrame, format_count};
 use ratatui::layout::Rect;
 
-use super::in_flight::{age_ns, place_of};
+use super::in_flight::place_of;
 use super::percent;
 use super::title::slowest_are_complete;
+use crate::call_text;
 use crate::calls::View;
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
@@ -38,12 +39,7 @@ impl Lines {
         }
         self.push(title, Meaning::Dim);
         for value in values {
-            let CallValue {
-                name,
-                type_name,
-                value,
-            } = value;
-            self.push(format!("  {name} {type_name} = {value}"), Meaning::Text);
+            self.push(format!("  {}", call_text::value(value)), Meaning::Text);
         }
     }
 
@@ -54,10 +50,8 @@ impl Lines {
         self.push("stack, innermost first", Meaning::Dim);
         for frame in stack {
             let inlined = if frame.inlined { " (inlined)" } else { "" };
-            let place = match (&frame.file, frame.line) {
-                (Some(file), Some(line)) => format!("  {file}:{line}"),
-                _ => String::new(),
-            };
+            let place = call_text::place(frame);
+            let place = place.map_or_else(String::new, |place| format!("  {place}"));
             self.push(
                 format!("  {}{inlined}{place}", frame.function),
                 Meaning::Text,
@@ -140,7 +134,7 @@ fn describe_slow(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &CallR
 
 fn describe_in_flight(lines: &mut Lines, state: &State, glyphs: &Glyphs, call: &InFlightCall) {
     lines.push(state.name_of(call.function), Meaning::Title);
-    let age = glyphs.duration_ns(age_ns(call));
+    let age = glyphs.duration_ns(call.age_ns);
     let age = format!("had run for {age} on {}", place_of(call));
     lines.push(age, Meaning::Number);
     let innermost = if call.is_innermost {
@@ -170,7 +164,7 @@ fn describe_path(lines: &mut Lines, state: &State, canvas: &Canvas<'_>) {
     if let Some((file, line)) = function.and_then(|function| function.file.zip(function.line)) {
         lines.push(format!("{file}:{line}"), Meaning::Dim);
     }
-    let timed = |ns| glyphs.measured_ns((node.returns > 0).then_some(ns));
+    let timed = |ns| glyphs.measured_ns(node.timed(ns));
     let share = percent(canvas, forest.share(id));
     let whole = match forest.caller(id) {
         Some(_) => "its caller",

@@ -110,15 +110,13 @@ fn share_of_shown(state: &State, node: u32) -> Option<f64> {
 fn draw_numbers(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: u32) {
     let node = state.calls.tree.forest().node(id);
     let glyphs = canvas.glyphs;
-    let timed = |ns| glyphs.measured_ns((node.returns > 0).then_some(ns));
-    let p99_ns = node.latency.as_ref();
-    let p99_ns = p99_ns.and_then(|latency| latency.percentile_ns(99.0));
+    let timed = |ns| glyphs.measured_ns(node.timed(ns));
     let numbers = [
         ("total", timed(node.total_ns)),
         ("share", percent(canvas, share_of_shown(state, id))),
         ("self", timed(node.self_ns)),
         ("calls", format_count(node.calls as f64)),
-        ("p99", glyphs.measured_ns(p99_ns)),
+        ("p99", glyphs.measured_ns(node.p99_ns())),
         ("max", timed(node.max_ns)),
     ];
     let area = inset(area, 1);

@@ -46,11 +46,6 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     );
 }
 
-/// How old a call was when it was looked at last: it may have returned since.
-pub(super) fn age_ns(call: &InFlightCall) -> u64 {
-    call.age_ns
-}
-
 /// The goroutine that a call runs on, or else the thread.
 pub(super) fn place_of(call: &InFlightCall) -> String {
     match (call.goroutine, call.tid) {
@@ -71,7 +66,7 @@ fn draw_row(
     draw_function(canvas, state, first, call.function, Meaning::Text);
     for (column, cell) in columns.places(place) {
         let text = match column.kind {
-            Kind::Age => canvas.glyphs.duration_ns(age_ns(call)),
+            Kind::Age => canvas.glyphs.duration_ns(call.age_ns),
             Kind::Place => place_of(call),
             Kind::Callers => {
                 let innermost = call.callers.iter().rev().take(CALLERS_MAX);

@@ -4,10 +4,12 @@ use coral_model::CallRecord;
 use ratatui::layout::Rect;
 
 use super::draw_function;
-use crate::canvas::{Canvas, inset};
+use crate::calls::CallKey;
+use crate::canvas::{Canvas, inset, row};
 use crate::layout::ListPane;
-use crate::state::{Screen, State};
-use crate::table::{self, Column, Columns, draw_rows, number, visible_rows, word};
+use crate::selection::Selection;
+use crate::state::State;
+use crate::table::{self, Column, Columns, draw_rows, number, word};
 use crate::theme::Meaning;
 
 #[derive(Clone, Copy)]
@@ -26,7 +28,13 @@ const COLUMNS: &[Column<Kind>] = &[
     number(Kind::Goroutine, "goroutine", 14),
 ];
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
+/// Draws the list where somebody has selected a row of it, or the first ones.
+pub(super) fn draw(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    pane: &ListPane,
+    selection: Option<&Selection<CallKey>>,
+) {
     let Some(snapshot) = state.current_snapshot() else {
         return;
     };
@@ -35,15 +43,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
     let columns = &COLUMNS[..3 + usize::from(has_goroutines)];
     let columns = Columns::fit(pane.rows.width, 20, columns);
     columns.draw_head(canvas, pane.head, "function");
-    let selection = &state.calls.slow;
     let draw = |canvas: &mut Canvas<'_>, index: usize, place| {
         draw_row(canvas, state, &columns, place, &calls[index]);
     };
-    if state.screen == Screen::Calls {
-        draw_rows(canvas, pane.rows, selection, calls.len(), draw);
-    } else {
-        for (index, place) in visible_rows(pane.rows, selection, calls.len()) {
-            draw(canvas, index, place);
+    match selection {
+        Some(selection) => draw_rows(canvas, pane.rows, selection, calls.len(), draw),
+        None => {
+            for index in 0..calls.len().min(usize::from(pane.rows.height)) {
+                draw(canvas, index, row(pane.rows, index));
+            }
         }
     }
 }

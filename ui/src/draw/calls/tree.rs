@@ -106,15 +106,12 @@ fn draw_row(
 /// A number of a path; what only a return measures is known once there was one.
 fn measured(canvas: &Canvas<'_>, state: &State, node: &CallNode, kind: Kind) -> String {
     let glyphs = canvas.glyphs;
-    let timed = |ns| glyphs.measured_ns((node.returns > 0).then_some(ns));
+    let timed = |ns| glyphs.measured_ns(node.timed(ns));
     match kind {
         Kind::Total => timed(node.total_ns),
         Kind::Own => timed(node.self_ns),
         Kind::Max => timed(node.max_ns),
-        Kind::P99 => {
-            let latency = node.latency.as_ref();
-            glyphs.measured_ns(latency.and_then(|latency| latency.percentile_ns(99.0)))
-        }
+        Kind::P99 => glyphs.measured_ns(node.p99_ns()),
         Kind::Calls => format_count(node.calls as f64),
         Kind::Errors => {
             let stats = state.measurements.stats(node.function);

@@ -4,6 +4,7 @@ use coral_model::{CallValue, StackFrame};
 use ratatui::layout::Rect;
 
 use super::super::draw_function;
+use crate::call_text;
 use crate::calls::trace::TraceRow;
 use crate::canvas::{Canvas, inset, row};
 use crate::glyphs::Glyphs;
@@ -66,8 +67,7 @@ fn values(title: &str, values: &[CallValue]) -> (String, Meaning) {
     if values.is_empty() {
         return (format!("no {title} were recorded"), Meaning::NotMeasured);
     }
-    let value = |value: &CallValue| format!("{} {} = {}", value.name, value.type_name, value.value);
-    let values: Vec<_> = values.iter().map(value).collect();
+    let values: Vec<_> = values.iter().map(call_text::value).collect();
     (format!("{title}: {}", values.join("; ")), Meaning::Text)
 }
 
@@ -75,10 +75,6 @@ fn stack(stack: &[StackFrame]) -> (String, Meaning) {
     if stack.is_empty() {
         return ("no stack was recorded".into(), Meaning::NotMeasured);
     }
-    let frame = |frame: &StackFrame| match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("{} {file}:{line}", frame.function),
-        _ => frame.function.clone(),
-    };
-    let frames: Vec<_> = stack.iter().map(frame).collect();
+    let frames: Vec<_> = stack.iter().map(call_text::frame).collect();
     (format!("stack: {}", frames.join(" < ")), Meaning::Text)
 }
