@@ -181,7 +181,6 @@ impl fmt::Display for Role {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn identity(roles: &[Role], services: &[&str]) -> Identity {

@@ -10,10 +10,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
 use coral_tui::access::connect;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::common::coral::{Coral, PROGRAM};
-use crate::common::lines::Lines;
+use crate::common::lines::{Lines, eventually};
 use crate::common::session::{assert_records_balance, function, number};
 use crate::common::target::Target;
 use crate::common::{compile, http, need, rights};
@@ -103,9 +104,14 @@ fn an_application_with_the_sdk_is_known_by_its_name_and_measured_by_anybody_who_
     let daemon = Daemon::start_with(&setup);
     let mut shop = Shop::start(&binary, &daemon.loopback);
     shop.await_line("registered with the agent");
-    // After a restart nobody is known, until the application says again who it is.
+    // After a restart nobody is known, until the application says again who it is; it does so
+    // within half a minute, or when it is told to.
     let daemon = daemon.restart(&setup);
-    shop.await_line("registered with the agent");
+    kill_process(Pid::from_child(&shop.child), Signal::HUP).unwrap();
+    shop.await_line("refreshed");
+    assert!(eventually(|| services(&daemon)
+        .iter()
+        .any(|it| it.name == "checkout")));
     let mut coral = attach_service(NOBODY, "checkout", "handleCheckout", &daemon.loopback);
     assert!(coral.attached().is_some());
     shop.await_line("measures");
@@ -119,7 +125,7 @@ fn an_application_with_the_sdk_is_known_by_its_name_and_measured_by_anybody_who_
         number(&shop.counts()["handleCheckout"])
     );
     assert_eq!(number(&handled["calls"]), 7);
-    assert_eq!(document["session"]["service"], "checkout");
+    assert_eq!(document["targets"][0]["service"], "checkout");
     assert_records_balance(&document);
     let service = service_of(&daemon, "checkout");
     assert_eq!(
