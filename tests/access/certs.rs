@@ -6,8 +6,8 @@ use std::process::Command;
 
 use coral_tui::access::certs::{CertsError, Plan, init};
 
+use crate::certificates::files;
 use crate::listeners::settings_of;
-use crate::server::files;
 use coral_tui::access::{Listener, Role};
 
 #[test]

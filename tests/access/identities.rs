@@ -1,42 +1,18 @@
 //! Every kind of identity against a real server, over TLS, a unix socket and loopback.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
 use coral_tui::access::{
     CertificateGrant, Gate, Peer, PeerAddress, Role, Services, Settings, Sha256, TlsConfig,
     UserGrant,
 };
-use rcgen::{CertificateParams, DnType, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tonic::Code;
 
-use crate::listeners::{certificates, settings_of, token_grant};
-use crate::server::{Server, ask, files};
+use crate::certificates::{certificates, files, issue};
+use crate::listeners::{settings_of, token_grant};
+use crate::server::{Server, ask};
 
 const NEVER: &str = "2999-01-01T00:00:00Z";
-
-/// A client certificate of the folder's CA, valid until the first day of a year.
-fn issue(folder: &Path, name: &str, until_year: i32) -> TlsConfig {
-    let ca_key = fs::read_to_string(folder.join("ca-key.pem")).unwrap();
-    let mut ca = CertificateParams::default();
-    ca.distinguished_name
-        .push(DnType::CommonName, "coral try-out CA");
-    let issuer = Issuer::new(ca, KeyPair::from_pem(&ca_key).unwrap());
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_after = date_time_ymd(until_year, 1, 1);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
-    let config = files(folder, name);
-    fs::write(config.certificate.as_ref().unwrap(), certificate.pem()).unwrap();
-    let key_path = config.key.as_ref().unwrap();
-    fs::write(key_path, key.serialize_pem()).unwrap();
-    fs::set_permissions(key_path, Permissions::from_mode(0o600)).unwrap();
-    config
-}
 
 fn grant(name: &str, roles: &[Role], service: &str) -> CertificateGrant {
     CertificateGrant {

@@ -5,29 +5,15 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 
 use coral_model::Diagnostic;
-use coral_tui::access::certs::{Plan, init};
 use coral_tui::access::{Listener, Role, Services, Settings, Sha256, TlsConfig, TokenGrant};
-use tempfile::TempDir;
 
-use crate::server::files;
+use crate::certificates::{certificates, files};
 
 pub(crate) fn settings_of(tls: TlsConfig) -> Settings {
     Settings {
         tls: Some(tls),
         ..Settings::default()
     }
-}
-
-/// A folder with the certificates of a try-out.
-pub(crate) fn certificates() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = Plan {
-        directory: folder.path().into(),
-        name: "agent".into(),
-        hosts: Vec::new(),
-    };
-    init(&plan).unwrap();
-    folder
 }
 
 pub(crate) fn token_grant(name: &str, token: &str, expires_at: &str) -> TokenGrant {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // all of this is tests
 
 mod audit;
+#[path = "../common/certificates.rs"]
+mod certificates;
 mod certs;
 mod identities;
 mod listeners;

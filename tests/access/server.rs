@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -127,17 +126,4 @@ impl Service<http::Request<Body>> for Nothing {
     fn call(&mut self, _: http::Request<Body>) -> Self::Future {
         ready(Ok(Status::new(Code::Ok, "").into_http()))
     }
-}
-
-/// The files of one end of a connection, as `coral certs init` names them.
-pub(crate) fn files(directory: &Path, name: &str) -> TlsConfig {
-    TlsConfig {
-        ca: Some(directory.join("ca.pem")),
-        certificate: Some(file(directory, name, "")),
-        key: Some(file(directory, name, "-key")),
-    }
-}
-
-fn file(directory: &Path, name: &str, ending: &str) -> PathBuf {
-    directory.join(format!("{name}{ending}.pem"))
 }
