@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use coral_model::Diagnostic;
+use coral_proto::{ERROR_CODE, ERROR_HELP};
 use tonic::codegen::http;
+use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::{Extensions, Request, Status};
 
@@ -111,10 +114,17 @@ pub fn peer(extensions: &Extensions) -> Result<&Peer, Status> {
 
 impl From<Denied> for Status {
     fn from(denied: Denied) -> Self {
-        match denied {
+        let mut status = match denied {
             Denied::Unidentified { .. } => Self::unauthenticated(denied.to_string()),
             Denied::Forbidden { .. } => Self::permission_denied(denied.to_string()),
+        };
+        for (key, text) in [(ERROR_CODE, denied.code()), (ERROR_HELP, &denied.help())] {
+            // Both are this program's own texts, which headers can hold.
+            if let Ok(value) = MetadataValue::try_from(text) {
+                status.metadata_mut().insert(key, value);
+            }
         }
+        status
     }
 }
 

@@ -132,6 +132,22 @@ impl Identity {
         })
     }
 
+    /// Whether this may be done to any service at all; for what costs much before its service is
+    /// known.
+    ///
+    /// # Errors
+    /// If the role is missing.
+    pub fn check_anywhere(&self, role: Role) -> Result<(), Denied> {
+        let has_role = self.roles.contains(&role) || self.roles.contains(&Role::Admin);
+        if has_role && !self.services.0.is_empty() {
+            return Ok(());
+        }
+        Err(Denied::Forbidden {
+            name: self.name.clone(),
+            role,
+        })
+    }
+
     /// Whether this may be done to that service; for lists, which leave out what may not be seen.
     pub fn may(&self, role: Role, service: &str) -> bool {
         self.check(role, service).is_ok()

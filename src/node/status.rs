@@ -5,6 +5,10 @@ use coral_proto::{ERROR_CODE, ERROR_HELP};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Status};
 
+/// Longer texts are cut: a status travels as headers, of which clients take some KiB.
+const TEXT_BYTES_MAX: usize = 1 << 10;
+const CUT: &str = "...";
+
 /// The status of an error.
 pub(super) fn of(error: &dyn Diagnostic) -> Status {
     let code = match (error.code(), error.exit_status()) {
@@ -21,15 +25,29 @@ pub(super) fn of(error: &dyn Diagnostic) -> Status {
 
 /// A status with a stable code.
 pub(super) fn with(code: Code, name: &str, message: &str, help: &str) -> Status {
-    let mut status = Status::new(code, Escaped(message).to_string());
+    let mut status = Status::new(code, cut(Escaped(message).to_string()));
     for (key, text) in [(ERROR_CODE, name), (ERROR_HELP, help)] {
         let line: String = text
             .chars()
             .filter(|c| c.is_ascii() && !c.is_ascii_control())
             .collect();
-        if let Ok(value) = line.parse::<MetadataValue<Ascii>>() {
+        if let Ok(value) = cut(line).parse::<MetadataValue<Ascii>>() {
             status.metadata_mut().insert(key, value);
         }
     }
     status
+}
+
+/// The status where this program itself has failed: a thread that others wait for.
+pub(super) fn failed(message: &str) -> Status {
+    let help = "ask again, and report it if that fails too";
+    with(Code::Internal, "agent-failed", message, help)
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push_str(CUT);
+    }
+    text
 }
