@@ -1,5 +1,6 @@
 //! The thread of a session: owns its probes, its lease and its numbers.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -206,7 +207,7 @@ impl Worker {
             let wait = next_tick.saturating_duration_since(Instant::now());
             match commands.recv_timeout(wait) {
                 Ok(Command::Add { functions, reply }) => {
-                    let _ = reply.send(self.attach(&functions));
+                    let _ = reply.send(self.add(&functions));
                     continue;
                 }
                 Ok(Command::Remove { functions, reply }) => {
@@ -276,6 +277,18 @@ impl Worker {
         snapshot.functions = self.tally.functions();
         snapshot.session.remaining = Duration::ZERO;
         self.send(snapshot);
+    }
+
+    /// Attaches more functions, within the limit of a session.
+    fn add(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
+        let live = self.probes.live.iter().flat_map(|live| &live.functions);
+        let mut all: HashSet<FunctionId> = live.map(|function| function.id).collect();
+        all.extend(functions);
+        let (limit, asked) = (self.limits.functions_per_session, all.len());
+        if asked > limit {
+            return Err(AgentError::Functions { limit, asked });
+        }
+        self.attach(functions)
     }
 
     fn attach(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {

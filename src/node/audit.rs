@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
-use crate::access::audit::{AuditLog, AuditSettings, Entry, Outcome, Who};
+use crate::access::audit::{AuditError, AuditLog, AuditSettings, Entry, Outcome, Who};
 use crate::access::{Denied, PeerAddress};
 
 use super::NodeError;
@@ -32,7 +33,7 @@ impl Audit {
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(super::status::of(&error)),
-            Err(_) => Err(Status::internal("the audit log's thread has failed")),
+            Err(_) => Err(super::status::failed("the audit log's thread has failed")),
         }
     }
 
@@ -52,9 +53,19 @@ impl Audit {
         self.note(Entry::new(who, "connect", Outcome::Refused(reason)));
     }
 
-    /// Somebody may not do that.
-    pub(super) fn denied(&self, mut entry: Entry, denied: &Denied) {
+    /// Somebody may not do that: notes it, and returns what they get.
+    pub(super) fn denied(&self, mut entry: Entry, denied: Denied) -> Status {
         entry.outcome = Outcome::Refused(denied.reason());
-        self.note(entry);
+        if let Some(log) = self.0.clone() {
+            spawn_blocking(move || {
+                // Nobody escapes the log by asking for more than a record can hold.
+                if let Err(AuditError::TooLarge { .. }) = log.append(&entry) {
+                    entry.functions.clear();
+                    entry.settings = Value::Null;
+                    let _ = log.append(&entry);
+                }
+            });
+        }
+        denied.into()
     }
 }

@@ -27,10 +27,9 @@ pub(super) fn page(
     let first: u32 = match request.page_token.as_str() {
         "" => 0,
         token => token.parse().map_err(|_| {
-            bad(
-                "the page token is none of this agent's",
-                "begin with the first page",
-            )
+            let message = "the page token is none of this agent's";
+            let help = "begin with the first page";
+            status::with(Code::InvalidArgument, "usage", message, help)
         })?,
     };
     let pattern = match request.pattern.as_str() {

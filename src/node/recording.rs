@@ -31,25 +31,40 @@ const CHUNKS_MAX: usize = 4;
 /// The recording of a session, for as long as the session is remembered.
 #[derive(Debug)]
 pub(super) struct Recording {
-    /// Why there is none.
+    /// Or why there is none.
     file: Result<Shared, String>,
+    /// Closed when nothing more will be written.
+    writing: watch::Receiver<()>,
 }
 
 impl Recording {
     /// Records a session until it ends. Needs to run within the runtime.
     pub(super) fn start(watched: &Arc<Watched>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
+        let (is_writing, writing) = watch::channel(());
         let file = match tempfile::tempfile() {
             Ok(file) => Shared::new(file),
             Err(error) => {
                 let file = Err(error.to_string());
-                return Self { file };
+                return Self { file, writing };
             }
         };
         let (out, watched) = (file.clone(), Arc::clone(watched));
         let runtime = Handle::current();
-        // Where it cannot be written any further, it stays readable up to there.
-        spawn_blocking(move || runtime.block_on(record(out, &watched, snapshots)));
-        Self { file: Ok(file) }
+        spawn_blocking(move || {
+            // Where it cannot be written any further, it stays readable up to there.
+            let _ = runtime.block_on(record(out, &watched, snapshots));
+            drop(is_writing);
+        });
+        Self {
+            file: Ok(file),
+            writing,
+        }
+    }
+
+    /// Waits until the recording of a session that is over is whole.
+    pub(super) async fn finished(&self) {
+        // Nothing is ever sent: an error says that the writer is gone.
+        let _ = self.writing.clone().changed().await;
     }
 
     /// What is recorded by now, in chunks.

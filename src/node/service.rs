@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{FunctionId, SessionSettings};
+use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_server::Agent as AgentCalls;
-use coral_proto::convert::{duration_from_wire, duration_to_wire};
+use coral_proto::convert::{duration_from_wire, duration_to_wire, fit_processes};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,7 +23,7 @@ use super::targets::Targets;
 use super::{NodeError, functions, status, watch};
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
-use crate::access::{Identity, Role};
+use crate::access::{Denied, Identity, Role};
 use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
@@ -88,23 +89,44 @@ impl Service {
         }
     }
 
-    /// A process that the client may see.
+    /// A process that the client may see. A refusal is written down where it is of something
+    /// privileged, which has an entry.
     pub(super) async fn target(
         &self,
         who: &Identity,
         target: Option<&wire::TargetRef>,
+        entry: Option<&Entry>,
     ) -> Result<Arc<Watched>, Status> {
         let target = target.cloned().unwrap_or_default();
+        let refuse = |denied| self.refuse(entry, denied);
+        // Who may see nothing learns nothing of which processes there are.
+        who.check_anywhere(Role::Read).map_err(refuse)?;
         if !target.service_name.is_empty() {
-            who.check(Role::Read, &target.service_name)?;
+            who.check(Role::Read, &target.service_name)
+                .map_err(refuse)?;
         }
         let watched = self.targets.open(&self.services, &target).await?;
-        who.check(Role::Read, &watched.target.service)?;
+        who.check(Role::Read, &watched.target.service)
+            .map_err(refuse)?;
         Ok(watched)
     }
 
-    /// A session that the client may see, with the role that is needed for what comes.
-    fn session(&self, who: &Identity, role: Role, id: &str) -> Result<Arc<Held>, Status> {
+    fn refuse(&self, entry: Option<&Entry>, denied: Denied) -> Status {
+        match entry {
+            Some(entry) => self.audit.denied(entry.clone(), denied),
+            None => denied.into(),
+        }
+    }
+
+    /// A session that the client may see, with the role that is needed for what comes. A refusal
+    /// is written down where that is privileged, and has an entry.
+    fn session(
+        &self,
+        who: &Identity,
+        role: Role,
+        id: &str,
+        entry: Option<&mut Entry>,
+    ) -> Result<Arc<Held>, Status> {
         let unknown = || {
             let help = "`coral debug list` lists the sessions";
             status::with(
@@ -116,10 +138,18 @@ impl Service {
         };
         let held = self.sessions.get(id).ok_or_else(unknown)?;
         let service = held.info().target.service;
-        if !who.may(Role::Read, &service) {
+        let entry = entry.map(|entry| {
+            entry.session = Some(id.to_owned());
+            entry.service = Some(service.clone());
+            &*entry
+        });
+        if let Err(denied) = who.check(Role::Read, &service) {
+            // It is not told, not even that there is such a session.
+            self.refuse(entry, denied);
             return Err(unknown());
         }
-        who.check(role, &service)?;
+        who.check(role, &service)
+            .map_err(|denied| self.refuse(entry, denied))?;
         Ok(held)
     }
 }
@@ -138,7 +168,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     match spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(status::of(&error)),
-        Err(_) => Err(Status::internal("the session's thread has failed")),
+        Err(_) => Err(status::failed("the session's thread has failed")),
     }
 }
 
@@ -149,6 +179,12 @@ fn finding(check: &Check) -> wire::Finding {
         message: check.found.clone(),
         help: check.fix.clone().unwrap_or_default(),
     }
+}
+
+pub(super) fn no_such_function() -> Status {
+    let message = "the process has no function of that number";
+    let help = "list its functions again: numbers are those of one process";
+    status::with(Code::NotFound, "no-such-function", message, help)
 }
 
 fn ids(ids: Vec<u32>) -> Vec<FunctionId> {
@@ -178,7 +214,7 @@ impl AgentCalls for Service {
             request.extensions().clone(),
             request.into_inner().session_id,
         );
-        let ended = self.end(&extensions, |held| held.info().id.0 == id)?;
+        let ended = self.end(&extensions, false, |held| held.info().id.0 == id)?;
         let success = !ended.is_empty();
         self.wait_until_ended(ended).await;
         Ok(Response::new(wire::DetachUprobeResponse { success }))
@@ -189,7 +225,7 @@ impl AgentCalls for Service {
         _request: Request<wire::GetCapabilitiesRequest>,
     ) -> Result<Response<wire::GetCapabilitiesResponse>, Status> {
         let report = spawn_blocking(Report::read).await;
-        let report = report.map_err(|_| Status::internal("the node cannot be looked at"))?;
+        let report = report.map_err(|_| status::failed("the node cannot be looked at"))?;
         let uname = rustix::system::uname();
         Ok(Response::new(wire::GetCapabilitiesResponse {
             agent_id: self.id.clone(),
@@ -209,7 +245,7 @@ impl AgentCalls for Service {
         let who = identity(request.extensions())?.clone();
         let known = Arc::clone(&self.services);
         let services = spawn_blocking(move || known.list()).await;
-        let mut services = services.map_err(|_| Status::internal("the list cannot be made"))?;
+        let mut services = services.map_err(|_| status::failed("the list cannot be made"))?;
         services.retain(|service| who.may(Role::Read, &service.name));
         for process in services
             .iter_mut()
@@ -226,13 +262,18 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::ListProcessesResponse>, Status> {
         let who = identity(request.extensions())?.clone();
         let listed = spawn_blocking(list_processes).await;
-        let listed = listed.map_err(|_| Status::internal("the list cannot be made"))?;
+        let listed = listed.map_err(|_| status::failed("the list cannot be made"))?;
         let visible = listed
             .iter()
             .filter(|process| who.may(Role::Read, &process.name));
-        Ok(Response::new(wire::ListProcessesResponse {
-            processes: visible.map(wire::Process::from).collect(),
-        }))
+        let mut processes: Vec<_> = visible.map(wire::Process::from).collect();
+        if !fit_processes(&mut processes, MESSAGE_BYTES_MAX) {
+            let message = format!("{} processes do not fit into a message", processes.len());
+            let help = "name the process by its id, or the service";
+            let code = Code::ResourceExhausted;
+            return Err(status::with(code, "over-limit", &message, help));
+        }
+        Ok(Response::new(wire::ListProcessesResponse { processes }))
     }
 
     async fn list_functions(
@@ -241,9 +282,9 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::ListFunctionsResponse>, Status> {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
-        let watched = self.target(&who, request.target.as_ref()).await?;
+        let watched = self.target(&who, request.target.as_ref(), None).await?;
         let page = spawn_blocking(move || functions::page(&watched, &request)).await;
-        let page = page.map_err(|_| Status::internal("the page cannot be made"))??;
+        let page = page.map_err(|_| status::failed("the page cannot be made"))??;
         Ok(Response::new(page))
     }
 
@@ -253,10 +294,13 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::ListCalleesResponse>, Status> {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
-        let watched = self.target(&who, request.target.as_ref()).await?;
+        let watched = self.target(&who, request.target.as_ref(), None).await?;
         let function = FunctionId(request.function_id);
+        if watched.table().get(function).is_none() {
+            return Err(no_such_function());
+        }
         let callees = spawn_blocking(move || watched.symbols.callees(function).direct).await;
-        let callees = callees.map_err(|_| Status::internal("the code cannot be read"))?;
+        let callees = callees.map_err(|_| status::failed("the code cannot be read"))?;
         Ok(Response::new(wire::ListCalleesResponse {
             function_ids: callees.into_iter().map(|id| id.0).collect(),
         }))
@@ -277,7 +321,7 @@ impl AgentCalls for Service {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
-        let held = self.session(&who, Role::Read, &request.session_id)?;
+        let held = self.session(&who, Role::Read, &request.session_id, None)?;
         let interval = match &request.interval {
             Some(interval) => duration_from_wire(interval, "interval")
                 .map_err(|error| status::of(&error))?
@@ -320,12 +364,23 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::AddFunctionsResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.add")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Attach, &request.session_id)?;
-        let functions = ids(request.function_ids);
+        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
+        let mut functions = ids(request.function_ids);
+        functions.sort_unstable();
+        functions.dedup();
+        let (asked, limit) = (
+            functions.len(),
+            self.sessions.agent().limits().functions_per_session,
+        );
+        if asked > limit {
+            return Err(status::of(&AgentError::Functions { limit, asked }));
+        }
         let table = held.watched.table();
+        if functions.iter().any(|&id| table.get(id).is_none()) {
+            return Err(no_such_function());
+        }
         let names = functions.iter().filter_map(|&id| table.get(id));
         entry.functions = names.map(|function| function.name.to_owned()).collect();
-        entry.session = Some(request.session_id);
         self.audit.record(entry).await?;
         let attached = blocking(move || held.ask(|session| session.add(functions))).await?;
         Ok(Response::new(wire::AddFunctionsResponse {
@@ -339,8 +394,7 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::RemoveFunctionsResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.remove")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Detach, &request.session_id)?;
-        entry.session = Some(request.session_id);
+        let held = self.session(&who, Role::Detach, &request.session_id, Some(&mut entry))?;
         self.audit.note(entry);
         let functions = ids(request.function_ids);
         blocking(move || held.ask(|session| session.remove(functions))).await?;
@@ -353,12 +407,11 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::UpdateFilterResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.filter")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Attach, &request.session_id)?;
+        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
         let filter = match request.filter.as_str() {
             "" => None,
             filter => Some(Expression::parse(filter).map_err(|error| status::of(&error))?),
         };
-        entry.session = Some(request.session_id);
         entry.settings = json!({ "filter": request.filter });
         self.audit.record(entry).await?;
         blocking(move || held.ask(|session| session.set_filter(filter))).await?;
@@ -371,10 +424,9 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::ExtendSessionResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.extend")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Attach, &request.session_id)?;
+        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
         let by = request.by.unwrap_or_default();
         let by = duration_from_wire(&by, "by").map_err(|error| status::of(&error))?;
-        entry.session = Some(request.session_id);
         entry.settings = json!({ "by_s": by.as_secs_f64() });
         self.audit.record(entry).await?;
         let remaining = blocking(move || held.ask(|session| session.extend(by))).await?;
@@ -389,7 +441,7 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::EndSessionsResponse>, Status> {
         let extensions = request.extensions().clone();
         let request = request.into_inner();
-        let ended = self.end(&extensions, |held| {
+        let ended = self.end(&extensions, request.all, |held| {
             let info = held.info();
             request.all
                 || info.id.0 == request.session_id
@@ -403,11 +455,16 @@ impl AgentCalls for Service {
         &self,
         request: Request<wire::DownloadRecordingRequest>,
     ) -> Result<Response<Self::DownloadRecordingStream>, Status> {
-        let who = identity(request.extensions())?.clone();
+        let (who, mut entry) = asked(request.extensions(), "session.download")?;
         let request = request.into_inner();
-        let mut held = self.session(&who, Role::Read, &request.session_id)?;
+        let (id, entry) = (&request.session_id, &mut entry);
+        let mut held = self.session(&who, Role::Read, id, Some(entry))?;
         if held.reads_values() {
-            held = self.session(&who, Role::Capture, &request.session_id)?;
+            held = self.session(&who, Role::Capture, id, Some(entry))?;
+            self.audit.record(entry.clone()).await?;
+        }
+        if !held.is_live() {
+            held.recording.finished().await;
         }
         Ok(Response::new(held.recording.download()?))
     }
@@ -420,7 +477,7 @@ impl AgentCalls for Service {
         let services = Arc::clone(&self.services);
         let registering = spawn_blocking(move || services.register(request.into_inner(), &peer));
         let registered = registering.await;
-        let lease = registered.map_err(|_| Status::internal("it cannot be registered"))??;
+        let lease = registered.map_err(|_| status::failed("it cannot be registered"))??;
         Ok(Response::new(wire::RegisterServiceResponse {
             agent_id: self.id.clone(),
             lease: Some(duration_to_wire(lease)),
@@ -430,28 +487,50 @@ impl AgentCalls for Service {
 
 impl Service {
     /// The live sessions that are meant and that the client may end. Each is in the audit log, which
-    /// nothing waits for: ending is always possible.
+    /// nothing waits for: ending is always possible. Who means all leaves those of others out; else
+    /// nothing is ended where one may not be.
     fn end(
         &self,
         extensions: &Extensions,
+        is_all: bool,
         is_meant: impl Fn(&Held) -> bool,
     ) -> Result<Vec<Arc<Held>>, Status> {
         let (who, entry) = asked(extensions, "session.end")?;
         let mut sessions = self.sessions.all();
         sessions.retain(|held| held.is_live() && is_meant(held));
-        sessions.retain(|held| who.may(Role::Read, &held.info().target.service));
-        for held in &sessions {
+        let entry_of = |held: &Held| {
             let info = held.info();
-            let entry = Entry {
+            Entry {
                 session: Some(info.id.0),
-                service: Some(info.target.service.clone()),
+                service: Some(info.target.service),
                 ..entry.clone()
-            };
-            if let Err(denied) = who.check(Role::Detach, &info.target.service) {
-                self.audit.denied(entry, &denied);
-                return Err(denied.into());
             }
-            self.audit.note(entry);
+        };
+        let mut refusal = None;
+        sessions.retain(|held| {
+            let service = held.info().target.service;
+            let of_role = |role| who.check(role, &service).err();
+            if let Some(denied) = of_role(Role::Read) {
+                // Who asks is not told, not even that there is such a session.
+                if !is_all {
+                    self.audit.denied(entry_of(held), denied);
+                }
+                return false;
+            }
+            let denied = of_role(Role::Detach);
+            let may_end = denied.is_none();
+            refusal = denied
+                .map(|denied| self.audit.denied(entry_of(held), denied))
+                .or(refusal.take());
+            may_end
+        });
+        if let Some(refusal) = refusal
+            && (!is_all || sessions.is_empty())
+        {
+            return Err(refusal);
+        }
+        for held in &sessions {
+            self.audit.note(entry_of(held));
         }
         Ok(sessions)
     }

@@ -106,7 +106,7 @@ impl Sessions {
         &self,
         watched: Arc<Watched>,
         request: &AttachRequest,
-        claim: Claimed,
+        claim: &Claimed,
         answer: impl FnOnce(&SessionId, Attached) -> StartSessionResponse,
     ) -> Result<StartSessionResponse, AgentError> {
         let (session, attached) = self.agent.attach(Arc::clone(&watched), request)?;

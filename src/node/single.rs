@@ -48,25 +48,31 @@ impl Service {
             patterns: vec![request.function_name],
             ..wire::StartSessionRequest::default()
         };
-        self.check_is_one(&who, &request).await?;
+        let request = self.check_is_one(&who, &entry, request).await?;
         let started = self.start(who, entry, request, Some(sink)).await?;
-        let unknown = || Status::internal("the session is gone already");
+        let unknown = || status::failed("the session is gone already");
         let held = self.sessions.get(&started.session_id).ok_or_else(unknown)?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         tokio::spawn(report(self.id.clone(), held, calls, sender));
         Ok(ReceiverStream::new(events))
     }
 
-    /// Whether the pattern means one function.
+    /// The request, if its pattern means one function.
     async fn check_is_one(
         &self,
         who: &Identity,
-        request: &wire::StartSessionRequest,
-    ) -> Result<(), Status> {
-        let watched = self.target(who, request.target.as_ref()).await?;
-        let functions = super::start::functions(&watched, request)?;
+        entry: &Entry,
+        request: wire::StartSessionRequest,
+    ) -> Result<wire::StartSessionRequest, Status> {
+        let entry = Entry {
+            functions: request.patterns.clone(),
+            ..entry.clone()
+        };
+        let target = request.target.as_ref();
+        let watched = self.target(who, target, Some(&entry)).await?;
+        let (functions, request) = super::start::functions(&watched, request).await?;
         if functions.len() == 1 {
-            return Ok(());
+            return Ok(request);
         }
         let message = format!("the pattern means {} functions", functions.len());
         let help = "name one function, or use StartSession";
@@ -86,11 +92,9 @@ fn settings(config: wire::UprobeConfig) -> Result<wire::SessionSettings, Status>
     }
     let mut values: Vec<_> = config.filters.into_iter().collect();
     values.sort_unstable();
-    filters.extend(
-        values
-            .into_iter()
-            .map(|(name, value)| has_value(name, value)),
-    );
+    for (name, value) in values {
+        filters.push(has_value(name, value)?);
+    }
     let filter = match filters.len() {
         0 | 1 => filters.pop(),
         _ => Some(Expression::And(filters)),
@@ -107,7 +111,10 @@ fn settings(config: wire::UprobeConfig) -> Result<wire::SessionSettings, Status>
 }
 
 /// An argument that has a value: a number or a truth if it looks like one, else a text.
-fn has_value(name: String, value: String) -> Expression {
+///
+/// # Errors
+/// If the name is none of an argument: what it displays as would mean something else.
+fn has_value(name: String, value: String) -> Result<Expression, Status> {
     let literal = match value.as_str() {
         "true" => Literal::Bool(true),
         "false" => Literal::Bool(false),
@@ -117,11 +124,19 @@ fn has_value(name: String, value: String) -> Expression {
             Err(_) => Literal::Text(value),
         },
     };
-    Expression::Condition(Comparison {
+    let filter = Expression::Condition(Comparison {
         argument: Argument::Name(name),
         operator: Operator::Equal,
         literal,
-    })
+    });
+    let read = Expression::parse(&filter.to_string()).map_err(|error| status::of(&error))?;
+    if read != filter {
+        let message = format!("`{filter}` is not a value of one argument");
+        let help = "name an argument, or write a filter";
+        let code = Code::InvalidArgument;
+        return Err(status::with(code, "bad-filter", &message, help));
+    }
+    Ok(filter)
 }
 
 /// Sends the calls of a session, and ends it when nobody listens any longer.

@@ -7,10 +7,11 @@ use coral_model::{Escaped, ExpectedCost, FunctionId, SessionSettings};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::settings_from_wire;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tonic::{Code, Status};
 
 use super::hints::Notice;
-use super::service::{Service, blocking};
+use super::service::{Service, blocking, no_such_function};
 use super::sessions::{Claim, RequestName};
 use super::status;
 use crate::access::audit::Entry;
@@ -20,6 +21,10 @@ use crate::source::select;
 
 /// Functions that are added to a session later, at most.
 const ROOM_MAX: u32 = 1_000;
+/// Each pattern is held against every function.
+const PATTERNS_MAX: usize = 1_000;
+/// The name that somebody gives themselves is in every list of sessions.
+const NAME_CHARS_MAX: usize = 100;
 
 impl Service {
     /// Starts a session, or says that it would cost too much; `calls` gets every recorded call.
@@ -42,25 +47,27 @@ impl Service {
         let asked_for = request.settings.clone().unwrap_or_default();
         let settings =
             settings_from_wire(&asked_for, &self.defaults).map_err(|error| status::of(&error))?;
-        let watched = self.target(&who, request.target.as_ref()).await?;
+        check_durations(&settings)?;
+        entry.functions.clone_from(&request.patterns);
+        let target = request.target.as_ref();
+        let watched = self.target(&who, target, Some(&entry)).await?;
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
-        entry.functions.clone_from(&request.patterns);
         entry.settings = settings_to_audit(&watched, &settings);
         let reads_values = settings.capture.arguments || settings.capture.results;
         let roles = [Some(Role::Attach), reads_values.then_some(Role::Capture)];
         for role in roles.into_iter().flatten() {
             if let Err(denied) = who.check(role, &service) {
-                self.audit.denied(entry, &denied);
-                return Err(denied.into());
+                return Err(self.audit.denied(entry, denied));
             }
         }
         self.check_allowed(&watched)?;
+        let (meant, request) = functions(&watched, request).await?;
         let attach = AttachRequest {
             settings,
-            room: request.room.min(ROOM_MAX) as usize + request.function_ids.len(),
+            room: request.room.min(ROOM_MAX) as usize + meant.len(),
             calls,
-            ..AttachRequest::new(functions(&watched, &request)?, requested_by(&who, &request))
+            ..AttachRequest::new(meant, requested_by(&who, &request))
         };
         self.audit.record(entry).await?;
         let (sessions, target) = (Arc::clone(&self.sessions), Arc::clone(&watched));
@@ -74,7 +81,7 @@ impl Service {
                     ..wire::StartSessionResponse::default()
                 });
             }
-            sessions.start(watched, &attach, claim, |id, attached| {
+            sessions.start(watched, &attach, &claim, |id, attached| {
                 wire::StartSessionResponse {
                     session_id: id.to_string(),
                     attached: Some(attached_to_wire(attached)),
@@ -113,6 +120,21 @@ impl Service {
     }
 }
 
+/// No call takes at least more than it takes at most.
+fn check_durations(settings: &SessionSettings) -> Result<(), Status> {
+    if settings.max.is_none_or(|max| settings.min <= max) {
+        return Ok(());
+    }
+    let message = "no call takes at least min_duration and at most max_duration";
+    let help = "swap the two";
+    Err(status::with(
+        Code::InvalidArgument,
+        "bad-durations",
+        message,
+        help,
+    ))
+}
+
 fn has_lines(watched: &Watched) -> bool {
     let mut functions = watched.table().iter();
     functions.any(|function| function.module == 0 && function.file.is_some())
@@ -131,7 +153,10 @@ fn still_starting() -> Status {
 /// The name of who asks; where it is nobody in particular, the one that they give themselves.
 fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
     match (who.source, request.requested_by.as_str()) {
-        (Source::Loopback, name) if !name.is_empty() => format!("{} (loopback)", Escaped(name)),
+        (Source::Loopback, name) if !name.is_empty() => {
+            let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+            format!("{} (loopback)", Escaped(&name))
+        }
         _ => who.name.clone(),
     }
 }
@@ -146,21 +171,38 @@ fn settings_to_audit(watched: &Watched, settings: &SessionSettings) -> serde_jso
     })
 }
 
-/// The functions that are meant, each once.
-pub(super) fn functions(
-    watched: &Watched,
-    request: &wire::StartSessionRequest,
-) -> Result<Vec<FunctionId>, Status> {
-    let given = request.function_ids.iter().map(|&id| FunctionId(id));
-    let known = given.filter(|&id| watched.table().get(id).is_some());
-    let mut functions: Vec<FunctionId> = known.collect();
-    if !request.patterns.is_empty() {
-        let selected = select(watched.table(), &request.patterns);
-        functions.extend(selected.map_err(|error| status::of(&error))?);
+/// The functions that are meant, each once, and the request, which is not needed meanwhile.
+pub(super) async fn functions(
+    watched: &Arc<Watched>,
+    request: wire::StartSessionRequest,
+) -> Result<(Vec<FunctionId>, wire::StartSessionRequest), Status> {
+    let asked = request.patterns.len();
+    if asked > PATTERNS_MAX {
+        let message = format!("{asked} patterns are more than {PATTERNS_MAX}");
+        let help = "name functions by their numbers, or by a glob or a regex";
+        let code = Code::ResourceExhausted;
+        return Err(status::with(code, "over-limit", &message, help));
     }
-    functions.sort_unstable();
-    functions.dedup();
-    Ok(functions)
+    let watched = Arc::clone(watched);
+    let selecting = spawn_blocking(move || {
+        let given = request.function_ids.iter().map(|&id| FunctionId(id));
+        let mut functions: Vec<FunctionId> = given.collect();
+        if functions
+            .iter()
+            .any(|&id| watched.table().get(id).is_none())
+        {
+            return Err(no_such_function());
+        }
+        if !request.patterns.is_empty() {
+            let selected = select(watched.table(), &request.patterns);
+            functions.extend(selected.map_err(|error| status::of(&error))?);
+        }
+        functions.sort_unstable();
+        functions.dedup();
+        Ok((functions, request))
+    });
+    let selected = selecting.await;
+    selected.map_err(|_| status::failed("the functions cannot be looked for"))?
 }
 
 pub(super) fn attached_to_wire(attached: Attached) -> wire::Attached {

@@ -1,6 +1,6 @@
 //! The processes that clients have asked about, held open with their symbols.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use coral_proto::agent::v1::TargetRef;
@@ -43,7 +43,7 @@ impl Targets {
         services: &Arc<Services>,
         target: &TargetRef,
     ) -> Result<Arc<Watched>, Status> {
-        let pids = match (target.pids.as_slice(), target.service_name.as_str()) {
+        let mut pids = match (target.pids.as_slice(), target.service_name.as_str()) {
             ([], "") => {
                 let help = "name a service, or process ids";
                 return Err(status::with(
@@ -56,6 +56,9 @@ impl Targets {
             ([], service) => pids_of(services, service.to_owned()).await?,
             (pids, _) => pids.to_vec(),
         };
+        // A process that is named twice is one: its calls would be counted twice.
+        let mut seen = HashSet::new();
+        pids.retain(|&pid| seen.insert(pid));
         if pids.len() > PIDS_MAX {
             let message = format!("{} processes are more than {PIDS_MAX}", pids.len());
             let help = "measure some of them";
@@ -69,7 +72,7 @@ impl Targets {
         let first = pids.first().copied().unwrap_or_default();
         let known = Arc::clone(services);
         let name = spawn_blocking(move || known.name_of(first)).await;
-        let name = name.map_err(|_| Status::internal("the processes cannot be listed"))?;
+        let name = name.map_err(|_| status::failed("the processes cannot be listed"))?;
         if let Some(held) = self.find(&pids, name.as_deref()) {
             return Ok(held);
         }
@@ -83,7 +86,7 @@ impl Targets {
         });
         let opened: Result<Watched, local::OpenError> = opening
             .await
-            .map_err(|_| Status::internal("reading the symbols has failed"))?;
+            .map_err(|_| status::failed("reading the symbols has failed"))?;
         let opened = opened.map_err(|error| status::of(&error))?;
         let watched = Arc::new(self.hints.apply(services, opened, &self.audit).await);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +117,6 @@ impl Targets {
 async fn pids_of(services: &Arc<Services>, service: String) -> Result<Vec<u32>, Status> {
     let services = Arc::clone(services);
     let found = spawn_blocking(move || services.pids(&service)).await;
-    let found = found.map_err(|_| Status::internal("the processes cannot be listed"))?;
+    let found = found.map_err(|_| status::failed("the processes cannot be listed"))?;
     found.map_err(|error| status::of(&error))
 }

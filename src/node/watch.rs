@@ -46,13 +46,24 @@ async fn send_all(
         if snapshot.session.state != SessionState::Active {
             return;
         }
-        tokio::select! {
-            () = client.closed() => return,
-            () = sleep(interval) => {}
-        }
-        if snapshots.changed().await.is_err() {
+        let has_more = tokio::select! {
+            () = client.closed() => false,
+            has_more = next(&mut snapshots, interval) => has_more,
+        };
+        if !has_more {
             return;
         }
+    }
+}
+
+/// Waits until there is another snapshot to tell: after the interval, but the end at once. Whether
+/// one comes.
+async fn next(snapshots: &mut watch::Receiver<Arc<Snapshot>>, interval: Duration) -> bool {
+    let is_over = |latest: &Arc<Snapshot>| latest.session.state != SessionState::Active;
+    let mut ends = snapshots.clone();
+    tokio::select! {
+        has_changed = async { sleep(interval).await; snapshots.changed().await.is_ok() } => has_changed,
+        has_ended = async { ends.wait_for(is_over).await.is_ok() } => has_ended,
     }
 }
 

@@ -94,6 +94,11 @@ pub fn select(table: &FunctionTable, patterns: &[String]) -> Result<Vec<Function
             }
             _ => selected.extend(matches),
         }
+        // However many patterns mean everything, this stays in proportion to the table.
+        if selected.len() > 2 * table.len() {
+            selected.sort_unstable();
+            selected.dedup();
+        }
     }
     selected.sort_unstable();
     selected.dedup();

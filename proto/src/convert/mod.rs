@@ -32,6 +32,7 @@ pub use error::ConvertError;
 pub use function::new_function;
 pub use number::{duration_from_wire, duration_to_wire, timestamp_from_wire, timestamp_to_wire};
 pub use pages::{FunctionPages, TABLE_BYTES_MAX, function_page};
+pub use process::fit_processes;
 pub use session::{OTHER_PIDS_MAX, settings_from_wire};
 pub use text::{TEXT_BYTES_MAX, TRUNCATED};
 pub use updates::SessionUpdates;

@@ -2,9 +2,16 @@
 
 use coral_model::{Language, ProcessSummary, Target};
 
+use prost::Message;
+
 use super::ConvertError;
-use super::text::{optional_text, text};
+use super::text::{cut, optional_text, text};
 use crate::agent::v1 as wire;
+
+/// To how many bytes command lines are cut, until a list fits.
+const COMMAND_BYTES: [usize; 4] = [4 << 10, 512, 128, 32];
+/// What a process needs in a list beside itself: its field's tag and its length.
+const ITEM_BYTES: usize = 8;
 
 impl From<Language> for wire::Language {
     fn from(language: Language) -> Self {
@@ -80,6 +87,24 @@ impl From<&ProcessSummary> for wire::Process {
             sdk: None,
         }
     }
+}
+
+/// Cuts the command lines of a list of processes until the list takes at most so many bytes;
+/// `false` where it takes more even then.
+pub fn fit_processes(processes: &mut [wire::Process], bytes_max: usize) -> bool {
+    let bytes = |processes: &[wire::Process]| -> usize {
+        let lens = processes.iter().map(wire::Process::encoded_len);
+        lens.map(|len| len + ITEM_BYTES).sum()
+    };
+    for command_bytes_max in COMMAND_BYTES {
+        if bytes(processes) <= bytes_max {
+            return true;
+        }
+        for process in processes.iter_mut() {
+            process.command = cut(&process.command, command_bytes_max);
+        }
+    }
+    bytes(processes) <= bytes_max
 }
 
 impl TryFrom<wire::Process> for ProcessSummary {
