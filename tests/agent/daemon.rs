@@ -22,16 +22,24 @@ pub(crate) struct Daemon {
 pub(crate) struct Setup<'a> {
     /// What anybody may do by the loopback.
     pub(crate) loopback_roles: &'a str,
+    /// More keys of `agent.access`, as YAML: `, tls: {...}`.
+    pub(crate) access: &'a str,
     /// More keys of `agent:`, as YAML in one line each.
     pub(crate) keys: &'a [&'a str],
     /// Whether it runs as a user that has only the capabilities of its unit.
     pub(crate) is_user: bool,
 }
 
+/// A key of `agent:` that gives several sessions room at the same time: each may take 170 MB of the
+/// kernel's memory.
+pub(crate) const ROOMY: &str =
+    "debug: {limits: {max_memory_mb: 4096, max_concurrent_sessions: 10}}";
+
 impl Default for Setup<'_> {
     fn default() -> Self {
         Self {
             loopback_roles: "'debug:read'",
+            access: "",
             keys: &[],
             is_user: false,
         }
@@ -56,9 +64,10 @@ impl Daemon {
     pub(crate) fn start_in(folder: TempDir, loopback: &str, setup: &Setup<'_>) -> Self {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut config = format!(
-            "agent:\n    listen: ['unix:{}', '{loopback}']\n    access: {{allow_loopback: [{}]}}\n    audit: {{path: '{}'}}\n",
+            "agent:\n    listen: ['unix:{}', '{loopback}']\n    access: {{allow_loopback: [{}]{}}}\n    audit: {{path: '{}'}}\n",
             path("agent.sock"),
             setup.loopback_roles,
+            setup.access,
             path("audit.jsonl")
         );
         for key in setup.keys {

@@ -1,9 +1,19 @@
 //! `coral agent` as a daemon, and its clients: other processes and other programs, over its socket
 //! and the loopback.
-#![allow(clippy::unwrap_used)] // all of this is tests
+#![allow(clippy::print_stderr, clippy::unwrap_used)] // all of this is tests
 
+mod calls;
+#[path = "../common/certificates.rs"]
+mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
+mod hostile;
+mod identities;
+#[path = "../common/python.rs"]
+mod interpreter;
+mod leases;
+mod limits;
+mod python;
 mod services;
 mod sessions;
