@@ -245,6 +245,8 @@ impl SessionArguments {
 pub(super) struct TraceArguments {
     #[command(flatten)]
     pub(super) target: TargetArguments,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
     /// Trace requests of this HTTP path (Go's net/http); `/api/*` means all that begin so
     #[arg(
         long,

@@ -1,9 +1,10 @@
 //! Sessions of an agent that is another program.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, format_duration};
+use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, escape, format_duration};
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
 
@@ -11,11 +12,13 @@ use super::arguments::{
     ConnectionArguments, DetachArguments, Format, ListArguments, TargetArguments,
 };
 use super::output::{self, say};
-use super::session::out_of_resources;
+use super::recording::create;
+use super::session::{out_of_resources, say_notices};
 use crate::access::{Endpoint, TlsConfig};
 use crate::failure::Failure;
 use crate::signals::EndSignals;
 use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, has_ended};
+use crate::source::{AttachWish, TraceFormat, TraceWish};
 
 impl ConnectionArguments {
     async fn connect(&self) -> Result<RemoteAgent, Failure> {
@@ -45,46 +48,104 @@ fn runtime() -> Result<Runtime, Failure> {
 pub(super) fn measure(
     connection: &ConnectionArguments,
     target: &TargetArguments,
-    patterns: &[String],
+    wish: AttachWish,
     settings: SessionSettings,
+    record: Option<&Path>,
 ) -> Result<Arc<Snapshot>, Failure> {
+    let request = RemoteRequest {
+        wish,
+        ..request(target, settings)
+    };
+    let file = record.map(create).transpose()?;
     runtime()?.block_on(async {
-        let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
         let mut agent = connection.connect().await?;
-        let request = RemoteRequest {
-            service: target.service.clone(),
-            pids: target.pid.clone(),
-            patterns: patterns.to_vec(),
-            settings,
-        };
-        let started = agent.start(&request).await?;
-        let id = started.session_id;
-        let mut watching = agent.watch(&id).await?;
-        let attached = started.attached.unwrap_or_default();
-        say!(
-            "attached: {} functions, {} probes, session {id}",
-            attached.function_ids.len(),
-            attached.probes
-        );
-        let mut latest = None;
-        let mut is_ending = false;
-        loop {
-            tokio::select! {
-                snapshot = watching.next() => match snapshot? {
-                    Some(snapshot) => latest = Some(snapshot),
-                    None => break,
-                },
-                () = signals.any(), if !is_ending => {
-                    is_ending = true;
-                    agent.end(EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() }).await?;
-                }
-            }
+        let (id, snapshot) = run(&mut agent, &request).await?;
+        if let Some(mut file) = file {
+            agent.recording(&id, &mut file).await?;
         }
-        let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
-        let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
-        say!("detached: {} probes", attached.probes);
         Ok(snapshot)
     })
+}
+
+/// Traces on an agent, until the session ends by itself or by a signal.
+pub(super) fn trace(
+    connection: &ConnectionArguments,
+    target: &TargetArguments,
+    wish: &TraceWish,
+    settings: SessionSettings,
+    format: TraceFormat,
+) -> Result<(Arc<Snapshot>, Vec<u8>), Failure> {
+    let request = RemoteRequest {
+        trace: Some(wish.clone()),
+        ..request(target, settings)
+    };
+    runtime()?.block_on(async {
+        let mut agent = connection.connect().await?;
+        let (id, snapshot) = run(&mut agent, &request).await?;
+        let document = agent.traces(&id, format).await?;
+        Ok((snapshot, without_controls(document, format)))
+    })
+}
+
+/// Text that another program has written must not act on the terminal.
+fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
+    match format {
+        TraceFormat::Json => document,
+        TraceFormat::Text(_) => {
+            let text = String::from_utf8_lossy(&document);
+            let lines: Vec<_> = text.split('\n').map(escape).collect();
+            lines.join("\n").into_bytes()
+        }
+    }
+}
+
+fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest {
+    RemoteRequest {
+        service: target.service.clone(),
+        pids: target.pid.clone(),
+        settings,
+        ..RemoteRequest::default()
+    }
+}
+
+/// A session from its beginning to its end, and its id.
+async fn run(
+    agent: &mut RemoteAgent,
+    request: &RemoteRequest,
+) -> Result<(String, Arc<Snapshot>), Failure> {
+    let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
+    let started = agent.start(request).await?;
+    let id = started.session_id;
+    let mut watching = agent.watch(&id).await?;
+    let attached = started.attached.unwrap_or_default();
+    say!(
+        "attached: {} functions, {} probes, session {id}",
+        attached.function_ids.len(),
+        attached.probes
+    );
+    let mut latest = None;
+    let mut is_ending = false;
+    let mut noticed = 0;
+    loop {
+        tokio::select! {
+            snapshot = watching.next() => match snapshot? {
+                Some(snapshot) => {
+                    noticed = say_notices(&snapshot.notices, noticed);
+                    latest = Some(snapshot);
+                }
+                None => break,
+            },
+            () = signals.any(), if !is_ending => {
+                is_ending = true;
+                let this = EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() };
+                agent.end(this).await?;
+            }
+        }
+    }
+    let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
+    let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
+    say!("detached: {} probes", attached.probes);
+    Ok((id, snapshot))
 }
 
 /// `coral debug list`

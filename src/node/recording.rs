@@ -31,25 +31,36 @@ const CHUNKS_MAX: usize = 4;
 /// The recording of a session, for as long as the session is remembered.
 #[derive(Debug)]
 pub(super) struct Recording {
-    /// Why there is none.
+    /// Or why there is none.
     file: Result<Shared, String>,
+    /// Whether nothing more will be written.
+    is_done: watch::Receiver<bool>,
 }
 
 impl Recording {
     /// Records a session until it ends. Needs to run within the runtime.
     pub(super) fn start(watched: &Arc<Watched>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
-        let file = match tempfile::tempfile() {
-            Ok(file) => Shared::new(file),
-            Err(error) => {
-                let file = Err(error.to_string());
-                return Self { file };
-            }
-        };
-        let (out, watched) = (file.clone(), Arc::clone(watched));
-        let runtime = Handle::current();
-        // Where it cannot be written any further, it stays readable up to there.
-        spawn_blocking(move || runtime.block_on(record(out, &watched, snapshots)));
-        Self { file: Ok(file) }
+        let (done, is_done) = watch::channel(false);
+        let file = tempfile::tempfile().map(Shared::new);
+        if let Ok(file) = &file {
+            let (out, watched) = (file.clone(), Arc::clone(watched));
+            let runtime = Handle::current();
+            spawn_blocking(move || {
+                // Where it cannot be written any further, it stays readable up to there.
+                let _ = runtime.block_on(record(out, &watched, snapshots));
+                done.send_replace(true);
+            });
+        }
+        Self {
+            file: file.map_err(|error| error.to_string()),
+            is_done,
+        }
+    }
+
+    /// Waits until it is written to its end; for a session that is over.
+    pub(super) async fn done(&self) {
+        // It has failed where nobody says so.
+        let _ = self.is_done.clone().wait_for(|is_done| *is_done).await;
     }
 
     /// What is recorded by now, in chunks.

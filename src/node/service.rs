@@ -9,6 +9,7 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_server::Agent as AgentCalls;
 use coral_proto::convert::{duration_from_wire, duration_to_wire};
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
@@ -26,11 +27,16 @@ use crate::access::{Identity, Role};
 use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
+use crate::source::TraceFormat;
 use crate::symbols::list_processes;
 
 /// The shortest time between two updates of a session, and what it is if nothing is asked for.
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const INTERVAL_USUAL: Duration = Duration::from_millis(200);
+/// Bytes of a document in one message.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Lines of text are no longer, whoever asks.
+const TEXT_COLUMNS_MAX: u32 = 1_000;
 
 /// Answers clients.
 #[derive(Debug)]
@@ -159,6 +165,7 @@ fn ids(ids: Vec<u32>) -> Vec<FunctionId> {
 impl AgentCalls for Service {
     type AttachUprobeStream = ReceiverStream<Result<wire::UprobeEvent, Status>>;
     type WatchSessionStream = ReceiverStream<Result<wire::SessionUpdate, Status>>;
+    type DownloadTracesStream = ReceiverStream<Result<wire::DownloadTracesResponse, Status>>;
     type DownloadRecordingStream = ReceiverStream<Result<wire::DownloadRecordingResponse, Status>>;
 
     async fn attach_uprobe(
@@ -409,7 +416,42 @@ impl AgentCalls for Service {
         if held.reads_values() {
             held = self.session(&who, Role::Capture, &request.session_id)?;
         }
+        if !held.is_live() {
+            held.recording.done().await;
+        }
         Ok(Response::new(held.recording.download()?))
+    }
+
+    async fn download_traces(
+        &self,
+        request: Request<wire::DownloadTracesRequest>,
+    ) -> Result<Response<Self::DownloadTracesStream>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let held = self.session(&who, Role::Read, &request.session_id)?;
+        let format = match request.width {
+            0 => TraceFormat::Json,
+            width => TraceFormat::Text(width.min(TEXT_COLUMNS_MAX) as usize),
+        };
+        let written = spawn_blocking(move || held.traces(format)).await;
+        let written = written.map_err(|_| Status::internal("it cannot be written down"))?;
+        let document = written.ok_or_else(|| {
+            let message = "the session traces nothing";
+            let help = "start it with a trace request";
+            status::with(Code::FailedPrecondition, "no-traces", message, help)
+        })?;
+        let document = document.map_err(|error| Status::internal(error.to_string()))?;
+        let chunk = |chunk: &[u8]| {
+            let chunk = chunk.to_vec();
+            Ok(wire::DownloadTracesResponse { chunk })
+        };
+        let chunks: Vec<_> = document.chunks(CHUNK_BYTES).map(chunk).collect();
+        let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+        for chunk in chunks {
+            // There is room for all of them.
+            let _ = sender.try_send(chunk);
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn register_service(

@@ -18,6 +18,7 @@ use super::status;
 use crate::access::Identity;
 use crate::access::audit::Entry;
 use crate::agent::{CallStream, call_stream};
+use crate::source::select;
 
 /// Calls that wait for a client; what is above is counted.
 const CALLS_MAX: usize = 4_096;
@@ -40,6 +41,7 @@ impl Service {
                     .into_iter()
                     .collect(),
                 service_name: request.service_name,
+                ..wire::TargetRef::default()
             }),
             settings: Some(wire::SessionSettings {
                 duration: request.duration,
@@ -64,7 +66,8 @@ impl Service {
         request: &wire::StartSessionRequest,
     ) -> Result<(), Status> {
         let watched = self.target(who, request.target.as_ref()).await?;
-        let functions = super::start::functions(&watched, request)?;
+        let functions = select(watched.table(), &request.patterns);
+        let functions = functions.map_err(|error| status::of(&error))?;
         if functions.len() == 1 {
             return Ok(());
         }

@@ -15,11 +15,13 @@ use super::sessions::{Claim, RequestName};
 use super::status;
 use crate::access::audit::Entry;
 use crate::access::{Identity, Role, Source};
-use crate::agent::{AttachRequest, Attached, CallSink, Watched};
-use crate::source::select;
+use crate::agent::{AttachRequest, Attached, CallSink, TraceRule, Watched};
+use crate::source::{AttachWish, TraceWish, trace_targets};
 
 /// Functions that are added to a session later, at most.
 const ROOM_MAX: u32 = 1_000;
+/// Functions on the path of a trace, if nothing else is asked for.
+const TRACED_USUAL: usize = 300;
 
 impl Service {
     /// Starts a session, or says that it would cost too much; `calls` gets every recorded call.
@@ -48,7 +50,12 @@ impl Service {
         entry.functions.clone_from(&request.patterns);
         entry.settings = settings_to_audit(&watched, &settings);
         let reads_values = settings.capture.arguments || settings.capture.results;
-        let roles = [Some(Role::Attach), reads_values.then_some(Role::Capture)];
+        let roles = [
+            Some(Role::Attach),
+            reads_values.then_some(Role::Capture),
+            // It may end the target.
+            request.fast_returns.then_some(Role::Admin),
+        ];
         for role in roles.into_iter().flatten() {
             if let Err(denied) = who.check(role, &service) {
                 self.audit.denied(entry, &denied);
@@ -57,10 +64,8 @@ impl Service {
         }
         self.check_allowed(&watched)?;
         let attach = AttachRequest {
-            settings,
-            room: request.room.min(ROOM_MAX) as usize + request.function_ids.len(),
             calls,
-            ..AttachRequest::new(functions(&watched, &request)?, requested_by(&who, &request))
+            ..attach_request(&watched, &request, settings, requested_by(&who, &request))?
         };
         self.audit.record(entry).await?;
         let (sessions, target) = (Arc::clone(&self.sessions), Arc::clone(&watched));
@@ -146,21 +151,57 @@ fn settings_to_audit(watched: &Watched, settings: &SessionSettings) -> serde_jso
     })
 }
 
-/// The functions that are meant, each once.
-pub(super) fn functions(
+/// What a request asks for, of that target.
+fn attach_request(
     watched: &Watched,
     request: &wire::StartSessionRequest,
-) -> Result<Vec<FunctionId>, Status> {
-    let given = request.function_ids.iter().map(|&id| FunctionId(id));
-    let known = given.filter(|&id| watched.table().get(id).is_some());
-    let mut functions: Vec<FunctionId> = known.collect();
-    if !request.patterns.is_empty() {
-        let selected = select(watched.table(), &request.patterns);
-        functions.extend(selected.map_err(|error| status::of(&error))?);
+    settings: SessionSettings,
+    requested_by: String,
+) -> Result<AttachRequest, Status> {
+    if let Some(trace) = &request.trace {
+        let (functions, rule) = traced(watched, trace)?;
+        return Ok(AttachRequest {
+            settings,
+            trace: Some(rule),
+            ..AttachRequest::new(functions, requested_by)
+        });
     }
-    functions.sort_unstable();
-    functions.dedup();
-    Ok(functions)
+    let target = request.target.clone().unwrap_or_default();
+    let wish = AttachWish {
+        patterns: request.patterns.clone(),
+        functions: request
+            .function_ids
+            .iter()
+            .map(|&id| FunctionId(id))
+            .collect(),
+        libraries: target.libraries,
+        inlined: request.inlined,
+        show_recursion: request.show_recursion,
+        follow_forks: request.follow_forks,
+        follow_execs: request.follow_execs,
+        fast_returns: request.fast_returns,
+        room: request.room.min(ROOM_MAX) as usize,
+    };
+    let request = wish.request(watched, settings, requested_by);
+    request.map_err(|error| status::of(&error))
+}
+
+/// The functions on the path of what is to be traced, and where traces begin.
+fn traced(
+    watched: &Watched,
+    trace: &wire::TraceRequest,
+) -> Result<(Vec<FunctionId>, TraceRule), Status> {
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let wish = TraceWish {
+        root: given(&trace.root),
+        path: given(&trace.path),
+        functions_max: match trace.functions_max {
+            0 => TRACED_USUAL,
+            max => max as usize,
+        },
+    };
+    let targets = trace_targets(watched, &wish).map_err(|error| status::of(&error))?;
+    Ok((targets.functions, targets.rule))
 }
 
 pub(super) fn attached_to_wire(attached: Attached) -> wire::Attached {

@@ -1,5 +1,6 @@
 //! An agent that is another program, on this node or another.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,15 @@ use coral_proto::{ERROR_CODE, ERROR_HELP, MESSAGE_BYTES_MAX};
 use tonic::{Code, Status, Streaming};
 use ulid::Ulid;
 
+use super::trace::{TraceFormat, TraceWish};
+use super::wish::AttachWish;
 use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect};
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program
 /// takes seconds.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Documents that an agent writes are shorter.
+const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 
 /// Why an agent does not do what it is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,12 @@ pub enum RemoteError {
         /// Share of a core.
         percent: f64,
     },
+    /// What it sent cannot be written here.
+    #[error("it cannot be written: {0}")]
+    Unwritten(io::Error),
+    /// It sends more than anybody could use.
+    #[error("the agent sends a document that does not end")]
+    TooLong,
     /// The connection ended before the session did.
     #[error("the agent went away before the session ended")]
     LinkLost,
@@ -50,6 +61,8 @@ impl Diagnostic for RemoteError {
             Self::Refused(status) => code_of(status),
             Self::OverBudget { .. } => "over-budget",
             Self::LinkLost => "agent-unreachable",
+            Self::TooLong => "agent-failed",
+            Self::Unwritten(_) => "recording-not-written",
         }
     }
 
@@ -64,6 +77,8 @@ impl Diagnostic for RemoteError {
                     .and_then(|help| help.to_str().ok());
                 help.unwrap_or("ask who runs the agent").to_owned()
             }
+            Self::TooLong => "ask who runs the agent".into(),
+            Self::Unwritten(_) => "choose a disk with room".into(),
             Self::OverBudget { .. } => "attach to fewer functions, or raise --budget".into(),
             Self::LinkLost => {
                 "its sessions go on until their lease ends; `coral debug list` lists them".into()
@@ -85,7 +100,7 @@ impl Diagnostic for RemoteError {
                 _ => ExitStatus::Failure,
             },
             Self::OverBudget { .. } => ExitStatus::Usage,
-            Self::LinkLost => ExitStatus::Failure,
+            Self::LinkLost | Self::TooLong | Self::Unwritten(_) => ExitStatus::Failure,
         }
     }
 }
@@ -134,10 +149,12 @@ pub struct RemoteRequest {
     pub service: Option<String>,
     /// The processes.
     pub pids: Vec<u32>,
-    /// Names, globs or regexes of functions.
-    pub patterns: Vec<String>,
+    /// What is attached.
+    pub wish: AttachWish,
     /// What the session is asked to do.
     pub settings: SessionSettings,
+    /// Trace whole requests instead.
+    pub trace: Option<TraceWish>,
 }
 
 impl RemoteAgent {
@@ -170,9 +187,18 @@ impl RemoteAgent {
             target: Some(wire::TargetRef {
                 service_name: request.service.clone().unwrap_or_default(),
                 pids: request.pids.clone(),
+                libraries: request.wish.libraries.clone(),
             }),
-            patterns: request.patterns.clone(),
+            patterns: request.wish.patterns.clone(),
+            function_ids: request.wish.functions.iter().map(|id| id.0).collect(),
+            room: u32::try_from(request.wish.room).unwrap_or(u32::MAX),
+            show_recursion: request.wish.show_recursion,
+            inlined: request.wish.inlined,
+            follow_forks: request.wish.follow_forks,
+            follow_execs: request.wish.follow_execs,
+            fast_returns: request.wish.fast_returns,
             settings: Some((&request.settings).into()),
+            trace: request.trace.as_ref().map(trace_to_wire),
             ..wire::StartSessionRequest::default()
         };
         Ok(self
@@ -196,6 +222,59 @@ impl RemoteAgent {
             stream,
             assembled: Assembled::new(),
         })
+    }
+
+    /// What a session has traced, written down: in lines of so many columns, or as JSON.
+    ///
+    /// # Errors
+    /// If it traces nothing, or the agent refuses.
+    pub async fn traces(
+        &mut self,
+        session_id: &str,
+        format: TraceFormat,
+    ) -> Result<Vec<u8>, RemoteError> {
+        let request = wire::DownloadTracesRequest {
+            session_id: session_id.to_owned(),
+            width: match format {
+                TraceFormat::Json => 0,
+                TraceFormat::Text(width) => u32::try_from(width.max(1)).unwrap_or(u32::MAX),
+            },
+        };
+        let answer = self.client.download_traces(timed(request)).await?;
+        let mut chunks = answer.into_inner();
+        let mut document = Vec::new();
+        while let Some(part) = chunks.message().await.map_err(of_stream)? {
+            document.extend(part.chunk);
+            if document.len() > DOCUMENT_BYTES_MAX {
+                return Err(RemoteError::TooLong);
+            }
+        }
+        Ok(document)
+    }
+
+    /// Writes what was recorded of a session.
+    ///
+    /// # Errors
+    /// If there is no recording, the agent refuses, or it cannot be written.
+    pub async fn recording(
+        &mut self,
+        session_id: &str,
+        out: &mut impl io::Write,
+    ) -> Result<(), RemoteError> {
+        let request = wire::DownloadRecordingRequest {
+            session_id: session_id.to_owned(),
+        };
+        let answer = self.client.download_recording(timed(request)).await?;
+        let mut chunks = answer.into_inner();
+        let mut len = 0;
+        while let Some(part) = chunks.message().await.map_err(of_stream)? {
+            len += part.chunk.len();
+            if len > DOCUMENT_BYTES_MAX {
+                return Err(RemoteError::TooLong);
+            }
+            out.write_all(&part.chunk).map_err(RemoteError::Unwritten)?;
+        }
+        Ok(())
     }
 
     /// The sessions of the agent, of that service or of all.
@@ -267,6 +346,14 @@ pub fn has_ended(snapshot: &Snapshot) -> Option<EndReason> {
     match snapshot.session.state {
         SessionState::Active => None,
         SessionState::Ended(reason) => Some(reason),
+    }
+}
+
+fn trace_to_wire(trace: &TraceWish) -> wire::TraceRequest {
+    wire::TraceRequest {
+        root: trace.root.clone().unwrap_or_default(),
+        path: trace.path.clone().unwrap_or_default(),
+        functions_max: u32::try_from(trace.functions_max).unwrap_or(u32::MAX),
     }
 }
 
