@@ -107,7 +107,7 @@ impl Diagnostic for RemoteError {
 
 /// A stable code that an agent has sent: it is one of those that this program knows, too.
 fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 20] = [
         "usage",
         "over-limit",
         "session-ended",
@@ -122,6 +122,12 @@ fn code_of(status: &Status) -> &'static str {
         "not-permitted",
         "no-bpf-right",
         "sessions-disabled",
+        "no-dwarf",
+        "no-http-server",
+        "no-recording",
+        "no-traces",
+        "in-progress",
+        "other-build",
     ];
     let sent = status
         .metadata()
