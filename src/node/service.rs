@@ -62,12 +62,13 @@ impl Service {
         };
         let audit = Arc::new(Audit::open(config.audit.as_ref())?);
         let hints = Arc::new(Hints::new(config.debug.sdk_api.clone()));
+        let id = if config.id.is_empty() {
+            host()
+        } else {
+            config.id.clone()
+        };
         Ok(Self {
-            id: if config.id.is_empty() {
-                host()
-            } else {
-                config.id.clone()
-            },
+            id: id.clone(),
             is_enabled: config.debug.enabled,
             defaults: SessionSettings {
                 budget_percent: config.debug.budget_percent,
@@ -75,7 +76,7 @@ impl Service {
             },
             sessions: Arc::new(Sessions::new(Agent::new(config.limits()))),
             services: Arc::new(Services::new(config.services.clone(), ports)),
-            targets: Targets::new(Arc::clone(&hints), Arc::clone(&audit)),
+            targets: Targets::new(id, Arc::clone(&hints), Arc::clone(&audit)),
             hints,
             require_dwarf: config.debug.require_dwarf,
             audit,

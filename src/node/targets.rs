@@ -22,6 +22,7 @@ const PIDS_MAX: usize = 64;
 /// The open processes, the one that was asked about last at the end.
 #[derive(Debug)]
 pub(super) struct Targets {
+    agent_id: String,
     hints: Arc<Hints>,
     audit: Arc<Audit>,
     held: Mutex<VecDeque<Opened>>,
@@ -35,8 +36,9 @@ struct Opened {
 }
 
 impl Targets {
-    pub(super) fn new(hints: Arc<Hints>, audit: Arc<Audit>) -> Self {
+    pub(super) fn new(agent_id: String, hints: Arc<Hints>, audit: Arc<Audit>) -> Self {
         Self {
+            agent_id,
             hints,
             audit,
             held: Mutex::default(),
@@ -80,10 +82,11 @@ impl Targets {
         if let Some(held) = self.find(&pids, &target.libraries, name.as_deref()) {
             return Ok(held);
         }
-        let libraries = target.libraries.clone();
+        let (libraries, agent_id) = (target.libraries.clone(), self.agent_id.clone());
         let opening = spawn_blocking(move || {
             let mut opened = local::open_all(&pids, &libraries)?;
             opened.target.service = name.unwrap_or(opened.target.service);
+            opened.target.agent_id = agent_id;
             Ok(Watched {
                 symbols: opened.symbols.completed(),
                 ..opened

@@ -86,6 +86,7 @@ mod tests {
     #[test]
     fn the_command_line_names_every_function_for_a_shell() {
         let target = Target {
+            agent_id: "local".into(),
             service: "shop".into(),
             pid: 42,
             exe: "/shop".into(),

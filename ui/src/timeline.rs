@@ -261,6 +261,7 @@ pub(crate) mod tests {
             session: SessionInfo {
                 id: SessionId(id.into()),
                 target: Target {
+                    agent_id: "local".into(),
                     service: String::new(),
                     pid: 1,
                     exe: String::new(),

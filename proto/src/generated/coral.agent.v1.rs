@@ -15,6 +15,9 @@ pub struct Target {
     /// When it started, in clock ticks since boot: tells a process id that is used again.
     #[prost(uint64, tag = "6")]
     pub start_ticks: u64,
+    /// The agent that measures it, as it calls itself.
+    #[prost(string, tag = "7")]
+    pub agent_id: ::prost::alloc::string::String,
 }
 /// What a session is asked to do. Unset fields mean what they mean when nothing is asked for.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -245,6 +245,7 @@ mod tests {
 
     fn target() -> Target {
         Target {
+            agent_id: "local".into(),
             service: "shop".into(),
             pid: 1,
             exe: "/srv/shop".into(),
