@@ -3,38 +3,21 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, format_duration};
+use coral_model::{
+    Escaped, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, format_duration,
+};
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{
-    ConnectionArguments, DetachArguments, Format, ListArguments, TargetArguments,
+    DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
 };
 use super::output::{self, say};
 use super::session::out_of_resources;
-use crate::access::{Endpoint, TlsConfig};
+use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
-use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, has_ended};
-
-impl ConnectionArguments {
-    async fn connect(&self) -> Result<RemoteAgent, Failure> {
-        let endpoint: Endpoint = self.endpoint().parse()?;
-        let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
-        let tls = is_given.then(|| TlsConfig {
-            ca: self.ca.clone(),
-            certificate: self.cert.clone(),
-            key: self.key.clone(),
-        });
-        Ok(RemoteAgent::connect(&endpoint, tls.as_ref(), self.token.as_deref()).await?)
-    }
-
-    fn endpoint(&self) -> &str {
-        self.agent
-            .as_deref()
-            .unwrap_or("unix:/run/coral/agent.sock")
-    }
-}
+use crate::source::remote::{RemoteError, RemoteRequest, RemoteStart, RemoteTarget, has_ended};
 
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
@@ -51,19 +34,25 @@ pub(super) fn measure(
     runtime()?.block_on(async {
         let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
         let mut agent = connection.connect().await?;
-        let request = RemoteRequest {
+        let meant = RemoteTarget {
             service: target.service.clone(),
             pids: target.pid.clone(),
-            patterns: patterns.to_vec(),
-            settings,
         };
-        let started = agent.start(&request).await?;
-        let id = started.session_id;
+        let request = RemoteRequest {
+            patterns: patterns.to_vec(),
+            ..RemoteRequest::new(meant, settings)
+        };
+        let (id, attached) = match agent.start(&request).await? {
+            RemoteStart::Started { session, attached } => (session, attached.unwrap_or_default()),
+            RemoteStart::Costly(expected) => {
+                let percent = expected.cpu_percent.unwrap_or_default();
+                return Err(RemoteError::OverBudget { percent }.into());
+            }
+        };
         let mut watching = agent.watch(&id).await?;
-        let attached = started.attached.unwrap_or_default();
         say!(
             "attached: {} functions, {} probes, session {id}",
-            attached.function_ids.len(),
+            attached.functions.len(),
             attached.probes
         );
         let mut latest = None;
@@ -76,7 +65,7 @@ pub(super) fn measure(
                 },
                 () = signals.any(), if !is_ending => {
                     is_ending = true;
-                    agent.end(EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() }).await?;
+                    agent.end_session(&id).await?;
                 }
             }
         }
@@ -84,6 +73,20 @@ pub(super) fn measure(
         let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
         say!("detached: {} probes", attached.probes);
         Ok(snapshot)
+    })
+}
+
+/// The functions of a process, as the agent on its node knows them.
+pub(super) fn functions(
+    arguments: &FunctionsArguments,
+) -> Result<(Target, FunctionTable), Failure> {
+    let target = RemoteTarget {
+        service: arguments.service.clone(),
+        pids: arguments.pid.into_iter().collect(),
+    };
+    runtime()?.block_on(async {
+        let mut agent = arguments.connection.connect().await?;
+        Ok::<_, Failure>(agent.functions(&target, |_, _| {}).await?)
     })
 }
 
