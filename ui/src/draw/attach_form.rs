@@ -188,7 +188,7 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
     let target = state.functions.target.as_ref()?;
     let settings = form.settings(&state.options.limits).ok()?;
     if let Some(Group::Pattern) = form.group() {
-        return command_line::attach(target, [form.pattern()], &settings);
+        return command_line::attach(state.agent(), target, [form.pattern()], &settings);
     }
     let functions = probeable(state, form);
     if functions.len() > NAMES_SHOWN_MAX {
@@ -197,7 +197,8 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
     let functions = functions
         .iter()
         .filter_map(|&id| state.functions.table.get(id));
-    command_line::attach(target, functions.map(|function| function.name), &settings)
+    let names = functions.map(|function| function.name);
+    command_line::attach(state.agent(), target, names, &settings)
 }
 
 pub(super) fn draw_filter(
