@@ -75,6 +75,8 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::SourceFailed { file, failure } => {
             code::take(state, &file, SourceText::Failed(failure));
         }
+        // Each session tells it, and so does who watches the process.
+        SourceEvent::TargetExited if state.phase == Phase::Exited => {}
         SourceEvent::TargetExited => {
             state.phase = Phase::Exited;
             state.attaching.clear();
