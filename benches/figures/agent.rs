@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use coral_model::{Capture, SessionSettings};
 use coral_proto::agent::v1 as wire;
 use coral_tui::source::AttachWish;
-use coral_tui::source::remote::{RemoteAgent, RemoteRequest};
+use coral_tui::source::remote::{RemoteAgent, RemoteRequest, RemoteStart, RemoteTarget};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -48,8 +48,8 @@ pub(crate) fn run() -> Result<()> {
 /// From a call in the target to who shows it.
 async fn delays(daemon: &Daemon, target: &mut Workload) -> Result<()> {
     let mut agent = RemoteAgent::connect(&daemon.socket().parse()?, None, None).await?;
-    let started = agent.start(&request(target)).await?;
-    let mut watching = agent.watch(&started.session_id).await?;
+    let session = start(&mut agent, target).await?;
+    let mut watching = agent.watch(&session).await?;
     let mut updates_ms = Vec::new();
     for call in 1..=CALLS as u64 {
         let began = Instant::now();
@@ -102,8 +102,8 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
     println!("\none session, {FLOOD} calls a second    % of a core      MiB");
     let (mut agent, session_id) = runtime.block_on(async {
         let mut agent = RemoteAgent::connect(&daemon.socket().parse()?, None, None).await?;
-        let started = agent.start(&request(target)).await?;
-        Ok::<_, Box<dyn std::error::Error>>((agent, started.session_id))
+        let session = start(&mut agent, target).await?;
+        Ok::<_, Box<dyn std::error::Error>>((agent, session))
     })?;
     sleep(Duration::from_secs(2));
     println!("nobody watches                      {}", Used::by(daemon));
@@ -128,22 +128,30 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
     runtime.block_on(end(&mut agent))
 }
 
-fn request(target: &Workload) -> RemoteRequest {
-    RemoteRequest {
+/// A session on the target's function; its id.
+async fn start(agent: &mut RemoteAgent, target: &Workload) -> Result<String> {
+    let meant = RemoteTarget {
+        service: None,
         pids: vec![target.pid()],
+    };
+    let settings = SessionSettings {
+        duration: Duration::from_secs(300),
+        capture: Capture {
+            arguments: true,
+            results: true,
+        },
+        ..SessionSettings::default()
+    };
+    let request = RemoteRequest {
         wish: AttachWish {
             patterns: vec!["tick".into()],
             ..AttachWish::default()
         },
-        settings: SessionSettings {
-            duration: Duration::from_secs(300),
-            capture: Capture {
-                arguments: true,
-                results: true,
-            },
-            ..SessionSettings::default()
-        },
-        ..RemoteRequest::default()
+        ..RemoteRequest::new(meant, settings)
+    };
+    match agent.start(&request).await? {
+        RemoteStart::Started { session, .. } => Ok(session),
+        RemoteStart::Costly(_) => Err("it was not asked what it costs".into()),
     }
 }
 

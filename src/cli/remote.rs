@@ -4,40 +4,25 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, escape, format_duration};
+use coral_model::{
+    Escaped, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape, format_duration,
+};
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{
-    ConnectionArguments, DetachArguments, Format, ListArguments, TargetArguments,
+    DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
 };
 use super::output::{self, say};
 use super::recording::create;
 use super::session::{out_of_resources, say_notices};
-use crate::access::{Endpoint, TlsConfig};
+use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
-use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, has_ended};
+use crate::source::remote::{
+    RemoteAgent, RemoteError, RemoteRequest, RemoteStart, RemoteTarget, has_ended,
+};
 use crate::source::{AttachWish, TraceFormat, TraceWish};
-
-impl ConnectionArguments {
-    async fn connect(&self) -> Result<RemoteAgent, Failure> {
-        let endpoint: Endpoint = self.endpoint().parse()?;
-        let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
-        let tls = is_given.then(|| TlsConfig {
-            ca: self.ca.clone(),
-            certificate: self.cert.clone(),
-            key: self.key.clone(),
-        });
-        Ok(RemoteAgent::connect(&endpoint, tls.as_ref(), self.token.as_deref()).await?)
-    }
-
-    fn endpoint(&self) -> &str {
-        self.agent
-            .as_deref()
-            .unwrap_or("unix:/run/coral/agent.sock")
-    }
-}
 
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
@@ -100,12 +85,11 @@ fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
 }
 
 fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest {
-    RemoteRequest {
+    let target = RemoteTarget {
         service: target.service.clone(),
         pids: target.pid.clone(),
-        settings,
-        ..RemoteRequest::default()
-    }
+    };
+    RemoteRequest::new(target, settings)
 }
 
 /// A session from its beginning to its end, and its id.
@@ -114,13 +98,17 @@ async fn run(
     request: &RemoteRequest,
 ) -> Result<(String, Arc<Snapshot>), Failure> {
     let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
-    let started = agent.start(request).await?;
-    let id = started.session_id;
+    let (id, attached) = match agent.start(request).await? {
+        RemoteStart::Started { session, attached } => (session, attached.unwrap_or_default()),
+        RemoteStart::Costly(expected) => {
+            let percent = expected.cpu_percent.unwrap_or_default();
+            return Err(RemoteError::OverBudget { percent }.into());
+        }
+    };
     let mut watching = agent.watch(&id).await?;
-    let attached = started.attached.unwrap_or_default();
     say!(
         "attached: {} functions, {} probes, session {id}",
-        attached.function_ids.len(),
+        attached.functions.len(),
         attached.probes
     );
     let mut latest = None;
@@ -137,8 +125,7 @@ async fn run(
             },
             () = signals.any(), if !is_ending => {
                 is_ending = true;
-                let this = EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() };
-                agent.end(this).await?;
+                agent.end_session(&id).await?;
             }
         }
     }
@@ -146,6 +133,20 @@ async fn run(
     let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
     say!("detached: {} probes", attached.probes);
     Ok((id, snapshot))
+}
+
+/// The functions of a process, as the agent on its node knows them.
+pub(super) fn functions(
+    arguments: &FunctionsArguments,
+) -> Result<(Target, FunctionTable), Failure> {
+    let target = RemoteTarget {
+        service: arguments.service.clone(),
+        pids: arguments.pid.into_iter().collect(),
+    };
+    runtime()?.block_on(async {
+        let mut agent = arguments.connection.connect().await?;
+        Ok::<_, Failure>(agent.functions(&target, |_, _| {}).await?)
+    })
 }
 
 /// `coral debug list`

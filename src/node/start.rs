@@ -73,7 +73,8 @@ impl Service {
         let started = blocking(move || {
             let expected = sessions.agent().expected(&watched, &attach)?;
             let expected_wire = Some((&expected).into());
-            if request.refuse_over_budget && is_over(&expected, &attach.settings) {
+            let is_refused = request.refuse_over_budget && is_over(&expected, &attach.settings);
+            if is_refused || request.only_expected {
                 return Ok(wire::StartSessionResponse {
                     expected: expected_wire,
                     ..wire::StartSessionResponse::default()

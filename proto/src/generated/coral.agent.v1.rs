@@ -823,6 +823,9 @@ pub struct StartSessionRequest {
     /// target. Takes the role admin.
     #[prost(bool, tag = "14")]
     pub fast_returns: bool,
+    /// Attach nothing: say what it would cost.
+    #[prost(bool, tag = "15")]
+    pub only_expected: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceRequest {
