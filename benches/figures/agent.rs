@@ -131,8 +131,8 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
 /// A session on the target's function; its id.
 async fn start(agent: &mut RemoteAgent, target: &Workload) -> Result<String> {
     let meant = RemoteTarget {
-        service: None,
         pids: vec![target.pid()],
+        ..RemoteTarget::default()
     };
     let settings = SessionSettings {
         duration: Duration::from_secs(300),

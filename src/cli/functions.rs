@@ -36,17 +36,15 @@ pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> 
     write(arguments, pattern, &watched.target, symbols.table(), &found)
 }
 
-/// Agents tell the functions of executables, and nothing that was inlined.
+/// Agents tell nothing that was inlined.
 fn refuse_what_needs_the_file(arguments: &FunctionsArguments) -> Result<(), Failure> {
-    let option = match (arguments.inlined, arguments.library.is_empty()) {
-        (false, true) => return Ok(()),
-        (true, _) => "--inlined",
-        (false, false) => "--library",
-    };
+    if !arguments.inlined {
+        return Ok(());
+    }
     Err(Failure::new(
         "usage",
-        format!("{option} is nothing that an agent can be asked for"),
-        format!("leave {option} out, or run it on the process's node, without --agent"),
+        "--inlined is nothing that an agent can be asked for",
+        "leave --inlined out, or run it on the process's node, without --agent",
         ExitStatus::Usage,
     ))
 }

@@ -88,6 +88,7 @@ fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest
     let target = RemoteTarget {
         service: target.service.clone(),
         pids: target.pid.clone(),
+        libraries: target.library.clone(),
     };
     RemoteRequest::new(target, settings)
 }
@@ -142,6 +143,7 @@ pub(super) fn functions(
     let target = RemoteTarget {
         service: arguments.service.clone(),
         pids: arguments.pid.into_iter().collect(),
+        libraries: arguments.library.clone(),
     };
     runtime()?.block_on(async {
         let mut agent = arguments.connection.connect().await?;

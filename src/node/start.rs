@@ -20,6 +20,8 @@ use crate::source::{AttachWish, TraceWish, trace_targets};
 
 /// Functions that are added to a session later, at most.
 const ROOM_MAX: u32 = 1_000;
+/// Functions that are named in the audit log; how many there are, it says of all.
+const AUDITED_MAX: usize = 100;
 /// Functions on the path of a trace, if nothing else is asked for.
 const TRACED_USUAL: usize = 300;
 
@@ -48,7 +50,7 @@ impl Service {
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
         entry.functions.clone_from(&request.patterns);
-        entry.settings = settings_to_audit(&watched, &settings);
+        entry.settings = settings_to_audit(&watched, &request, &settings);
         let reads_values = settings.capture.arguments || settings.capture.results;
         let roles = [
             Some(Role::Attach),
@@ -67,6 +69,12 @@ impl Service {
             calls,
             ..attach_request(&watched, &request, settings, requested_by(&who, &request))?
         };
+        let table = watched.table();
+        let names = attach.functions.iter().filter_map(|&id| table.get(id));
+        let names = names
+            .take(AUDITED_MAX)
+            .map(|function| function.name.to_owned());
+        entry.functions = names.collect();
         self.audit.record(entry).await?;
         let (sessions, target) = (Arc::clone(&self.sessions), Arc::clone(&watched));
         let (duration, functions) = (attach.settings.duration, attach.functions.clone());
@@ -142,8 +150,15 @@ fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
     }
 }
 
-fn settings_to_audit(watched: &Watched, settings: &SessionSettings) -> serde_json::Value {
+fn settings_to_audit(
+    watched: &Watched,
+    request: &wire::StartSessionRequest,
+    settings: &SessionSettings,
+) -> serde_json::Value {
     json!({
+        "patterns": request.patterns,
+        "function_ids": request.function_ids.len(),
+        "only_expected": request.only_expected,
         "pids": watched.pids(),
         "duration_s": settings.duration.as_secs_f64(),
         "filter": settings.filter.as_ref().map(Expression::to_string),

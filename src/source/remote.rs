@@ -76,6 +76,8 @@ pub struct RemoteTarget {
     pub service: Option<String>,
     /// The processes.
     pub pids: Vec<u32>,
+    /// Also the functions of libraries whose path contains one of these; `*` for all.
+    pub libraries: Vec<String>,
 }
 
 /// What an agent may do, and can.
@@ -479,7 +481,7 @@ impl From<&RemoteTarget> for wire::TargetRef {
         Self {
             service_name: target.service.clone().unwrap_or_default(),
             pids: target.pids.clone(),
-            libraries: Vec::new(),
+            libraries: target.libraries.clone(),
         }
     }
 }
@@ -488,10 +490,7 @@ fn request_to_wire(request: &RemoteRequest) -> wire::StartSessionRequest {
     let wish = &request.wish;
     wire::StartSessionRequest {
         request_id: request.id.clone(),
-        target: Some(wire::TargetRef {
-            libraries: wish.libraries.clone(),
-            ..(&request.target).into()
-        }),
+        target: Some((&request.target).into()),
         patterns: wish.patterns.clone(),
         function_ids: numbers(&wish.functions),
         settings: Some((&request.settings).into()),

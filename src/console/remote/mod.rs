@@ -225,8 +225,8 @@ impl Host for RemoteHost {
 
     async fn open(&mut self, pid: u32) -> Option<SourceEvent> {
         self.begin_to_open(RemoteTarget {
-            service: None,
             pids: vec![pid],
+            ..RemoteTarget::default()
         });
         None
     }
