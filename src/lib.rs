@@ -5,6 +5,7 @@ pub mod agent;
 pub mod cli;
 mod command_line;
 pub mod config;
+mod connection;
 pub mod console;
 pub mod demo;
 pub mod doctor;

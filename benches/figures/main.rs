@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // it prints, and its harness is the tests'
 
 mod adversary;
+mod agent;
 mod attach;
 mod bpftrace;
 mod calls;
@@ -10,6 +11,9 @@ mod calls;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod cost;
+#[allow(dead_code)] // the tests of the agent use all of it
+#[path = "../../tests/agent/daemon.rs"]
+mod daemon;
 mod function;
 mod index;
 mod matching;
@@ -36,7 +40,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A part of the figures: its name, and what measures and prints it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("cost", cost::run),
     ("storm", storm::run),
     ("records", records::run),
@@ -45,6 +49,7 @@ const PARTS: [Part; 8] = [
     ("attach", attach::run),
     ("index", index::run),
     ("start", start::run),
+    ("agent", agent::run),
 ];
 
 fn main() -> Result<()> {

@@ -25,24 +25,25 @@ impl Rate {
     }
 
     pub(super) fn per_s(&self) -> f64 {
-        let (Some((first_at, _)), Some((last_at, _))) =
-            (self.readings.front(), self.readings.back())
-        else {
-            return 0.0;
-        };
-        let seconds = last_at.saturating_sub(*first_at).as_secs_f64();
-        if seconds > 0.0 {
-            self.in_window() / seconds
-        } else {
-            0.0
-        }
+        let (seconds, growth) = self.growth();
+        if seconds > 0.0 { growth / seconds } else { 0.0 }
     }
 
-    /// How much the counter grew in the window, however short that is yet.
+    /// How much the counter grew in the window, however short that is yet. Where nobody has read it
+    /// for longer, because this program stood still, what it grew in a window on average.
     pub(super) fn in_window(&self) -> f64 {
+        let (seconds, growth) = self.growth();
+        growth / (seconds / RATE_WINDOW.as_secs_f64()).max(1.0)
+    }
+
+    /// How long the readings reach back, in seconds, and how much the counter grew since.
+    fn growth(&self) -> (f64, f64) {
         match (self.readings.front(), self.readings.back()) {
-            (Some((_, first)), Some((_, last))) => last - first,
-            _ => 0.0,
+            (Some((first_at, first)), Some((last_at, last))) => {
+                let seconds = last_at.saturating_sub(*first_at).as_secs_f64();
+                (seconds, last - first)
+            }
+            _ => (0.0, 0.0),
         }
     }
 
@@ -71,5 +72,15 @@ mod tests {
         assert_eq!(rate.per_s(), 175.0);
         assert_eq!(rate.in_window(), 175.0);
         assert_eq!(rate.mean_per_s(Duration::from_secs(4)), 100.0);
+    }
+
+    #[test]
+    fn what_came_while_nobody_read_is_not_of_one_second() {
+        let mut rate = Rate::default();
+        rate.add(Duration::ZERO, 0.0);
+        rate.add(Duration::from_millis(100), 10.0);
+        assert_eq!(rate.in_window(), 10.0);
+        rate.add(Duration::from_millis(4_000), 400.0);
+        assert_eq!((rate.in_window(), rate.per_s()), (100.0, 100.0));
     }
 }

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use coral_model::{BudgetError, DurationError, parse_budget, parse_duration};
 
 use crate::config::{Config, ConfigError};
+use crate::connection::ConnectionArguments;
 use crate::source::local::{self, OpenError};
 
 /// Live latency of the functions of a running process, by eBPF probes that end by themselves.
@@ -71,31 +72,6 @@ pub(super) struct AgentArguments {
     /// Print a unit of systemd that runs the agent without root
     #[arg(long)]
     pub(super) print_unit: bool,
-}
-
-/// How to reach an agent.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct ConnectionArguments {
-    /// The agent: unix:/run/coral/agent.sock, 127.0.0.1:9001, https://node7:9001
-    #[arg(long, value_name = "ADDRESS", env = "CORAL_AGENT")]
-    pub(super) agent: Option<String>,
-    /// The CA of its certificate
-    #[arg(long, value_name = "FILE", requires = "agent")]
-    pub(super) ca: Option<PathBuf>,
-    /// The own certificate
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub(super) cert: Option<PathBuf>,
-    /// The own certificate's key
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(super) key: Option<PathBuf>,
-    /// A token
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "CORAL_TOKEN",
-        hide_env_values = true
-    )]
-    pub(super) token: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -170,10 +146,16 @@ pub(super) enum Format {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("process").required(true).args(["service", "pid"]))]
 pub(super) struct FunctionsArguments {
     /// The process
     #[arg(long)]
-    pub(super) pid: u32,
+    pub(super) pid: Option<u32>,
+    /// A process of a program of that name
+    #[arg(long, value_name = "NAME")]
+    pub(super) service: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
     /// Only functions of that name, glob (main.*) or regex (/^main\./)
     pub(super) pattern: Option<String>,
     /// Also the functions of mapped libraries whose path contains this; `*` means all
@@ -245,6 +227,8 @@ impl SessionArguments {
 pub(super) struct TraceArguments {
     #[command(flatten)]
     pub(super) target: TargetArguments,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
     /// Trace requests of this HTTP path (Go's net/http); `/api/*` means all that begin so
     #[arg(
         long,

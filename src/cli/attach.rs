@@ -4,16 +4,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, ExitStatus, Pattern, SessionSettings, Snapshot, format_duration};
+use coral_model::{Capture, ExitStatus, SessionSettings, Snapshot, format_duration};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, remote, session};
-use crate::agent::{AttachRequest, GrowthRule, Watched};
+use crate::agent::AttachRequest;
 use crate::config::Config;
 use crate::export::{csv, file, session_document, text};
 use crate::failure::Failure;
-use crate::source::{SelectError, local, select};
-use crate::symbols::InlinedFunction;
+use crate::source::{AttachWish, local};
 
 pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
@@ -22,20 +21,26 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
     check_durations(arguments)?;
-    let patterns = patterns(&arguments.functions)?;
+    let wish = wish(arguments);
+    // What is no pattern is refused before a process is opened.
+    wish.patterns()?;
+    let settings = settings(arguments, &config, filter);
+    let record = arguments.record.as_deref();
     if arguments.connection.agent.is_some() {
-        let settings = settings(arguments, &config, filter);
         let snapshot = remote::measure(
             &arguments.connection,
             &arguments.target,
-            &arguments.functions,
+            wish,
             settings,
+            record,
         )?;
         return finish(arguments, &snapshot);
     }
-    let record = arguments.record.as_deref();
     let measured = session::measure(&arguments.target, record, |watched| {
-        request(arguments, &config, watched, filter, patterns)
+        Ok(AttachRequest {
+            redaction: config.redaction(),
+            ..wish.request(watched, settings, local::user_name())?
+        })
     })?;
     finish(arguments, &measured.snapshot)
 }
@@ -55,59 +60,17 @@ fn finish(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<ExitCode, 
     session::status(snapshot)
 }
 
-/// How many places are counted where functions were inlined.
-const INSTANCES_MAX: usize = 1_000;
-/// How many functions a session may gain by libraries and programs that come later.
-const ROOM_TO_GROW: usize = 500;
-
-fn may_grow(arguments: &AttachArguments) -> bool {
-    arguments.follow_exec || !arguments.target.library.is_empty()
-}
-
-fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
-    let patterns = texts.iter().map(|text| Pattern::parse(text));
-    patterns
-        .collect::<Result<_, _>>()
-        .map_err(|error| SelectError::from(error).into())
-}
-
-fn request(
-    arguments: &AttachArguments,
-    config: &Config,
-    watched: &Watched,
-    filter: Option<Expression>,
-    patterns: Vec<Pattern>,
-) -> Result<AttachRequest, Failure> {
-    let inlined = if arguments.inlined {
-        inlined(watched, &patterns)
-    } else {
-        Vec::new()
-    };
-    let mut functions = Vec::new();
-    for pattern in &arguments.functions {
-        match select(watched.table(), std::slice::from_ref(pattern)) {
-            // It may be inlined everywhere.
-            Err(SelectError::None { .. }) if !inlined.is_empty() => {}
-            selected => functions.extend(selected?),
-        }
-    }
-    functions.sort_unstable();
-    functions.dedup();
-    Ok(AttachRequest {
-        settings: settings(arguments, config, filter),
-        growth: GrowthRule {
-            forks: arguments.follow_forks,
-            execs: arguments.follow_exec,
-            libraries: arguments.target.library.clone(),
-            patterns,
-        },
-        room: functions.len() + if may_grow(arguments) { ROOM_TO_GROW } else { 0 },
-        inlined,
-        redaction: config.redaction(),
-        fold_recursion: !arguments.show_recursion,
+fn wish(arguments: &AttachArguments) -> AttachWish {
+    AttachWish {
+        patterns: arguments.functions.clone(),
+        libraries: arguments.target.library.clone(),
+        inlined: arguments.inlined,
+        show_recursion: arguments.show_recursion,
+        follow_forks: arguments.follow_forks,
+        follow_execs: arguments.follow_exec,
         fast_returns: arguments.fast_returns,
-        ..AttachRequest::new(functions, local::user_name())
-    })
+        ..AttachWish::default()
+    }
 }
 
 fn settings(
@@ -145,16 +108,6 @@ fn check_durations(arguments: &AttachArguments) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
-}
-
-/// The functions that were inlined somewhere, where that can be counted.
-fn inlined(watched: &Watched, patterns: &[Pattern]) -> Vec<InlinedFunction> {
-    let found = patterns
-        .iter()
-        .flat_map(|pattern| watched.symbols.inlined(pattern, INSTANCES_MAX));
-    found
-        .filter(|function| !function.instances.is_empty())
-        .collect()
 }
 
 fn parsed(text: &str) -> Result<Expression, Failure> {

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use coral_model::{Function, FunctionTable, Pattern};
+use coral_model::{ExitStatus, Function, FunctionTable, Pattern, Target};
 
 use super::arguments::{Format, FunctionsArguments};
-use super::output;
+use super::{output, remote};
 use crate::export::{InlinedCall, InlinedCalls, csv, functions_document, text};
 use crate::failure::Failure;
 use crate::source::{SelectError, local, matches};
@@ -15,16 +15,48 @@ use crate::symbols::InlinedFunction;
 const INLINED_MAX: usize = 10_000;
 
 pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> {
-    let watched = local::open(arguments.pid, &arguments.library)?;
-    let symbols = watched.symbols.completed();
-    let table = symbols.table();
     let pattern = arguments.pattern.as_deref().map(Pattern::parse);
     let pattern = pattern.transpose().map_err(SelectError::from)?;
+    if arguments.connection.agent.is_some() {
+        refuse_what_needs_the_file(arguments)?;
+        let (target, table) = remote::functions(arguments)?;
+        return write(arguments, pattern.as_ref(), &target, &table, &[]);
+    }
+    let pid = match (arguments.pid, &arguments.service) {
+        (None, Some(service)) => local::processes_of(service)?.first().copied(),
+        (pid, _) => pid,
+    };
+    let watched = local::open(pid.unwrap_or_default(), &arguments.library)?;
+    let symbols = watched.symbols.completed();
     let found = match &pattern {
         Some(pattern) if arguments.inlined => symbols.inlined(pattern, INLINED_MAX),
         _ => Vec::new(),
     };
-    let functions: Vec<Function<'_>> = match &pattern {
+    let pattern = pattern.as_ref();
+    write(arguments, pattern, &watched.target, symbols.table(), &found)
+}
+
+/// Agents tell nothing that was inlined.
+fn refuse_what_needs_the_file(arguments: &FunctionsArguments) -> Result<(), Failure> {
+    if !arguments.inlined {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "usage",
+        "--inlined is nothing that an agent can be asked for",
+        "leave --inlined out, or run it on the process's node, without --agent",
+        ExitStatus::Usage,
+    ))
+}
+
+fn write(
+    arguments: &FunctionsArguments,
+    pattern: Option<&Pattern>,
+    target: &Target,
+    table: &FunctionTable,
+    found: &[InlinedFunction],
+) -> Result<ExitCode, Failure> {
+    let functions: Vec<Function<'_>> = match pattern {
         None => table.iter().collect(),
         Some(pattern) => {
             let ids = matches(table, pattern);
@@ -37,7 +69,6 @@ pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> 
     };
     let places: Vec<InlinedCalls<'_>> = found.iter().map(|found| calls(table, found)).collect();
     let places = arguments.inlined.then_some(&places[..]);
-    let target = &watched.target;
     let width = output::width();
     let bytes = match (arguments.format, places) {
         (Format::Json, _) => output::json(&functions_document(target, &functions, places))?,

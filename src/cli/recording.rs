@@ -19,12 +19,7 @@ pub(super) struct Recording<'a> {
 
 impl<'a> Recording<'a> {
     pub(super) fn create(path: &'a Path, watched: &Watched) -> Result<Self, Failure> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| of_recording(path, &error))?;
+        let file = create(path)?;
         let recorder = Recorder::create(file, &watched.target, watched.table(), Timestamp::now())
             .map_err(|error| of_recording(path, &error))?;
         Ok(Self { path, recorder })
@@ -42,6 +37,16 @@ impl<'a> Recording<'a> {
             .map(drop)
             .map_err(|error| of_recording(self.path, &error))
     }
+}
+
+/// A new file for a recording, which only its owner may read.
+pub(super) fn create(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| of_recording(path, &error))
 }
 
 fn of_recording(path: &Path, error: &std::io::Error) -> Failure {

@@ -1,40 +1,28 @@
 //! Sessions of an agent that is another program.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coral_model::{Escaped, SessionInfo, SessionSettings, Snapshot, format_duration};
+use coral_model::{
+    Escaped, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape, format_duration,
+};
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{
-    ConnectionArguments, DetachArguments, Format, ListArguments, TargetArguments,
+    DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
 };
 use super::output::{self, say};
-use super::session::out_of_resources;
-use crate::access::{Endpoint, TlsConfig};
+use super::recording::create;
+use super::session::{out_of_resources, say_notices};
+use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
-use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, has_ended};
-
-impl ConnectionArguments {
-    async fn connect(&self) -> Result<RemoteAgent, Failure> {
-        let endpoint: Endpoint = self.endpoint().parse()?;
-        let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
-        let tls = is_given.then(|| TlsConfig {
-            ca: self.ca.clone(),
-            certificate: self.cert.clone(),
-            key: self.key.clone(),
-        });
-        Ok(RemoteAgent::connect(&endpoint, tls.as_ref(), self.token.as_deref()).await?)
-    }
-
-    fn endpoint(&self) -> &str {
-        self.agent
-            .as_deref()
-            .unwrap_or("unix:/run/coral/agent.sock")
-    }
-}
+use crate::source::remote::{
+    RemoteAgent, RemoteError, RemoteRequest, RemoteStart, RemoteTarget, has_ended,
+};
+use crate::source::{AttachWish, TraceFormat, TraceWish};
 
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
@@ -45,45 +33,121 @@ fn runtime() -> Result<Runtime, Failure> {
 pub(super) fn measure(
     connection: &ConnectionArguments,
     target: &TargetArguments,
-    patterns: &[String],
+    wish: AttachWish,
     settings: SessionSettings,
+    record: Option<&Path>,
 ) -> Result<Arc<Snapshot>, Failure> {
+    let request = RemoteRequest {
+        wish,
+        ..request(target, settings)
+    };
+    let file = record.map(create).transpose()?;
     runtime()?.block_on(async {
-        let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
         let mut agent = connection.connect().await?;
-        let request = RemoteRequest {
-            service: target.service.clone(),
-            pids: target.pid.clone(),
-            patterns: patterns.to_vec(),
-            settings,
-        };
-        let started = agent.start(&request).await?;
-        let id = started.session_id;
-        let mut watching = agent.watch(&id).await?;
-        let attached = started.attached.unwrap_or_default();
-        say!(
-            "attached: {} functions, {} probes, session {id}",
-            attached.function_ids.len(),
-            attached.probes
-        );
-        let mut latest = None;
-        let mut is_ending = false;
-        loop {
-            tokio::select! {
-                snapshot = watching.next() => match snapshot? {
-                    Some(snapshot) => latest = Some(snapshot),
-                    None => break,
-                },
-                () = signals.any(), if !is_ending => {
-                    is_ending = true;
-                    agent.end(EndSessionsRequest { session_id: id.clone(), ..EndSessionsRequest::default() }).await?;
+        let (id, snapshot) = run(&mut agent, &request).await?;
+        if let Some(mut file) = file {
+            agent.recording(&id, &mut file).await?;
+        }
+        Ok(snapshot)
+    })
+}
+
+/// Traces on an agent, until the session ends by itself or by a signal.
+pub(super) fn trace(
+    connection: &ConnectionArguments,
+    target: &TargetArguments,
+    wish: &TraceWish,
+    settings: SessionSettings,
+    format: TraceFormat,
+) -> Result<(Arc<Snapshot>, Vec<u8>), Failure> {
+    let request = RemoteRequest {
+        trace: Some(wish.clone()),
+        ..request(target, settings)
+    };
+    runtime()?.block_on(async {
+        let mut agent = connection.connect().await?;
+        let (id, snapshot) = run(&mut agent, &request).await?;
+        let document = agent.traces(&id, format).await?;
+        Ok((snapshot, without_controls(document, format)))
+    })
+}
+
+/// Text that another program has written must not act on the terminal.
+fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
+    match format {
+        TraceFormat::Json => document,
+        TraceFormat::Text(_) => {
+            let text = String::from_utf8_lossy(&document);
+            let lines: Vec<_> = text.split('\n').map(escape).collect();
+            lines.join("\n").into_bytes()
+        }
+    }
+}
+
+fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest {
+    let target = RemoteTarget {
+        service: target.service.clone(),
+        pids: target.pid.clone(),
+        libraries: target.library.clone(),
+    };
+    RemoteRequest::new(target, settings)
+}
+
+/// A session from its beginning to its end, and its id.
+async fn run(
+    agent: &mut RemoteAgent,
+    request: &RemoteRequest,
+) -> Result<(String, Arc<Snapshot>), Failure> {
+    let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
+    let (id, attached) = match agent.start(request).await? {
+        RemoteStart::Started { session, attached } => (session, attached.unwrap_or_default()),
+        RemoteStart::Costly(expected) => {
+            let percent = expected.cpu_percent.unwrap_or_default();
+            return Err(RemoteError::OverBudget { percent }.into());
+        }
+    };
+    let mut watching = agent.watch(&id).await?;
+    say!(
+        "attached: {} functions, {} probes, session {id}",
+        attached.functions.len(),
+        attached.probes
+    );
+    let mut latest = None;
+    let mut is_ending = false;
+    let mut noticed = 0;
+    loop {
+        tokio::select! {
+            snapshot = watching.next() => match snapshot? {
+                Some(snapshot) => {
+                    noticed = say_notices(&snapshot.notices, noticed);
+                    latest = Some(snapshot);
                 }
+                None => break,
+            },
+            () = signals.any(), if !is_ending => {
+                is_ending = true;
+                agent.end_session(&id).await?;
             }
         }
-        let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
-        let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
-        say!("detached: {} probes", attached.probes);
-        Ok(snapshot)
+    }
+    let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
+    let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
+    say!("detached: {} probes", attached.probes);
+    Ok((id, snapshot))
+}
+
+/// The functions of a process, as the agent on its node knows them.
+pub(super) fn functions(
+    arguments: &FunctionsArguments,
+) -> Result<(Target, FunctionTable), Failure> {
+    let target = RemoteTarget {
+        service: arguments.service.clone(),
+        pids: arguments.pid.into_iter().collect(),
+        libraries: arguments.library.clone(),
+    };
+    runtime()?.block_on(async {
+        let mut agent = arguments.connection.connect().await?;
+        Ok::<_, Failure>(agent.functions(&target, |_, _| {}).await?)
     })
 }
 

@@ -157,7 +157,7 @@ fn announce(watched: &Watched, session: &Session, attached: &Attached) {
 }
 
 /// Says the notices that were not said yet; returns how many there are.
-fn say_notices(notices: &[SessionNotice], noticed: usize) -> usize {
+pub(super) fn say_notices(notices: &[SessionNotice], noticed: usize) -> usize {
     for notice in notices.get(noticed..).unwrap_or_default() {
         say!("note: {}", Escaped(&notice.text));
     }

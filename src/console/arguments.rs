@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
+use crate::access::AccessError;
 use crate::config::{Config, ConfigError};
+use crate::connection::{AgentAddress, ConnectionArguments};
 
 /// A debugger console in the terminal: live latency of the functions of a running process.
 ///
@@ -16,6 +20,14 @@ pub(super) struct Arguments {
     /// Watch a process on this node; without a process id, pick one from a list
     #[arg(long, value_name = "PID", num_args = 0..=1, conflicts_with_all = ["demo", "replay"])]
     local: Option<Option<u32>>,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    /// The process on the agent's node to watch; without it, pick one from a list
+    #[arg(long, requires = "agent")]
+    pid: Option<u32>,
+    /// Watch all processes of a program of that name on the agent's node
+    #[arg(long, value_name = "NAME", requires = "agent", conflicts_with = "pid")]
+    service: Option<String>,
     /// Watch the bundled sample service under real probes; without the rights for probes, play
     /// the shipped recording of it
     #[arg(long, conflicts_with = "replay")]
@@ -51,7 +63,35 @@ pub(super) struct Arguments {
 impl Arguments {
     /// The process to open at once.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.local.flatten()
+        self.local.flatten().or(self.pid)
+    }
+
+    /// The service to open at once.
+    pub(super) fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The process's own arguments.
+    pub(super) fn of_process() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        let is_without = arguments.local.is_some() || arguments.demo || arguments.replay.is_some();
+        if !is_without || arguments.connection.agent.is_none() {
+            return Ok(arguments);
+        }
+        // An agent that the environment names is only for those who name nothing else.
+        if matches.value_source("agent") == Some(ValueSource::CommandLine) {
+            let message = "the argument '--agent' cannot be used with --local, --demo or --replay";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        arguments.connection.agent = None;
+        Ok(arguments)
+    }
+
+    /// The agent that is to be asked.
+    pub(super) fn agent(&self) -> Result<Option<AgentAddress>, AccessError> {
+        let is_asked = self.connection.agent.is_some();
+        is_asked.then(|| self.connection.address()).transpose()
     }
 
     /// What is configured, or said here instead.
@@ -68,8 +108,6 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,73 +1,89 @@
-//! Carries out what the screens ask for on a live process: one thread that owns the process, the
-//! agent and the session, so that requests are done in the order they were made.
+//! Carries out what the screens ask for: one thread that owns the host of processes and sessions,
+//! so that requests are done in the order they were made.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::io;
 use std::thread;
 use std::time::Duration;
 
-use coral_model::{Capture, FunctionId, Limits, Redaction, SessionSettings};
-use coral_ui::{Attach, AttachTo, Effect, Failure, Level, Notice, SourceEvent};
-use tokio::sync::mpsc as async_mpsc;
+use coral_model::FunctionId;
+use coral_ui::{Attach, Effect, Failure, Level, Notice, SourceEvent};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::event_loop::Backend;
+use super::host::{Host, News};
 use super::sessions::Sessions;
 use super::{exports, source_files, views};
-use crate::agent::Watched;
-use crate::probe::Calibration;
-use crate::source::local;
-use crate::symbols::{Symbols, list_processes};
 
 /// Requests that may wait; more would mean that the thread hangs.
 const REQUESTS_MAX: usize = 64;
 /// Reports that may wait for the screens.
 const REPORTS_MAX: usize = 64;
-/// How often the process is looked at while no session does.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// What the sample service's functions are called.
-const SAMPLE_FUNCTIONS: [&str; 7] = [
-    "handleCheckout",
-    "validateCart",
-    "checkInventory",
-    "processPayment",
-    "validateCard",
-    "callExternalAPI",
-    "sendConfirmation",
-];
+/// Who quits waits so long for the sessions' ends, and no longer.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
 
-pub(super) type Reports = async_mpsc::Sender<SourceEvent>;
+pub(super) type Reports = Sender<SourceEvent>;
 
 /// The handle that the loop holds.
 pub(super) struct Driver {
-    requests: SyncSender<Request>,
+    requests: Sender<Effect>,
     reports: Reports,
-}
-
-enum Request {
-    Effect(Effect),
-    /// The functions of the open process with all that can be known of them.
-    Completed(u32, Symbols),
+    left: oneshot::Receiver<Result<(), Failure>>,
+    /// Whether there may be sessions.
+    has_attached: bool,
 }
 
 impl Driver {
-    /// Starts the thread. With `attach_at_start`, the first process that is opened is the sample
-    /// service, and its functions are attached at once.
-    pub(super) fn start(
-        limits: Limits,
-        redaction: Redaction,
-        attach_at_start: bool,
-    ) -> (Self, async_mpsc::Receiver<SourceEvent>) {
-        let (requests, received) = mpsc::sync_channel(REQUESTS_MAX);
-        let (reports, to_screens) = async_mpsc::channel(REPORTS_MAX);
-        let worker = Worker {
-            sessions: Sessions::new(limits, redaction, reports.clone()),
-            requests: requests.clone(),
-            reports: reports.clone(),
-            watched: None,
-            attach_at_start,
+    /// Starts the thread, with a host that is made there.
+    pub(super) fn start<H: Host>(
+        host: impl FnOnce(Reports) -> H + Send + 'static,
+    ) -> io::Result<(Self, Receiver<SourceEvent>)> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (requests, received) = mpsc::channel(REQUESTS_MAX);
+        let (reports, to_screens) = mpsc::channel(REPORTS_MAX);
+        let (leaving, left) = oneshot::channel();
+        let to_host = reports.clone();
+        thread::spawn(move || {
+            let result = runtime.block_on(async {
+                let worker = Worker {
+                    sessions: Sessions::new(),
+                    host: host(to_host.clone()),
+                    reports: to_host,
+                };
+                worker.run(received).await
+            });
+            // Nobody may wait for it.
+            let _ = leaving.send(result);
+        });
+        let driver = Self {
+            requests,
+            reports,
+            left,
+            has_attached: false,
         };
-        thread::spawn(move || worker.run(&received));
-        (Self { requests, reports }, to_screens)
+        Ok((driver, to_screens))
+    }
+
+    /// Ends all sessions.
+    ///
+    /// # Errors
+    /// If it is not certain that they have ended.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        drop(self.requests);
+        if !self.has_attached {
+            return Ok(());
+        }
+        match timeout(LEAVE_MAX, self.left).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(Failure {
+                code: "agent-unreachable".into(),
+                message: format!("nothing was heard for {} s", LEAVE_MAX.as_secs()),
+                help: String::new(),
+            }),
+        }
     }
 }
 
@@ -79,9 +95,8 @@ impl Backend for Driver {
         ) {
             return Some(effect);
         }
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.requests.try_send(Request::Effect(effect))
-        {
+        self.has_attached |= matches!(effect, Effect::Attach(_));
+        if self.requests.try_send(effect).is_err() {
             let notice = Notice {
                 level: Level::Error,
                 code: Some("busy".into()),
@@ -95,158 +110,114 @@ impl Backend for Driver {
     }
 }
 
-struct Worker {
-    sessions: Sessions,
-    requests: SyncSender<Request>,
+struct Worker<H: Host> {
+    host: H,
+    sessions: Sessions<H::Session>,
     reports: Reports,
-    watched: Option<Arc<Watched>>,
-    attach_at_start: bool,
 }
 
-impl Worker {
-    fn run(mut self, requests: &Receiver<Request>) {
+impl<H: Host> Worker<H> {
+    /// Works until nobody asks for anything any more; then every session ends.
+    async fn run(mut self, mut requests: Receiver<Effect>) -> Result<(), Failure> {
         loop {
-            match requests.recv_timeout(WATCH_INTERVAL) {
-                Ok(Request::Effect(effect)) => self.perform(effect),
-                Ok(Request::Completed(pid, symbols)) => self.complete(pid, symbols),
-                Err(mpsc::RecvTimeoutError::Timeout) => self.look_at_target(),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-            if self.reports.is_closed() {
-                return;
+            tokio::select! {
+                effect = requests.recv() => match effect {
+                    Some(effect) => self.perform(effect).await,
+                    None => return self.sessions.detach_all().await,
+                },
+                news = self.host.news() => self.take(news).await,
             }
         }
     }
 
-    fn perform(&mut self, effect: Effect) {
+    async fn take(&mut self, news: News) {
+        match news {
+            News::Report(report) => self.report(report).await,
+            News::TargetExited => {
+                self.sessions.forget();
+                self.report(SourceEvent::TargetExited).await;
+            }
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::ListProcesses => {
-                self.report(SourceEvent::Processes(list_processes().into()));
+                let processes = self.host.processes().await;
+                self.report_all(processes).await;
             }
-            Effect::Open { pid } => self.open(pid),
-            Effect::Attach(attach) => self.attach(attach),
-            Effect::FindCallees { function } => self.find_callees(function),
+            Effect::Open { pid } => self.open(pid).await,
+            Effect::Attach(attach) => self.attach(attach).await,
+            Effect::FindCallees { function } => self.find_callees(function).await,
             Effect::SetFilter { session, filter } => {
-                let notice = self.sessions.set_filter(&session, filter);
-                self.report(SourceEvent::Notice(notice));
+                let notice = self.sessions.set_filter(&session, filter).await;
+                self.report(SourceEvent::Notice(notice)).await;
             }
-            Effect::Detach { functions } => self.detach(functions),
-            Effect::DetachAll => self.sessions.detach_all(),
-            Effect::Extend { by } => self.sessions.extend(by),
-            Effect::ExportView(view) => self.report(exports::view(&view)),
-            Effect::SaveView(view) => self.report(views::save(&view)),
-            Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)),
-            Effect::ReadSource { file, line } => self.report(source_files::read(&file, line)),
+            Effect::Detach { functions } => self.detach(functions).await,
+            Effect::DetachAll => {
+                let result = self.sessions.detach_all().await;
+                self.report_failure(result).await;
+            }
+            Effect::Extend { by } => {
+                let result = self.sessions.extend(by).await;
+                self.report_failure(result).await;
+            }
+            Effect::ExportView(view) => self.report(exports::view(&view)).await,
+            Effect::SaveView(view) => self.report(views::save(&view)).await,
+            Effect::ExportSession(snapshot) => self.report(exports::session(&snapshot)).await,
+            Effect::ReadSource { file, line } => {
+                self.report(source_files::read(&file, line)).await;
+            }
             Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}
         }
     }
 
-    fn open(&mut self, pid: u32) {
-        self.sessions.detach_all();
-        self.watched = None;
-        self.report(SourceEvent::Opening { pid });
-        let watched = match local::open(pid, &[]) {
-            Ok(watched) => Arc::new(watched),
-            Err(error) => return self.report(SourceEvent::OpenFailed(Failure::from(&error))),
-        };
-        self.report_functions(&watched, false);
-        self.watched = Some(Arc::clone(&watched));
-        // Both take a moment that nobody should have to wait for.
-        thread::spawn(Calibration::measure_once);
-        let requests = self.requests.clone();
-        thread::spawn(move || {
-            let symbols = watched.symbols.completed();
-            // The driver is gone: so are the screens that would show it.
-            let _ = requests.send(Request::Completed(pid, symbols));
-        });
-        if std::mem::take(&mut self.attach_at_start) {
-            self.attach_sample();
+    async fn open(&mut self, pid: u32) {
+        let result = self.sessions.detach_all().await;
+        self.report_failure(result).await;
+        self.sessions.forget();
+        self.report(SourceEvent::Opening { pid }).await;
+        let opened = self.host.open(pid).await;
+        self.report_all(opened).await;
+        if let Some(attach) = self.host.attach_at_start() {
+            self.attach(attach).await;
         }
     }
 
-    fn complete(&mut self, pid: u32, symbols: Symbols) {
-        let Some(watched) = self.watched.as_ref().filter(|open| open.target.pid == pid) else {
-            return;
-        };
-        let completed = Arc::new(Watched {
-            symbols,
-            ..Watched::clone(watched)
-        });
-        self.report_functions(&completed, true);
-        self.watched = Some(completed);
+    async fn attach(&mut self, attach: Attach) {
+        let reports = self.sessions.attach(&mut self.host, attach).await;
+        self.report_all(reports).await;
     }
 
-    fn report_functions(&self, watched: &Watched, complete: bool) {
-        self.report(SourceEvent::Functions {
-            target: watched.target.clone(),
-            table: Arc::clone(watched.table()),
-            complete,
-        });
+    async fn find_callees(&mut self, function: FunctionId) {
+        let report = match self.host.callees(function).await {
+            Ok(callees) => SourceEvent::Callees { function, callees },
+            Err(failure) => SourceEvent::Notice(failure.into()),
+        };
+        self.report(report).await;
     }
 
-    fn attach_sample(&mut self) {
-        let Some(watched) = &self.watched else { return };
-        let is_sample = |name: &str| {
-            let last = name.rsplit("::").next().unwrap_or(name);
-            name.starts_with("checkout::") && SAMPLE_FUNCTIONS.contains(&last)
+    async fn detach(&mut self, functions: Vec<FunctionId>) {
+        let report = match self.sessions.remove(&functions).await {
+            Ok(()) => SourceEvent::Detached { functions },
+            Err(failure) => SourceEvent::AttachFailed { functions, failure },
         };
-        let functions: Vec<FunctionId> = watched
-            .table()
-            .iter()
-            .filter(|function| is_sample(function.name))
-            .map(|function| function.id)
-            .collect();
-        let settings = SessionSettings {
-            duration: Limits::default().duration,
-            // The sample service has no secrets.
-            capture: Capture {
-                arguments: true,
-                results: true,
-            },
-            ..SessionSettings::default()
-        };
-        self.attach(Attach {
-            functions,
-            settings,
-            session: AttachTo::New,
-            is_confirmed: true,
-        });
+        self.report(report).await;
     }
 
-    fn attach(&mut self, attach: Attach) {
-        let Some(watched) = self.watched.clone() else {
-            return;
-        };
-        for report in self.sessions.attach(&watched, attach) {
-            self.report(report);
+    async fn report_failure(&self, result: Result<(), Failure>) {
+        let failure = result.err().map(Notice::from);
+        self.report_all(failure.map(SourceEvent::Notice)).await;
+    }
+
+    async fn report_all(&self, reports: impl IntoIterator<Item = SourceEvent>) {
+        for report in reports {
+            self.report(report).await;
         }
     }
 
-    fn find_callees(&self, function: FunctionId) {
-        let Some(watched) = &self.watched else { return };
-        let callees = watched.symbols.callees(function).direct;
-        self.report(SourceEvent::Callees { function, callees });
-    }
-
-    fn detach(&mut self, functions: Vec<FunctionId>) {
-        self.sessions.remove(&functions);
-        self.report(SourceEvent::Detached { functions });
-    }
-
-    fn look_at_target(&mut self) {
-        if self
-            .watched
-            .as_ref()
-            .is_some_and(|watched| watched.process.has_exited())
-        {
-            self.watched = None;
-            self.sessions.forget();
-            self.report(SourceEvent::TargetExited);
-        }
-    }
-
-    fn report(&self, report: SourceEvent) {
+    async fn report(&self, report: SourceEvent) {
         // The screens are gone: so will this thread be.
-        let _ = self.reports.blocking_send(report);
+        let _ = self.reports.send(report).await;
     }
 }

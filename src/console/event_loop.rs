@@ -42,7 +42,7 @@ pub(super) struct Frontend {
 pub(super) async fn run(
     frontend: Frontend,
     options: Options,
-    mut backend: impl Backend,
+    backend: &mut impl Backend,
     mut reports: Receiver<SourceEvent>,
 ) -> io::Result<()> {
     let Frontend {
@@ -53,7 +53,7 @@ pub(super) async fn run(
     } = frontend;
     let started = Instant::now();
     let (mut state, effects) = State::new(options);
-    let mut flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
+    let mut flow = perform(&mut terminal, &mut state, backend, effects)?;
     // The first frame waits as long as any other, so that it has the theme that the terminal tells.
     let mut last_frame = match background {
         Some(_) => started,
@@ -98,7 +98,7 @@ pub(super) async fn run(
                 }
             }
         }
-        flow = perform(&mut terminal, &mut state, &mut backend, effects)?;
+        flow = perform(&mut terminal, &mut state, backend, effects)?;
     }
     Ok(())
 }

@@ -8,7 +8,15 @@ use coral_ui::{COMMANDS, CommandInfo};
 use super::arguments::Arguments;
 use crate::command_line::{self, CONFIG_FILE, Section};
 
-const ENVIRONMENT: [(&str, &str); 8] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
+    (
+        "CORAL_AGENT",
+        "The agent to ask, where nothing else is named.",
+    ),
+    (
+        "CORAL_TOKEN",
+        "A token for it, which no list of processes shows.",
+    ),
     (
         "NO_COLOR",
         "If it is set and not empty, nothing has a colour.",

@@ -10,10 +10,13 @@ mod driver;
 mod environment;
 mod event_loop;
 mod exports;
+mod host;
 mod input;
+mod local_host;
 mod log;
 mod look;
 mod manual;
+mod remote;
 mod replay;
 mod sessions;
 mod source_files;
@@ -23,13 +26,14 @@ mod views;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use coral_model::ExitStatus;
 use coral_ui::{Colors, Options, Start, Theme};
 use rustix::io::Errno;
 
 use crate::command_line::{print, print_completions};
 use crate::config::Config;
+use crate::connection::AgentAddress;
 use crate::demo::Demo;
 use crate::failure::{Failure, of_command_line};
 use crate::probe;
@@ -38,12 +42,14 @@ use crate::signals::EndSignals;
 use arguments::Arguments;
 use driver::Driver;
 use event_loop::Frontend;
+use local_host::LocalHost;
 pub use manual::manual;
+use remote::{RemoteHost, RemoteTarget};
 use replay::Replay;
 
 /// Runs the program with the process's own arguments.
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::of_process() {
         Ok(arguments) => arguments,
         Err(error) => return of_command_line(&error),
     };
@@ -57,6 +63,8 @@ pub fn run() -> ExitCode {
 enum Feed {
     /// Processes of this node; the sample service, if it is one of ours.
     Live(Option<Demo>),
+    /// Processes that an agent knows; the service to open, if one was named.
+    Agent(AgentAddress, Option<String>),
     /// A recording, and why it is shown instead of something live.
     Replay(Recording, Option<String>),
 }
@@ -78,29 +86,42 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
     }
     let theme = look::theme(&config.console.theme)?;
     let feed = feed(arguments)?;
-    let mut options = environment::options(&config);
-    options.start = match &feed {
+    let options = options(arguments, &config, &feed);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_start(&error))?;
+    if let Feed::Agent(address, _) = &feed {
+        runtime.block_on(remote::try_once(address))?;
+    }
+    let result = runtime.block_on(play(&config, options, theme, feed));
+    // Whatever still runs on other threads must not hold up the way out.
+    runtime.shutdown_background();
+    result
+}
+
+fn options(arguments: &Arguments, config: &Config, feed: &Feed) -> Options {
+    let mut options = environment::options(config);
+    let picked = || arguments.pid().map_or(Start::Picker, Start::Process);
+    options.start = match feed {
         Feed::Live(Some(demo)) => Start::Process(demo.pid()),
-        Feed::Live(None) => arguments.pid().map_or(Start::Picker, Start::Process),
-        Feed::Replay(..) => Start::Source,
+        Feed::Live(None) | Feed::Agent(_, None) => picked(),
+        Feed::Agent(_, Some(_)) | Feed::Replay(..) => Start::Source,
     };
-    if let Feed::Replay(_, reason) = &feed {
-        options.replay = true;
-        options.reason.clone_from(reason);
+    match feed {
+        Feed::Live(_) => {}
+        Feed::Agent(address, _) => options.agent = Some(address.endpoint.to_string()),
+        Feed::Replay(_, reason) => {
+            options.replay = true;
+            options.reason.clone_from(reason);
+        }
     }
     let (saved, problem) = views::load();
     options.views = saved;
     // What feeds the screens matters more; a file that is broken is told again at the next saving.
     options.reason = options.reason.or(problem);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| of_io("the program cannot start", &error))?;
-    let result = runtime.block_on(play(&config, options, theme, feed));
-    // Whatever still runs on other threads must not hold up the way out.
-    runtime.shutdown_background();
-    result
+    options
 }
 
 /// Without a theme, it is the one for the terminal's background.
@@ -117,17 +138,22 @@ async fn play(
         .map_err(|error| of_io("the terminal cannot be used", &error))?;
     let result = match feed {
         Feed::Live(demo) => {
+            let (limits, redaction) = (options.limits, config.redaction());
             let attach_at_start = demo.is_some();
-            let (driver, reports) =
-                Driver::start(options.limits, config.redaction(), attach_at_start);
+            let host = move |reports| LocalHost::new(limits, redaction, reports, attach_at_start);
+            let (mut driver, reports) =
+                Driver::start(host).map_err(|error| cannot_start(&error))?;
             // The sample service lives as long as the loop.
-            let result = event_loop::run(frontend, options, driver, reports).await;
+            let result = event_loop::run(frontend, options, &mut driver, reports).await;
             drop(demo);
             result
         }
+        Feed::Agent(address, service) => {
+            play_over_agent(frontend, options, address, service).await?
+        }
         Feed::Replay(recording, _) => {
-            let (replay, reports) = Replay::start(recording);
-            event_loop::run(frontend, options, replay, reports).await
+            let (mut replay, reports) = Replay::start(recording);
+            event_loop::run(frontend, options, &mut replay, reports).await
         }
     };
     match result {
@@ -135,6 +161,27 @@ async fn play(
         Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => Ok(()),
         result => result.map_err(|error| of_io("the terminal failed", &error)),
     }
+}
+
+/// The screens over an agent; at the end its sessions, as far as they are the console's.
+async fn play_over_agent(
+    frontend: Frontend,
+    options: Options,
+    address: AgentAddress,
+    service: Option<String>,
+) -> Result<io::Result<()>, Failure> {
+    terminal::let_probes_outlive();
+    let agent = address.endpoint.to_string();
+    let first = service.map(|service| RemoteTarget {
+        service: Some(service),
+        ..RemoteTarget::default()
+    });
+    let host = move |reports| RemoteHost::new(address, reports, first);
+    let (mut driver, reports) = Driver::start(host).map_err(|error| cannot_start(&error))?;
+    let result = event_loop::run(frontend, options, &mut driver, reports).await;
+    let left = driver.leave().await;
+    left.map_err(|failure| remote::of_leaving(&agent, &failure))?;
+    Ok(result)
 }
 
 /// Takes the terminal; with `is_told`, the terminal tells the theme.
@@ -160,6 +207,9 @@ fn feed(arguments: &Arguments) -> Result<Feed, Failure> {
             .map_err(|error| of_io(&format!("{} cannot be read", path.display()), &error))?;
         return Ok(Feed::Replay(Recording::read(file)?, None));
     }
+    if let Some(address) = arguments.agent()? {
+        return Ok(Feed::Agent(address, arguments.service().map(str::to_owned)));
+    }
     if !arguments.demo {
         return Ok(Feed::Live(None));
     }
@@ -170,6 +220,10 @@ fn feed(arguments: &Arguments) -> Result<Feed, Failure> {
             Ok(Feed::Replay(crate::demo::recording()?, Some(reason)))
         }
     }
+}
+
+fn cannot_start(error: &io::Error) -> Failure {
+    of_io("the program cannot start", error)
 }
 
 fn of_io(what: &str, error: &io::Error) -> Failure {

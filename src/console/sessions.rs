@@ -1,147 +1,153 @@
 //! The sessions that the console has started on its process.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{
-    EndReason, ExpectedCost, FunctionId, Limits, Redaction, SessionId, SessionState, Snapshot,
-};
+use coral_model::{ExpectedCost, FunctionId, SessionId};
 use coral_ui::{Attach, AttachTo, Failure, Level, Notice, SourceEvent};
-use tokio::sync::watch;
 
-use super::driver::Reports;
-use crate::agent::{Agent, AgentError, AttachRequest, Attached, Session, Watched};
-use crate::source::local;
-
-/// A session has room for so many functions that are added to it by hand.
-const ROOM_FOR_MORE: usize = 200;
+use super::host::{Host, HostSession, Started, is_over};
+use crate::agent::Attached;
 
 /// The live sessions, the newest last.
-pub(super) struct Sessions {
-    agent: Agent,
-    redaction: Redaction,
-    reports: Reports,
-    held: Vec<Held>,
+pub(super) struct Sessions<S> {
+    held: Vec<Held<S>>,
+    /// Those that are not wanted any more, and could not be ended.
+    unwanted: Vec<S>,
     /// The functions whose calls were counted before, or whose cost was agreed to.
     known: HashSet<FunctionId>,
 }
 
 /// A session, and what its probes are on.
-struct Held {
-    session: Session,
+struct Held<S> {
+    session: S,
     functions: HashSet<FunctionId>,
 }
 
-impl Sessions {
-    pub(super) fn new(limits: Limits, redaction: Redaction, reports: Reports) -> Self {
+impl<S: HostSession> Sessions<S> {
+    pub(super) fn new() -> Self {
         Self {
-            agent: Agent::new(limits),
-            redaction,
-            reports,
             held: Vec::new(),
+            unwanted: Vec::new(),
             known: HashSet::new(),
         }
     }
 
     /// Attaches, unless that would cost more than its budget and nobody has agreed to it; returns
     /// what is to be reported.
-    pub(super) fn attach(&mut self, watched: &Arc<Watched>, attach: Attach) -> Vec<SourceEvent> {
-        let request = AttachRequest {
-            settings: attach.settings.clone(),
-            redaction: self.redaction.clone(),
-            room: attach.functions.len() + ROOM_FOR_MORE,
-            ..AttachRequest::new(attach.functions.clone(), local::user_name())
-        };
+    pub(super) async fn attach<H: Host<Session = S>>(
+        &mut self,
+        host: &mut H,
+        attach: Attach,
+    ) -> Vec<SourceEvent> {
         let is_known = |id: &FunctionId| self.known.contains(id);
-        if !attach.is_confirmed && !attach.functions.iter().all(is_known) {
-            match self.agent.expected(watched, &request) {
-                Ok(expected) if is_over(&expected, &request) => {
-                    let attach = Box::new(attach);
-                    return vec![SourceEvent::Costly { attach, expected }];
-                }
-                Ok(_) => {}
-                Err(error) => return vec![failed(&attach, &error)],
+        let asks = !attach.is_confirmed && !attach.functions.iter().all(is_known);
+        match self.add_or_start(host, &attach, asks).await {
+            Ok(Ok(attached)) => {
+                self.known.extend(&attach.functions);
+                attached_reports(attached)
             }
-        }
-        self.known.extend(&attach.functions);
-        let result = match self.held.last_mut() {
-            Some(newest) if attach.session == AttachTo::Newest => newest.add(&attach.functions),
-            _ => Err(AgentError::Ended),
-        };
-        let result = match result {
-            Err(AgentError::Ended) => self.begin(watched, &request),
-            other => other,
-        };
-        match result {
-            // Why functions were left out, the session's own notices say.
-            Ok(attached) => vec![SourceEvent::Attached {
-                left_out: attached.refused.iter().map(|it| it.function).collect(),
-                functions: attached.functions,
-                probes: attached.probes,
+            Ok(Err(expected)) => {
+                let attach = Box::new(attach);
+                vec![SourceEvent::Costly { attach, expected }]
+            }
+            Err(failure) => vec![SourceEvent::AttachFailed {
+                functions: attach.functions,
+                failure,
             }],
-            Err(error) => vec![failed(&attach, &error)],
         }
     }
 
-    fn begin(
+    /// What is attached, or what it would cost where that is too much.
+    async fn add_or_start<H: Host<Session = S>>(
         &mut self,
-        watched: &Arc<Watched>,
-        request: &AttachRequest,
-    ) -> Result<Attached, AgentError> {
-        self.held.retain(Held::is_live);
-        let (session, attached) = self.agent.attach(Arc::clone(watched), request)?;
-        // Two sessions would have every hit cost twice.
-        self.remove(&attached.functions);
-        self.held.retain_mut(|held| !held.functions.is_empty());
-        let snapshots = session.snapshots();
-        let reports = self.reports.clone();
-        thread::spawn(move || forward(snapshots, &reports));
-        self.held.push(Held {
-            session,
-            functions: attached.functions.iter().copied().collect(),
-        });
-        Ok(attached)
+        host: &mut H,
+        attach: &Attach,
+        asks: bool,
+    ) -> Result<Result<Attached, ExpectedCost>, Failure> {
+        self.held.retain(|held| held.session.is_live());
+        let newest = self.held.last_mut();
+        if let Some(newest) = newest.filter(|_| attach.session == AttachTo::Newest) {
+            if asks {
+                let expected = host.expected(attach).await?;
+                if is_over_budget(&expected, attach) {
+                    return Ok(Err(expected));
+                }
+            }
+            match newest.add(&attach.functions).await {
+                Err(failure) if is_over(&failure) => {}
+                added => return added.map(Ok),
+            }
+        }
+        match host.start(attach, asks).await? {
+            Started::Costly(expected) => Ok(Err(expected)),
+            Started::Live(session, attached) => {
+                // Two sessions would have every hit cost twice. One that cannot be asked now is
+                // told by its own numbers to have them still.
+                let _ = self.remove(&attached.functions).await;
+                self.held.retain(|held| !held.functions.is_empty());
+                self.held.push(Held {
+                    session,
+                    functions: attached.functions.iter().copied().collect(),
+                });
+                Ok(Ok(attached))
+            }
+        }
     }
 
     /// Detaches from functions, whichever session they are in.
-    pub(super) fn remove(&mut self, functions: &[FunctionId]) {
+    pub(super) async fn remove(&mut self, functions: &[FunctionId]) -> Result<(), Failure> {
         for held in &mut self.held {
-            let here: Vec<FunctionId> = functions
-                .iter()
-                .copied()
-                .filter(|id| held.functions.remove(id))
-                .collect();
-            if !here.is_empty() {
-                // An error means that the session is over, and every probe gone.
-                let _ = held.session.remove(here);
+            let ids = functions.iter().copied();
+            let here: Vec<FunctionId> = ids.filter(|id| held.functions.contains(id)).collect();
+            if here.is_empty() {
+                continue;
+            }
+            match held.session.remove(&here).await {
+                Err(failure) if !is_over(&failure) => return Err(failure),
+                // If the session is over, every probe is gone.
+                _ => held.functions.retain(|id| !here.contains(id)),
             }
         }
+        Ok(())
     }
 
     /// Ends all sessions; their final snapshots come the way all of them come.
-    pub(super) fn detach_all(&mut self) {
-        for held in self.held.drain(..) {
-            held.session.detach();
+    pub(super) async fn detach_all(&mut self) -> Result<(), Failure> {
+        let held = self.held.drain(..).map(|held| held.session);
+        let mut result = Ok(());
+        let all: Vec<S> = std::mem::take(&mut self.unwanted)
+            .into_iter()
+            .chain(held)
+            .collect();
+        for session in all.into_iter().filter(S::is_live) {
+            if let Err((session, failure)) = session.end().await {
+                result = Err(failure);
+                self.unwanted.push(session);
+            }
         }
+        result
     }
 
     /// Makes all leases longer.
-    pub(super) fn extend(&self, by: Duration) {
+    pub(super) async fn extend(&self, by: Duration) -> Result<(), Failure> {
         for held in &self.held {
-            // The next snapshot says how long it still runs, or that it is over.
-            let _ = held.session.extend(by);
+            match held.session.extend(by).await {
+                Err(failure) if !is_over(&failure) => return Err(failure),
+                // The next snapshot says how long it still runs, or that it is over.
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Changes the filter of a session, and says what came of it.
-    pub(super) fn set_filter(&self, id: &SessionId, filter: Option<Expression>) -> Notice {
+    pub(super) async fn set_filter(&self, id: &SessionId, filter: Option<Expression>) -> Notice {
         let held = self.held.iter().find(|held| held.session.id() == id);
         let result = match held {
-            Some(held) => held.session.set_filter(filter.clone()),
-            None => Err(AgentError::Ended),
+            Some(held) => held.session.set_filter(filter.clone()).await,
+            None => Err(not_own()),
         };
         match result {
             Ok(()) => Notice {
@@ -153,7 +159,7 @@ impl Sessions {
                 },
                 help: String::new(),
             },
-            Err(error) => Failure::from(&error).into(),
+            Err(failure) => failure.into(),
         }
     }
 
@@ -164,51 +170,33 @@ impl Sessions {
     }
 }
 
-impl Held {
-    fn add(&mut self, functions: &[FunctionId]) -> Result<Attached, AgentError> {
-        let attached = self.session.add(functions.to_vec())?;
+impl<S: HostSession> Held<S> {
+    async fn add(&mut self, functions: &[FunctionId]) -> Result<Attached, Failure> {
+        let attached = self.session.add(functions).await?;
         self.functions.extend(&attached.functions);
         Ok(attached)
-    }
-
-    fn is_live(&self) -> bool {
-        self.session.snapshots().borrow().session.state == SessionState::Active
     }
 }
 
 /// Whether probes would cost more than they may.
-fn is_over(expected: &ExpectedCost, request: &AttachRequest) -> bool {
-    let budget = request.settings.budget_percent;
+pub(super) fn is_over_budget(expected: &ExpectedCost, attach: &Attach) -> bool {
+    let budget = attach.settings.budget_percent;
     matches!((expected.cpu_percent, budget), (Some(percent), Some(budget)) if percent > budget)
 }
 
-fn failed(attach: &Attach, error: &AgentError) -> SourceEvent {
-    SourceEvent::AttachFailed {
-        functions: attach.functions.clone(),
-        failure: Failure::from(error),
+fn not_own() -> Failure {
+    Failure {
+        code: "session-ended".into(),
+        message: "the session is over".into(),
+        help: "attach again".into(),
     }
 }
 
-/// Hands a session's snapshots on, the latest first, until its final one.
-fn forward(mut snapshots: watch::Receiver<Arc<Snapshot>>, reports: &Reports) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let Ok(runtime) = runtime else { return };
-    loop {
-        let snapshot = snapshots.borrow_and_update().clone();
-        let state = snapshot.session.state;
-        let report = match state {
-            SessionState::Active => SourceEvent::Snapshot(snapshot),
-            SessionState::Ended(_) => SourceEvent::SessionEnded(snapshot),
-        };
-        if reports.blocking_send(report).is_err() {
-            return;
-        }
-        if state == SessionState::Ended(EndReason::TargetExited) {
-            let _ = reports.blocking_send(SourceEvent::TargetExited);
-        }
-        let is_over = state != SessionState::Active;
-        if is_over || runtime.block_on(snapshots.changed()).is_err() {
-            return;
-        }
-    }
+fn attached_reports(attached: Attached) -> Vec<SourceEvent> {
+    // Why functions were left out, the session's own notices say.
+    vec![SourceEvent::Attached {
+        left_out: attached.refused.iter().map(|it| it.function).collect(),
+        functions: attached.functions,
+        probes: attached.probes,
+    }]
 }

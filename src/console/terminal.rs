@@ -23,6 +23,9 @@ use super::{input, log};
 /// Whether the terminal's modes are ours: whoever takes this from true to false restores them.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
+/// Whether probes are an agent's, and stay where this program fails.
+static PROBES_OUTLIVE: AtomicBool = AtomicBool::new(false);
+
 /// The terminal in its full-screen modes. Dropping it restores it.
 pub(super) struct Terminal {
     /// Not dropped: it would show the cursor, which is done already, and panic where it cannot
@@ -93,6 +96,11 @@ impl Drop for Terminal {
     }
 }
 
+/// The probes are not this program's own: should it fail, they go on until their lease ends.
+pub(super) fn let_probes_outlive() {
+    PROBES_OUTLIVE.store(true, Ordering::SeqCst);
+}
+
 fn set_modes(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
@@ -137,11 +145,16 @@ fn install_panic_hook() {
             Ok(path) => format!("the log is {}", path.display()),
             Err(error) => format!("the log could not be written: {error}\n{report}"),
         };
+        let probes = if PROBES_OUTLIVE.load(Ordering::SeqCst) {
+            "the agent's probes go with their lease"
+        } else {
+            "every probe is gone"
+        };
         // Not `eprintln!`, which panics where stderr is closed.
         let _ = writeln!(
             io::stderr(),
             "error[panic]: coral-tui failed: {}\n\
-             help: every probe is gone; please report this, {place}",
+             help: {probes}; please report this, {place}",
             message(info)
         );
         std::process::exit(101);

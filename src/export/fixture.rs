@@ -16,6 +16,7 @@ const HOSTILE_NAME: &str = "=cmd()\u{202e}";
 
 pub(super) fn target() -> Target {
     Target {
+        agent_id: "local".into(),
         service: "checkout".into(),
         pid: 42,
         exe: "/srv/\u{1b}[2Jcheckout".into(),

@@ -14,9 +14,6 @@ use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entrie
 use super::inner_calls::{InnerEntry, inner_entries};
 use super::names::Names;
 
-/// The agent that is part of this program, as documents name it.
-const EMBEDDED_AGENT: &str = "local";
-
 /// What a session has measured, ready to be serialised. Text from the target is escaped in it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionDocument<'a> {
@@ -95,7 +92,7 @@ impl<'a> SessionEntry<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct TargetEntry<'a> {
     service: Cow<'a, str>,
-    agent_id: &'static str,
+    agent_id: Cow<'a, str>,
     pid: u32,
     exe: Cow<'a, str>,
     build_id: Option<Cow<'a, str>>,
@@ -106,7 +103,7 @@ impl<'a> TargetEntry<'a> {
     pub(super) fn of(target: &'a Target) -> Self {
         Self {
             service: escape(&target.service),
-            agent_id: EMBEDDED_AGENT,
+            agent_id: escape(&target.agent_id),
             pid: target.pid,
             exe: escape(&target.exe),
             build_id: target.build_id.as_deref().map(escape),

@@ -35,7 +35,7 @@ pub use glob::glob_matches;
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use inner_calls::{InnerCall, InnerCalls};
 pub use pattern::{Pattern, PatternError};
-pub use process::{ProcessSummary, Target};
+pub use process::{EMBEDDED_AGENT, ProcessSummary, Target};
 pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };

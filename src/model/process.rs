@@ -27,9 +27,19 @@ pub struct ProcessSummary {
     pub refusal: Option<String>,
 }
 
+/// The agent that is part of this program, as documents name it.
+pub const EMBEDDED_AGENT: &str = "local";
+
+fn embedded_agent() -> String {
+    EMBEDDED_AGENT.into()
+}
+
 /// The process under observation. Two targets are the same process only if all of this is equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
+    /// The agent that measures it, as it calls itself; [`EMBEDDED_AGENT`] for this program's own.
+    #[serde(default = "embedded_agent")]
+    pub agent_id: String,
     /// The service's name: until somebody says otherwise, the executable's file name.
     pub service: String,
     /// The process id in this node's namespace.

@@ -25,6 +25,7 @@ mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coral_proto::agent::v1::agent_server::AgentServer;
 use coral_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
@@ -46,6 +47,9 @@ pub const SYSTEMD_UNIT: &str = include_str!("coral-agent.service");
 
 /// How many requests of one connection are served at the same time.
 const REQUESTS_MAX: usize = 64;
+/// How often a quiet connection is tried, and how long an answer may take: half-open ones end.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
 /// Applications have no identity; that they are who they say is looked at in another way.
 const REGISTER_SERVICE: &str = "/coral.agent.v1.Agent/RegisterService";
 
@@ -108,6 +112,8 @@ async fn serve_one(
     health.set_serving::<AgentServer<Service>>().await;
     let server = Server::builder()
         .concurrency_limit_per_connection(REQUESTS_MAX)
+        .http2_keepalive_interval(Some(KEEP_ALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_MAX))
         .layer(MapRequestLayer::new(note_path::<Body>))
         .add_service(InterceptedService::new(agent, guard.clone()))
         .add_service(InterceptedService::new(health_service, guard.clone()));

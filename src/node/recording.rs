@@ -33,38 +33,34 @@ const CHUNKS_MAX: usize = 4;
 pub(super) struct Recording {
     /// Or why there is none.
     file: Result<Shared, String>,
-    /// Closed when nothing more will be written.
-    writing: watch::Receiver<()>,
+    /// Whether nothing more will be written.
+    is_done: watch::Receiver<bool>,
 }
 
 impl Recording {
     /// Records a session until it ends. Needs to run within the runtime.
     pub(super) fn start(watched: &Arc<Watched>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
-        let (is_writing, writing) = watch::channel(());
-        let file = match tempfile::tempfile() {
-            Ok(file) => Shared::new(file),
-            Err(error) => {
-                let file = Err(error.to_string());
-                return Self { file, writing };
-            }
-        };
-        let (out, watched) = (file.clone(), Arc::clone(watched));
-        let runtime = Handle::current();
-        spawn_blocking(move || {
-            // Where it cannot be written any further, it stays readable up to there.
-            let _ = runtime.block_on(record(out, &watched, snapshots));
-            drop(is_writing);
-        });
+        let (done, is_done) = watch::channel(false);
+        let file = tempfile::tempfile().map(Shared::new);
+        if let Ok(file) = &file {
+            let (out, watched) = (file.clone(), Arc::clone(watched));
+            let runtime = Handle::current();
+            spawn_blocking(move || {
+                // Where it cannot be written any further, it stays readable up to there.
+                let _ = runtime.block_on(record(out, &watched, snapshots));
+                done.send_replace(true);
+            });
+        }
         Self {
-            file: Ok(file),
-            writing,
+            file: file.map_err(|error| error.to_string()),
+            is_done,
         }
     }
 
-    /// Waits until the recording of a session that is over is whole.
-    pub(super) async fn finished(&self) {
-        // Nothing is ever sent: an error says that the writer is gone.
-        let _ = self.writing.clone().changed().await;
+    /// Waits until it is written to its end; for a session that is over.
+    pub(super) async fn done(&self) {
+        // It has failed where nobody says so.
+        let _ = self.is_done.clone().wait_for(|is_done| *is_done).await;
     }
 
     /// What is recorded by now, in chunks.
@@ -84,7 +80,7 @@ impl Recording {
                 let chunk = file.read(at, end);
                 at += chunk.as_ref().map_or(end, |chunk| chunk.len() as u64);
                 let chunk = chunk.map(|chunk| DownloadRecordingResponse { chunk });
-                let chunk = chunk.map_err(|error| Status::internal(error.to_string()));
+                let chunk = chunk.map_err(|error| status::failed(&error.to_string()));
                 if sender.blocking_send(chunk).is_err() {
                     return;
                 }

@@ -10,6 +10,7 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_server::Agent as AgentCalls;
 use coral_proto::convert::{duration_from_wire, duration_to_wire, fit_processes};
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
@@ -27,11 +28,16 @@ use crate::access::{Denied, Identity, Role};
 use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
+use crate::source::TraceFormat;
 use crate::symbols::list_processes;
 
 /// The shortest time between two updates of a session, and what it is if nothing is asked for.
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const INTERVAL_USUAL: Duration = Duration::from_millis(200);
+/// Bytes of a document in one message.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Lines of text are no longer, whoever asks.
+const TEXT_COLUMNS_MAX: u32 = 1_000;
 
 /// Answers clients.
 #[derive(Debug)]
@@ -57,12 +63,13 @@ impl Service {
         };
         let audit = Arc::new(Audit::open(config.audit.as_ref())?);
         let hints = Arc::new(Hints::new(config.debug.sdk_api.clone()));
+        let id = if config.id.is_empty() {
+            host()
+        } else {
+            config.id.clone()
+        };
         Ok(Self {
-            id: if config.id.is_empty() {
-                host()
-            } else {
-                config.id.clone()
-            },
+            id: id.clone(),
             is_enabled: config.debug.enabled,
             defaults: SessionSettings {
                 budget_percent: config.debug.budget_percent,
@@ -70,7 +77,7 @@ impl Service {
             },
             sessions: Arc::new(Sessions::new(Agent::new(config.limits()))),
             services: Arc::new(Services::new(config.services.clone(), ports)),
-            targets: Targets::new(Arc::clone(&hints), Arc::clone(&audit)),
+            targets: Targets::new(id, Arc::clone(&hints), Arc::clone(&audit)),
             hints,
             require_dwarf: config.debug.require_dwarf,
             audit,
@@ -154,6 +161,24 @@ impl Service {
     }
 }
 
+impl Service {
+    /// A session of which all may be had that it holds: what calls receive and return is not for
+    /// everybody, and who had it is written down.
+    async fn session_to_download(
+        &self,
+        extensions: &Extensions,
+        id: &str,
+    ) -> Result<Arc<Held>, Status> {
+        let (who, mut entry) = asked(extensions, "session.download")?;
+        let held = self.session(&who, Role::Read, id, Some(&mut entry))?;
+        if held.reads_values() {
+            self.session(&who, Role::Capture, id, Some(&mut entry))?;
+            self.audit.record(entry).await?;
+        }
+        Ok(held)
+    }
+}
+
 /// Who asks, and how the record of it begins.
 fn asked(extensions: &Extensions, action: &str) -> Result<(Identity, Entry), Status> {
     let (identity, peer) = (identity(extensions)?, peer(extensions)?);
@@ -195,6 +220,7 @@ fn ids(ids: Vec<u32>) -> Vec<FunctionId> {
 impl AgentCalls for Service {
     type AttachUprobeStream = ReceiverStream<Result<wire::UprobeEvent, Status>>;
     type WatchSessionStream = ReceiverStream<Result<wire::SessionUpdate, Status>>;
+    type DownloadTracesStream = ReceiverStream<Result<wire::DownloadTracesResponse, Status>>;
     type DownloadRecordingStream = ReceiverStream<Result<wire::DownloadRecordingResponse, Status>>;
 
     async fn attach_uprobe(
@@ -455,18 +481,48 @@ impl AgentCalls for Service {
         &self,
         request: Request<wire::DownloadRecordingRequest>,
     ) -> Result<Response<Self::DownloadRecordingStream>, Status> {
-        let (who, mut entry) = asked(request.extensions(), "session.download")?;
-        let request = request.into_inner();
-        let (id, entry) = (&request.session_id, &mut entry);
-        let mut held = self.session(&who, Role::Read, id, Some(entry))?;
-        if held.reads_values() {
-            held = self.session(&who, Role::Capture, id, Some(entry))?;
-            self.audit.record(entry.clone()).await?;
-        }
+        let (extensions, id) = (
+            request.extensions().clone(),
+            request.into_inner().session_id,
+        );
+        let held = self.session_to_download(&extensions, &id).await?;
         if !held.is_live() {
-            held.recording.finished().await;
+            held.recording.done().await;
         }
         Ok(Response::new(held.recording.download()?))
+    }
+
+    async fn download_traces(
+        &self,
+        request: Request<wire::DownloadTracesRequest>,
+    ) -> Result<Response<Self::DownloadTracesStream>, Status> {
+        let extensions = request.extensions().clone();
+        let request = request.into_inner();
+        let id = &request.session_id;
+        let held = self.session_to_download(&extensions, id).await?;
+        let format = match request.width {
+            0 => TraceFormat::Json,
+            width => TraceFormat::Text(width.min(TEXT_COLUMNS_MAX) as usize),
+        };
+        let written = spawn_blocking(move || held.traces(format)).await;
+        let written = written.map_err(|_| status::failed("it cannot be written down"))?;
+        let document = written.ok_or_else(|| {
+            let message = "the session traces nothing";
+            let help = "start it with a trace request";
+            status::with(Code::FailedPrecondition, "no-traces", message, help)
+        })?;
+        let document = document.map_err(|error| status::failed(&error.to_string()))?;
+        let chunk = |chunk: &[u8]| {
+            let chunk = chunk.to_vec();
+            Ok(wire::DownloadTracesResponse { chunk })
+        };
+        let chunks: Vec<_> = document.chunks(CHUNK_BYTES).map(chunk).collect();
+        let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+        for chunk in chunks {
+            // There is room for all of them.
+            let _ = sender.try_send(chunk);
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn register_service(

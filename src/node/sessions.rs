@@ -1,6 +1,7 @@
 //! The sessions of this node, whoever has started them.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coral_model::{SessionId, SessionInfo, SessionState, Snapshot};
@@ -8,7 +9,10 @@ use coral_proto::agent::v1::StartSessionResponse;
 use tokio::sync::watch;
 
 use super::recording::Recording;
-use crate::agent::{Agent, AgentError, AttachRequest, Attached, Session, Watched};
+use crate::agent::{
+    Agent, AgentError, AttachRequest, Attached, Session, TraceRule, TracesHandle, Watched,
+};
+use crate::source::{TraceFormat, write_traces};
 
 /// So many sessions are remembered, live or ended; ended ones go first.
 const REMEMBERED_MAX: usize = 100;
@@ -38,6 +42,8 @@ pub(super) struct Held {
     pub(super) answer: StartSessionResponse,
     pub(super) watched: Arc<Watched>,
     pub(super) recording: Recording,
+    traces: TracesHandle,
+    trace_rule: Option<TraceRule>,
     /// Taken when it is ended by a request.
     session: Mutex<Option<Session>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -116,6 +122,8 @@ impl Sessions {
             request: claim.name.clone(),
             answer: answer.clone(),
             recording: Recording::start(&watched, snapshots.clone()),
+            traces: session.traces(),
+            trace_rule: request.trace.clone(),
             watched,
             snapshots,
             session: Mutex::new(Some(session)),
@@ -154,6 +162,19 @@ impl Held {
     pub(super) fn reads_values(&self) -> bool {
         let capture = self.snapshot().session.settings.capture;
         capture.arguments || capture.results
+    }
+
+    /// The document of what it has traced; nothing if it traces nothing.
+    pub(super) fn traces(&self, format: TraceFormat) -> Option<io::Result<Vec<u8>>> {
+        let rule = self.trace_rule.as_ref()?;
+        let (snapshot, traces) = (self.snapshot(), self.traces.get());
+        Some(write_traces(
+            &self.watched,
+            &snapshot,
+            rule,
+            &traces,
+            format,
+        ))
     }
 
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {

@@ -18,6 +18,7 @@ use super::status;
 use crate::access::Identity;
 use crate::access::audit::Entry;
 use crate::agent::{CallStream, call_stream};
+use crate::source::select;
 
 /// Calls that wait for a client; what is above is counted.
 const CALLS_MAX: usize = 4_096;
@@ -40,6 +41,7 @@ impl Service {
                     .into_iter()
                     .collect(),
                 service_name: request.service_name,
+                ..wire::TargetRef::default()
             }),
             settings: Some(wire::SessionSettings {
                 duration: request.duration,
@@ -70,7 +72,14 @@ impl Service {
         };
         let target = request.target.as_ref();
         let watched = self.target(who, target, Some(&entry)).await?;
-        let (functions, request) = super::start::functions(&watched, request).await?;
+        let selecting = spawn_blocking(move || {
+            let functions = select(watched.table(), &request.patterns);
+            functions.map(|functions| (functions, request))
+        });
+        let selected = selecting.await;
+        let selected =
+            selected.map_err(|_| status::failed("the functions cannot be looked for"))?;
+        let (functions, request) = selected.map_err(|error| status::of(&error))?;
         if functions.len() == 1 {
             return Ok(request);
         }

@@ -16,8 +16,8 @@ use super::sessions::{Claim, RequestName};
 use super::status;
 use crate::access::audit::Entry;
 use crate::access::{Identity, Role, Source};
-use crate::agent::{AttachRequest, Attached, CallSink, Watched};
-use crate::source::select;
+use crate::agent::{AttachRequest, Attached, CallSink, TraceRule, Watched};
+use crate::source::{AttachWish, TraceWish, trace_targets};
 
 /// Functions that are added to a session later, at most.
 const ROOM_MAX: u32 = 1_000;
@@ -25,6 +25,10 @@ const ROOM_MAX: u32 = 1_000;
 const PATTERNS_MAX: usize = 1_000;
 /// The name that somebody gives themselves is in every list of sessions.
 const NAME_CHARS_MAX: usize = 100;
+/// Functions that are named in the audit log; how many there are, it says of all.
+const AUDITED_MAX: usize = 100;
+/// Functions on the path of a trace, if nothing else is asked for.
+const TRACED_USUAL: usize = 300;
 
 impl Service {
     /// Starts a session, or says that it would cost too much; `calls` gets every recorded call.
@@ -53,29 +57,37 @@ impl Service {
         let watched = self.target(&who, target, Some(&entry)).await?;
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
-        entry.settings = settings_to_audit(&watched, &settings);
+        entry.settings = settings_to_audit(&watched, &request, &settings);
         let reads_values = settings.capture.arguments || settings.capture.results;
-        let roles = [Some(Role::Attach), reads_values.then_some(Role::Capture)];
+        let roles = [
+            Some(Role::Attach),
+            reads_values.then_some(Role::Capture),
+            // It may end the target.
+            request.fast_returns.then_some(Role::Admin),
+        ];
         for role in roles.into_iter().flatten() {
             if let Err(denied) = who.check(role, &service) {
                 return Err(self.audit.denied(entry, denied));
             }
         }
         self.check_allowed(&watched)?;
-        let (meant, request) = functions(&watched, request).await?;
-        let attach = AttachRequest {
-            settings,
-            room: request.room.min(ROOM_MAX) as usize + meant.len(),
-            calls,
-            ..AttachRequest::new(meant, requested_by(&who, &request))
-        };
+        let by = requested_by(&who, &request);
+        let (attach, request) = attach_request(&watched, request, settings, by).await?;
+        let attach = AttachRequest { calls, ..attach };
+        let table = watched.table();
+        let names = attach.functions.iter().filter_map(|&id| table.get(id));
+        let names = names
+            .take(AUDITED_MAX)
+            .map(|function| function.name.to_owned());
+        entry.functions = names.collect();
         self.audit.record(entry).await?;
         let (sessions, target) = (Arc::clone(&self.sessions), Arc::clone(&watched));
         let (duration, functions) = (attach.settings.duration, attach.functions.clone());
         let started = blocking(move || {
             let expected = sessions.agent().expected(&watched, &attach)?;
             let expected_wire = Some((&expected).into());
-            if request.refuse_over_budget && is_over(&expected, &attach.settings) {
+            let is_refused = request.refuse_over_budget && is_over(&expected, &attach.settings);
+            if is_refused || request.only_expected {
                 return Ok(wire::StartSessionResponse {
                     expected: expected_wire,
                     ..wire::StartSessionResponse::default()
@@ -161,8 +173,15 @@ fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
     }
 }
 
-fn settings_to_audit(watched: &Watched, settings: &SessionSettings) -> serde_json::Value {
+fn settings_to_audit(
+    watched: &Watched,
+    request: &wire::StartSessionRequest,
+    settings: &SessionSettings,
+) -> serde_json::Value {
     json!({
+        "patterns": request.patterns,
+        "function_ids": request.function_ids.len(),
+        "only_expected": request.only_expected,
         "pids": watched.pids(),
         "duration_s": settings.duration.as_secs_f64(),
         "filter": settings.filter.as_ref().map(Expression::to_string),
@@ -171,11 +190,13 @@ fn settings_to_audit(watched: &Watched, settings: &SessionSettings) -> serde_jso
     })
 }
 
-/// The functions that are meant, each once, and the request, which is not needed meanwhile.
-pub(super) async fn functions(
+/// What a request asks for, of that target, and the request. Blocks no other request meanwhile.
+async fn attach_request(
     watched: &Arc<Watched>,
     request: wire::StartSessionRequest,
-) -> Result<(Vec<FunctionId>, wire::StartSessionRequest), Status> {
+    settings: SessionSettings,
+    requested_by: String,
+) -> Result<(AttachRequest, wire::StartSessionRequest), Status> {
     let asked = request.patterns.len();
     if asked > PATTERNS_MAX {
         let message = format!("{asked} patterns are more than {PATTERNS_MAX}");
@@ -185,24 +206,67 @@ pub(super) async fn functions(
     }
     let watched = Arc::clone(watched);
     let selecting = spawn_blocking(move || {
-        let given = request.function_ids.iter().map(|&id| FunctionId(id));
-        let mut functions: Vec<FunctionId> = given.collect();
-        if functions
-            .iter()
-            .any(|&id| watched.table().get(id).is_none())
-        {
-            return Err(no_such_function());
-        }
-        if !request.patterns.is_empty() {
-            let selected = select(watched.table(), &request.patterns);
-            functions.extend(selected.map_err(|error| status::of(&error))?);
-        }
-        functions.sort_unstable();
-        functions.dedup();
-        Ok((functions, request))
+        let attach = select_functions(&watched, &request, settings, requested_by)?;
+        Ok((attach, request))
     });
     let selected = selecting.await;
     selected.map_err(|_| status::failed("the functions cannot be looked for"))?
+}
+
+fn select_functions(
+    watched: &Watched,
+    request: &wire::StartSessionRequest,
+    settings: SessionSettings,
+    requested_by: String,
+) -> Result<AttachRequest, Status> {
+    let mut given = request.function_ids.iter().map(|&id| FunctionId(id));
+    if given.any(|id| watched.table().get(id).is_none()) {
+        return Err(no_such_function());
+    }
+    if let Some(trace) = &request.trace {
+        let (functions, rule) = traced(watched, trace)?;
+        return Ok(AttachRequest {
+            settings,
+            trace: Some(rule),
+            ..AttachRequest::new(functions, requested_by)
+        });
+    }
+    let target = request.target.clone().unwrap_or_default();
+    let wish = AttachWish {
+        patterns: request.patterns.clone(),
+        functions: request
+            .function_ids
+            .iter()
+            .map(|&id| FunctionId(id))
+            .collect(),
+        libraries: target.libraries,
+        inlined: request.inlined,
+        show_recursion: request.show_recursion,
+        follow_forks: request.follow_forks,
+        follow_execs: request.follow_execs,
+        fast_returns: request.fast_returns,
+        room: request.room.min(ROOM_MAX) as usize,
+    };
+    let request = wish.request(watched, settings, requested_by);
+    request.map_err(|error| status::of(&error))
+}
+
+/// The functions on the path of what is to be traced, and where traces begin.
+fn traced(
+    watched: &Watched,
+    trace: &wire::TraceRequest,
+) -> Result<(Vec<FunctionId>, TraceRule), Status> {
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let wish = TraceWish {
+        root: given(&trace.root),
+        path: given(&trace.path),
+        functions_max: match trace.functions_max {
+            0 => TRACED_USUAL,
+            max => max as usize,
+        },
+    };
+    let targets = trace_targets(watched, &wish).map_err(|error| status::of(&error))?;
+    Ok((targets.functions, targets.rule))
 }
 
 pub(super) fn attached_to_wire(attached: Attached) -> wire::Attached {

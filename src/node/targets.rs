@@ -22,14 +22,23 @@ const PIDS_MAX: usize = 64;
 /// The open processes, the one that was asked about last at the end.
 #[derive(Debug)]
 pub(super) struct Targets {
+    agent_id: String,
     hints: Arc<Hints>,
     audit: Arc<Audit>,
-    held: Mutex<VecDeque<Arc<Watched>>>,
+    held: Mutex<VecDeque<Opened>>,
+}
+
+/// Processes, and which libraries were asked for with them.
+#[derive(Debug)]
+struct Opened {
+    libraries: Vec<String>,
+    watched: Arc<Watched>,
 }
 
 impl Targets {
-    pub(super) fn new(hints: Arc<Hints>, audit: Arc<Audit>) -> Self {
+    pub(super) fn new(agent_id: String, hints: Arc<Hints>, audit: Arc<Audit>) -> Self {
         Self {
+            agent_id,
             hints,
             audit,
             held: Mutex::default(),
@@ -73,12 +82,14 @@ impl Targets {
         let known = Arc::clone(services);
         let name = spawn_blocking(move || known.name_of(first)).await;
         let name = name.map_err(|_| status::failed("the processes cannot be listed"))?;
-        if let Some(held) = self.find(&pids, name.as_deref()) {
+        if let Some(held) = self.find(&pids, &target.libraries, name.as_deref()) {
             return Ok(held);
         }
+        let (libraries, agent_id) = (target.libraries.clone(), self.agent_id.clone());
         let opening = spawn_blocking(move || {
-            let mut opened = local::open_all(&pids, &[])?;
+            let mut opened = local::open_all(&pids, &libraries)?;
             opened.target.service = name.unwrap_or(opened.target.service);
+            opened.target.agent_id = agent_id;
             Ok(Watched {
                 symbols: opened.symbols.completed(),
                 ..opened
@@ -90,7 +101,10 @@ impl Targets {
         let opened = opened.map_err(|error| status::of(&error))?;
         let watched = Arc::new(self.hints.apply(services, opened, &self.audit).await);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.push_back(Arc::clone(&watched));
+        held.push_back(Opened {
+            libraries: target.libraries.clone(),
+            watched: Arc::clone(&watched),
+        });
         if held.len() > HELD_MAX {
             held.pop_front();
         }
@@ -98,19 +112,22 @@ impl Targets {
     }
 
     /// Processes that are held, still those that they were, and still known by that name.
-    fn find(&self, pids: &[u32], name: Option<&str>) -> Option<Arc<Watched>> {
+    fn find(&self, pids: &[u32], libraries: &[String], name: Option<&str>) -> Option<Arc<Watched>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|watched| {
-            let mut processes = watched.processes();
+        held.retain(|opened| {
+            let mut processes = opened.watched.processes();
             processes.all(|process| !process.has_exited() && !process.has_execed())
         });
-        let is_it = |watched: &Arc<Watched>| {
-            watched.pids() == pids && name.is_none_or(|name| watched.target.service == name)
+        let is_it = |opened: &Opened| {
+            opened.watched.pids() == pids
+                && opened.libraries == libraries
+                && name.is_none_or(|name| opened.watched.target.service == name)
         };
         let place = held.iter().position(is_it)?;
         let found = held.remove(place)?;
-        held.push_back(Arc::clone(&found));
-        Some(found)
+        let watched = Arc::clone(&found.watched);
+        held.push_back(found);
+        Some(watched)
     }
 }
 

@@ -17,6 +17,7 @@ use super::*;
 
 fn target() -> Target {
     Target {
+        agent_id: "local".into(),
         service: "checkout".into(),
         pid: 42,
         exe: "/srv/checkout".into(),

@@ -4,5 +4,9 @@
 pub mod local;
 pub mod remote;
 mod select;
+mod trace;
+mod wish;
 
 pub use select::{SelectError, matches, select};
+pub use trace::{TraceError, TraceFormat, TraceTargets, TraceWish, trace_targets, write_traces};
+pub use wish::AttachWish;

@@ -1,125 +1,38 @@
 //! An agent that is another program, on this node or another.
 
+mod error;
+
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coral_model::filter::Expression;
 use coral_model::{
-    Diagnostic, EndReason, ExitStatus, SessionInfo, SessionSettings, SessionState, Snapshot,
+    EndReason, ExpectedCost, FunctionId, FunctionTable, Limits, ProcessSummary, SessionInfo,
+    SessionSettings, SessionState, Snapshot, Target,
 };
+use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
-use coral_proto::convert::{Assembled, ConvertError};
-use coral_proto::{ERROR_CODE, ERROR_HELP, MESSAGE_BYTES_MAX};
-use tonic::{Code, Status, Streaming};
+use coral_proto::convert::{Assembled, ConvertError, FunctionPages, duration_to_wire};
+use tonic::Streaming;
 use ulid::Ulid;
 
-use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect};
+use super::trace::{TraceFormat, TraceWish};
+use super::wish::AttachWish;
+use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
+use crate::agent::{Attached, Refused};
+pub use error::RemoteError;
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program
 /// takes seconds.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
-
-/// Why an agent does not do what it is asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// It cannot be reached, or does not let one in.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// What it sends cannot be understood.
-    #[error(transparent)]
-    Convert(#[from] ConvertError),
-    /// It refuses, or fails.
-    #[error("{}", .0.message())]
-    Refused(#[from] Status),
-    /// It would cost more than its budget.
-    #[error("it would cost {percent:.1} % of a core, over the budget")]
-    OverBudget {
-        /// Share of a core.
-        percent: f64,
-    },
-    /// The connection ended before the session did.
-    #[error("the agent went away before the session ended")]
-    LinkLost,
-}
-
-impl Diagnostic for RemoteError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Access(error) => error.code(),
-            Self::Convert(error) => error.code(),
-            Self::Refused(status) => code_of(status),
-            Self::OverBudget { .. } => "over-budget",
-            Self::LinkLost => "agent-unreachable",
-        }
-    }
-
-    fn help(&self) -> String {
-        match self {
-            Self::Access(error) => error.help(),
-            Self::Convert(error) => error.help(),
-            Self::Refused(status) => {
-                let help = status
-                    .metadata()
-                    .get(ERROR_HELP)
-                    .and_then(|help| help.to_str().ok());
-                help.unwrap_or("ask who runs the agent").to_owned()
-            }
-            Self::OverBudget { .. } => "attach to fewer functions, or raise --budget".into(),
-            Self::LinkLost => {
-                "its sessions go on until their lease ends; `coral debug list` lists them".into()
-            }
-        }
-    }
-
-    fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Access(error) => error.exit_status(),
-            Self::Convert(error) => error.exit_status(),
-            Self::Refused(status) => match status.code() {
-                Code::InvalidArgument | Code::NotFound | Code::ResourceExhausted => {
-                    ExitStatus::Usage
-                }
-                Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
-                    ExitStatus::Unsupported
-                }
-                _ => ExitStatus::Failure,
-            },
-            Self::OverBudget { .. } => ExitStatus::Usage,
-            Self::LinkLost => ExitStatus::Failure,
-        }
-    }
-}
-
-/// A stable code that an agent has sent: it is one of those that this program knows, too.
-fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 14] = [
-        "usage",
-        "over-limit",
-        "session-ended",
-        "no-such-process",
-        "no-such-session",
-        "no-such-function",
-        "ambiguous-function",
-        "no-function",
-        "bad-pattern",
-        "bad-filter",
-        "not-probeable",
-        "not-permitted",
-        "no-bpf-right",
-        "sessions-disabled",
-    ];
-    let sent = status
-        .metadata()
-        .get(ERROR_CODE)
-        .and_then(|code| code.to_str().ok());
-    let known = sent.and_then(|sent| KNOWN.into_iter().find(|known| *known == sent));
-    known.unwrap_or(match status.code() {
-        Code::Unauthenticated => "unauthenticated",
-        Code::PermissionDenied => "permission-denied",
-        Code::Unavailable => "agent-unreachable",
-        _ => "agent-failed",
-    })
-}
+/// How long an agent that lives takes at most to say so.
+const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(5);
+/// As many functions in a page as the agent lets be.
+const PAGE_FUNCTIONS: u32 = u32::MAX;
+/// Documents that an agent writes are shorter.
+const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 
 /// A connection to an agent.
 #[derive(Clone)]
@@ -130,14 +43,64 @@ pub struct RemoteAgent {
 /// What is to be attached there.
 #[derive(Clone, Debug, Default)]
 pub struct RemoteRequest {
-    /// By the name of the service, or by process ids.
+    /// Names the request: asked for again, it is the same session.
+    pub id: String,
+    /// The processes.
+    pub target: RemoteTarget,
+    /// What is attached.
+    pub wish: AttachWish,
+    /// Trace whole requests instead.
+    pub trace: Option<TraceWish>,
+    /// What the session is asked to do.
+    pub settings: SessionSettings,
+    /// Whether nothing is attached where that would cost more than the budget.
+    pub refuse_over_budget: bool,
+}
+
+impl RemoteRequest {
+    /// A request under a name of its own.
+    pub fn new(target: RemoteTarget, settings: SessionSettings) -> Self {
+        Self {
+            id: Ulid::generate().to_string(),
+            target,
+            settings,
+            ..Self::default()
+        }
+    }
+}
+
+/// Processes of an agent's node: by the name of their program, or by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteTarget {
+    /// All processes of a program of that name.
     pub service: Option<String>,
     /// The processes.
     pub pids: Vec<u32>,
-    /// Names, globs or regexes of functions.
-    pub patterns: Vec<String>,
-    /// What the session is asked to do.
-    pub settings: SessionSettings,
+    /// Also the functions of libraries whose path contains one of these; `*` for all.
+    pub libraries: Vec<String>,
+}
+
+/// What an agent may do, and can.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// What it allows.
+    pub limits: Limits,
+    /// Why it can place no probes, if it cannot: what is missing, and the next step.
+    pub lacks: Option<(String, String)>,
+}
+
+/// What came of a request for a session.
+#[derive(Clone, Debug)]
+pub enum RemoteStart {
+    /// It would cost more than its budget, and was not started.
+    Costly(ExpectedCost),
+    /// It was started.
+    Started {
+        /// Its name.
+        session: String,
+        /// What is attached; `None` if that very request had started it before.
+        attached: Option<Attached>,
+    },
 }
 
 impl RemoteAgent {
@@ -157,29 +120,214 @@ impl RemoteAgent {
         Ok(Self { client })
     }
 
+    /// What the agent may do, and can.
+    ///
+    /// # Errors
+    /// If it does not answer soon, or does not let one in.
+    pub async fn capabilities(&mut self) -> Result<Capabilities, RemoteError> {
+        let request = within(SIGN_OF_LIFE_MAX, wire::GetCapabilitiesRequest {});
+        let answer = self.client.get_capabilities(request).await?.into_inner();
+        let field = "limits";
+        let limits = answer.limits.ok_or(ConvertError::Missing { field })?;
+        let findings = answer.findings.into_iter();
+        let mut lacks = findings.filter(|it| !answer.can_debug_uprobes && it.result == "fail");
+        Ok(Capabilities {
+            limits: limits.try_into()?,
+            lacks: lacks.next().map(|lack| (lack.message, lack.help)),
+        })
+    }
+
+    /// Whether it lives: it says so, or fails soon.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn sign_of_life(&mut self) -> Result<(), RemoteError> {
+        // No service is called that, and the answer is short.
+        let request = wire::ListSessionsRequest {
+            service_name: "/".into(),
+            with_ended: false,
+        };
+        let request = within(SIGN_OF_LIFE_MAX, request);
+        self.client.list_sessions(request).await?;
+        Ok(())
+    }
+
+    /// The processes of its node.
+    ///
+    /// # Errors
+    /// If the agent refuses.
+    pub async fn processes(&mut self) -> Result<Vec<ProcessSummary>, RemoteError> {
+        let request = timed(wire::ListProcessesRequest {});
+        let answer = self.client.list_processes(request).await?.into_inner();
+        let processes = answer.processes.into_iter().map(ProcessSummary::try_from);
+        Ok(processes.collect::<Result<_, _>>()?)
+    }
+
+    /// The functions of a process, page by page; `progress` is told how many have come, and of how
+    /// many.
+    ///
+    /// # Errors
+    /// If the agent refuses.
+    pub async fn functions(
+        &mut self,
+        target: &RemoteTarget,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(Target, FunctionTable), RemoteError> {
+        let mut pages = FunctionPages::new();
+        let mut page_token = String::new();
+        let mut functions = 0;
+        loop {
+            let request = functions_request(target, PAGE_FUNCTIONS, page_token);
+            let page = self.client.list_functions(timed(request)).await?;
+            let page = page.into_inner();
+            pages.add(&page)?;
+            functions += page.functions.len() as u64;
+            progress(functions, page.total);
+            page_token = page.next_page_token;
+            if page_token.is_empty() || page.functions.is_empty() {
+                let field = "target";
+                let target = page.target.ok_or(ConvertError::Missing { field })?;
+                return Ok((target.into(), pages.build()?));
+            }
+        }
+    }
+
+    /// The process that those words mean now.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn look_at(&mut self, target: &RemoteTarget) -> Result<Target, RemoteError> {
+        let request = timed(functions_request(target, 1, String::new()));
+        let page = self.client.list_functions(request).await?.into_inner();
+        let field = "target";
+        Ok(page.target.ok_or(ConvertError::Missing { field })?.into())
+    }
+
+    /// What a function calls, as far as its code tells.
+    ///
+    /// # Errors
+    /// If the agent refuses.
+    pub async fn callees(
+        &mut self,
+        target: &RemoteTarget,
+        function: FunctionId,
+    ) -> Result<Vec<FunctionId>, RemoteError> {
+        let request = timed(wire::ListCalleesRequest {
+            target: Some(target.into()),
+            function_id: function.0,
+        });
+        let answer = self.client.list_callees(request).await?.into_inner();
+        Ok(ids(answer.function_ids))
+    }
+
     /// Starts a session.
     ///
     /// # Errors
     /// If the agent refuses.
-    pub async fn start(
+    pub async fn start(&mut self, request: &RemoteRequest) -> Result<RemoteStart, RemoteError> {
+        self.ask_to_start(request_to_wire(request)).await
+    }
+
+    async fn ask_to_start(
         &mut self,
-        request: &RemoteRequest,
-    ) -> Result<wire::StartSessionResponse, RemoteError> {
-        let request = wire::StartSessionRequest {
-            request_id: Ulid::generate().to_string(),
-            target: Some(wire::TargetRef {
-                service_name: request.service.clone().unwrap_or_default(),
-                pids: request.pids.clone(),
-            }),
-            patterns: request.patterns.clone(),
-            settings: Some((&request.settings).into()),
-            ..wire::StartSessionRequest::default()
-        };
-        Ok(self
+        request: wire::StartSessionRequest,
+    ) -> Result<RemoteStart, RemoteError> {
+        let answer = self
             .client
             .start_session(timed(request))
             .await?
-            .into_inner())
+            .into_inner();
+        if answer.session_id.is_empty() {
+            let field = "expected";
+            let expected = answer.expected.ok_or(ConvertError::Missing { field })?;
+            return Ok(RemoteStart::Costly(expected.try_into()?));
+        }
+        Ok(RemoteStart::Started {
+            session: answer.session_id,
+            attached: answer.attached.map(attached),
+        })
+    }
+
+    /// What probes on functions would cost.
+    ///
+    /// # Errors
+    /// If the agent refuses.
+    pub async fn expected(&mut self, request: &RemoteRequest) -> Result<ExpectedCost, RemoteError> {
+        let question = wire::StartSessionRequest {
+            only_expected: true,
+            ..request_to_wire(request)
+        };
+        match self.ask_to_start(question).await? {
+            RemoteStart::Costly(expected) => Ok(expected),
+            RemoteStart::Started { .. } => {
+                let field = "expected";
+                Err(ConvertError::Missing { field }.into())
+            }
+        }
+    }
+
+    /// Attaches more functions in a session.
+    ///
+    /// # Errors
+    /// If the session is over, or the agent refuses.
+    pub async fn add(
+        &mut self,
+        session: &str,
+        functions: &[FunctionId],
+    ) -> Result<Attached, RemoteError> {
+        let request = timed(wire::AddFunctionsRequest {
+            session_id: session.to_owned(),
+            function_ids: numbers(functions),
+        });
+        let answer = self.client.add_functions(request).await?.into_inner();
+        Ok(attached(answer.attached.unwrap_or_default()))
+    }
+
+    /// Detaches functions of a session.
+    ///
+    /// # Errors
+    /// If the session is over, or the agent refuses.
+    pub async fn remove(
+        &mut self,
+        session: &str,
+        functions: &[FunctionId],
+    ) -> Result<(), RemoteError> {
+        let request = timed(wire::RemoveFunctionsRequest {
+            session_id: session.to_owned(),
+            function_ids: numbers(functions),
+        });
+        self.client.remove_functions(request).await?;
+        Ok(())
+    }
+
+    /// Lets only calls with such arguments make records from now on.
+    ///
+    /// # Errors
+    /// If the filter does not fit, the session is over, or the agent refuses.
+    pub async fn set_filter(
+        &mut self,
+        session: &str,
+        filter: Option<&Expression>,
+    ) -> Result<(), RemoteError> {
+        let request = timed(wire::UpdateFilterRequest {
+            session_id: session.to_owned(),
+            filter: filter.map(Expression::to_string).unwrap_or_default(),
+        });
+        self.client.update_filter(request).await?;
+        Ok(())
+    }
+
+    /// Makes a lease longer.
+    ///
+    /// # Errors
+    /// If the session is over, or the agent refuses.
+    pub async fn extend(&mut self, session: &str, by: Duration) -> Result<(), RemoteError> {
+        let request = timed(wire::ExtendSessionRequest {
+            session_id: session.to_owned(),
+            by: Some(duration_to_wire(by)),
+        });
+        self.client.extend_session(request).await?;
+        Ok(())
     }
 
     /// What a session measures, from now on.
@@ -219,6 +367,72 @@ impl RemoteAgent {
         Ok(infos.collect::<Result<_, _>>()?)
     }
 
+    /// What a session has traced, written down: in lines of so many columns, or as JSON.
+    ///
+    /// # Errors
+    /// If it traces nothing, or the agent refuses.
+    pub async fn traces(
+        &mut self,
+        session: &str,
+        format: TraceFormat,
+    ) -> Result<Vec<u8>, RemoteError> {
+        let request = wire::DownloadTracesRequest {
+            session_id: session.to_owned(),
+            width: match format {
+                TraceFormat::Json => 0,
+                TraceFormat::Text(width) => u32::try_from(width.max(1)).unwrap_or(u32::MAX),
+            },
+        };
+        let answer = self.client.download_traces(timed(request)).await?;
+        let mut chunks = answer.into_inner();
+        let mut document = Vec::new();
+        while let Some(part) = chunks.message().await.map_err(error::of_stream)? {
+            document.extend(part.chunk);
+            if document.len() > DOCUMENT_BYTES_MAX {
+                return Err(RemoteError::TooLong);
+            }
+        }
+        Ok(document)
+    }
+
+    /// Writes what was recorded of a session.
+    ///
+    /// # Errors
+    /// If there is no recording, the agent refuses, or it cannot be written.
+    pub async fn recording(
+        &mut self,
+        session: &str,
+        out: &mut impl io::Write,
+    ) -> Result<(), RemoteError> {
+        let request = wire::DownloadRecordingRequest {
+            session_id: session.to_owned(),
+        };
+        let answer = self.client.download_recording(timed(request)).await?;
+        let mut chunks = answer.into_inner();
+        let mut len = 0;
+        while let Some(part) = chunks.message().await.map_err(error::of_stream)? {
+            len += part.chunk.len();
+            if len > DOCUMENT_BYTES_MAX {
+                return Err(RemoteError::TooLong);
+            }
+            out.write_all(&part.chunk).map_err(RemoteError::Unwritten)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// If the agent refuses.
+    pub async fn end_session(&mut self, session: &str) -> Result<(), RemoteError> {
+        let request = wire::EndSessionsRequest {
+            session_id: session.to_owned(),
+            ..wire::EndSessionsRequest::default()
+        };
+        self.end(request).await?;
+        Ok(())
+    }
+
     /// Ends one session, or all of a service; returns those that have ended.
     ///
     /// # Errors
@@ -245,20 +459,12 @@ impl Watching {
     /// # Errors
     /// If the connection ends before the session does, or what comes cannot be understood.
     pub async fn next(&mut self) -> Result<Option<Arc<Snapshot>>, RemoteError> {
-        while let Some(update) = self.stream.message().await.map_err(of_stream)? {
+        while let Some(update) = self.stream.message().await.map_err(error::of_stream)? {
             if let Some(snapshot) = self.assembled.apply(update)? {
                 return Ok(Some(snapshot));
             }
         }
         Ok(None)
-    }
-}
-
-/// What a stream ended with: what the agent said names its code, what the connection says does not.
-fn of_stream(status: Status) -> RemoteError {
-    match status.metadata().get(ERROR_CODE) {
-        Some(_) => status.into(),
-        None => RemoteError::LinkLost,
     }
 }
 
@@ -270,8 +476,86 @@ pub fn has_ended(snapshot: &Snapshot) -> Option<EndReason> {
     }
 }
 
+impl From<&RemoteTarget> for wire::TargetRef {
+    fn from(target: &RemoteTarget) -> Self {
+        Self {
+            service_name: target.service.clone().unwrap_or_default(),
+            pids: target.pids.clone(),
+            libraries: target.libraries.clone(),
+        }
+    }
+}
+
+fn request_to_wire(request: &RemoteRequest) -> wire::StartSessionRequest {
+    let wish = &request.wish;
+    wire::StartSessionRequest {
+        request_id: request.id.clone(),
+        target: Some((&request.target).into()),
+        patterns: wish.patterns.clone(),
+        function_ids: numbers(&wish.functions),
+        settings: Some((&request.settings).into()),
+        refuse_over_budget: request.refuse_over_budget,
+        room: u32::try_from(wish.room).unwrap_or(u32::MAX),
+        trace: request.trace.as_ref().map(trace_to_wire),
+        show_recursion: wish.show_recursion,
+        inlined: wish.inlined,
+        follow_forks: wish.follow_forks,
+        follow_execs: wish.follow_execs,
+        fast_returns: wish.fast_returns,
+        ..wire::StartSessionRequest::default()
+    }
+}
+
+fn trace_to_wire(trace: &TraceWish) -> wire::TraceRequest {
+    wire::TraceRequest {
+        root: trace.root.clone().unwrap_or_default(),
+        path: trace.path.clone().unwrap_or_default(),
+        functions_max: u32::try_from(trace.functions_max).unwrap_or(u32::MAX),
+    }
+}
+
+fn functions_request(
+    target: &RemoteTarget,
+    page_size: u32,
+    page_token: String,
+) -> wire::ListFunctionsRequest {
+    wire::ListFunctionsRequest {
+        target: Some(target.into()),
+        pattern: String::new(),
+        page_size,
+        page_token,
+        with_plans: true,
+    }
+}
+
+fn attached(attached: wire::Attached) -> Attached {
+    let refused = attached.refused.into_iter();
+    Attached {
+        functions: ids(attached.function_ids),
+        probes: attached.probes,
+        refused: refused
+            .map(|refused| Refused {
+                function: FunctionId(refused.function_id),
+                reason: refused.reason,
+            })
+            .collect(),
+    }
+}
+
+fn ids(numbers: Vec<u32>) -> Vec<FunctionId> {
+    numbers.into_iter().map(FunctionId).collect()
+}
+
+fn numbers(functions: &[FunctionId]) -> Vec<u32> {
+    functions.iter().map(|function| function.0).collect()
+}
+
 fn timed<T>(message: T) -> tonic::Request<T> {
+    within(ANSWER_MAX, message)
+}
+
+fn within<T>(time: Duration, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
-    request.set_timeout(ANSWER_MAX);
+    request.set_timeout(time);
     request
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::Target;
+use coral_model::{EMBEDDED_AGENT, Target};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -93,6 +93,7 @@ impl Process {
         let exe = self.executable.path();
         let name = exe.rsplit('/').next().unwrap_or(exe);
         Target {
+            agent_id: EMBEDDED_AGENT.into(),
             // A program that was run from memory is shown by the kernel with this before its name.
             service: name.strip_prefix("memfd:").unwrap_or(name).to_owned(),
             pid: self.pid,

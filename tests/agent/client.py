@@ -218,6 +218,25 @@ def session(calls, target, names):
     return session_id, {"status": status, "truth": truth, "counted": counted}
 
 
+def traces(calls, target, pid):
+    """The calls of one function as traces; how many there are in the document."""
+    started = calls.StartSession(
+        wire.StartSessionRequest(
+            target=wire.TargetRef(pids=[pid]),
+            trace=wire.TraceRequest(root="outer"),
+            settings=session_pb2.SessionSettings(
+                duration=Duration(seconds=100), no_budget=True
+            ),
+        )
+    )
+    truth = target.run("tree")["outer"]
+    session_id = started.session_id
+    calls.EndSessions(wire.EndSessionsRequest(session_id=session_id))
+    request = wire.DownloadTracesRequest(session_id=session_id)
+    document = b"".join(part.chunk for part in calls.DownloadTraces(request))
+    return {"truth": truth, "requests": json.loads(document)["requests"]}
+
+
 def download(calls, session_id):
     """Writes the recording of a session to its file."""
     request = wire.DownloadRecordingRequest(session_id=session_id)
@@ -258,6 +277,7 @@ def main():
         events = one_by_one(calls, target, pid)
         session_id, measured = session(calls, target, names)
         download(calls, session_id)
+        traced = traces(calls, target, pid)
         registered = calls.RegisterService(
             wire.RegisterServiceRequest(name="python", pid=0)
         )
@@ -271,6 +291,7 @@ def main():
                     "refusal": refusal(calls),
                     "session": measured,
                     "status": target.quit(),
+                    "traces": traced,
                 }
             )
         )

@@ -285,19 +285,11 @@ fn absurd_targets() -> Vec<Absurd> {
     ];
     let mut targets: Vec<_> = pids
         .into_iter()
-        .map(|(pids, code)| {
-            (
-                wire::TargetRef {
-                    pids,
-                    service_name: String::new(),
-                },
-                code,
-            )
-        })
+        .map(|(pids, code)| (target_of(pids, String::new()), code))
         .collect();
     for service_name in [ESCAPES.to_owned(), "y".repeat(500_000)] {
         let pids = Vec::new();
-        targets.push((wire::TargetRef { pids, service_name }, "no-such-process"));
+        targets.push((target_of(pids, service_name), "no-such-process"));
     }
     let mut rows = Vec::new();
     for (target, code) in targets {
@@ -316,6 +308,43 @@ fn absurd_targets() -> Vec<Absurd> {
         rows.push(Absurd("ListFunctions", list.encode_to_vec(), code));
     }
     rows
+}
+
+fn target_of(pids: Vec<u32>, service_name: String) -> wire::TargetRef {
+    wire::TargetRef {
+        pids,
+        service_name,
+        ..wire::TargetRef::default()
+    }
+}
+
+fn absurd_traces(pid: u32, session_id: &str) -> Vec<Absurd> {
+    let traced = |root: &str, path: &str, functions_max| {
+        let trace = wire::TraceRequest {
+            root: root.to_owned(),
+            path: path.to_owned(),
+            functions_max,
+        };
+        let change = |it: &mut wire::StartSessionRequest| {
+            it.patterns.clear();
+            it.trace = Some(trace);
+        };
+        session(change, pid)
+    };
+    let traces = wire::DownloadTracesRequest {
+        session_id: session_id.to_owned(),
+        width: u32::MAX,
+    };
+    let long = "/x".repeat(200_000);
+    vec![
+        Absurd("StartSession", traced("", "", 0), "no-http-server"),
+        Absurd("StartSession", traced(ESCAPES, "", 0), "no-such-function"),
+        Absurd("StartSession", traced(&long, &long, 0), "no-such-function"),
+        Absurd("StartSession", traced("*", "", 0), "ambiguous-function"),
+        Absurd("StartSession", traced("outer", &long, 0), "not-probeable"),
+        Absurd("StartSession", traced("outer", "", u32::MAX), ""),
+        Absurd("DownloadTraces", traces.encode_to_vec(), "no-traces"),
+    ]
 }
 
 fn absurd_numbers(pid: u32) -> Vec<Absurd> {
@@ -492,6 +521,7 @@ async fn values_that_cannot_be_meant_are_refused_with_a_code() {
         absurd_numbers(pid),
         absurd_filters(pid, id),
         absurd_sessions(id),
+        absurd_traces(pid, id),
     ];
     let mut client = world.daemon.client().await;
     for (number, Absurd(call, message, expected)) in groups.into_iter().flatten().enumerate() {

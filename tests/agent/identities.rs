@@ -33,7 +33,7 @@ enum Expected {
 /// A call of somebody without any role and of a reader, and what the audit log calls it where it is
 /// privileged. Who has all roles is served; who cannot be identified is never answered.
 #[rustfmt::skip]
-const CALLS: [(&str, Expected, Expected, &str); 17] = [
+const CALLS: [(&str, Expected, Expected, &str); 18] = [
     // call               no role  a reader  privileged
     ("AttachUprobe",      Refused, Refused,  "uprobe.attach"),
     ("DetachUprobe",      Empty,   Refused,  "session.end"),
@@ -52,6 +52,7 @@ const CALLS: [(&str, Expected, Expected, &str); 17] = [
     ("EndSessions",       Empty,   Refused,  "session.end"),
     // The session reads what calls receive, which a reader may not see.
     ("DownloadRecording", Hidden,  Refused,  "session.download"),
+    ("DownloadTraces",    Hidden,  Refused,  "session.download"),
     // No identity is asked for: a process makes itself known, and no other.
     ("RegisterService",   Served,  Served,   ""),
 ];
@@ -95,7 +96,7 @@ impl World {
         }
     }
 
-    /// A session of root, which reads what calls receive, and no other.
+    /// A session of root, which traces and reads what calls receive, and no other.
     async fn renew_session(&mut self) {
         let mut root = self.daemon.client().await;
         let all = wire::EndSessionsRequest {
@@ -103,11 +104,21 @@ impl World {
             ..wire::EndSessionsRequest::default()
         };
         root.end_sessions(all).await.unwrap();
-        let mut request = session_on(self.target.pid(), &["outer"]);
+        let mut request = session_on(self.target.pid(), &[]);
         request.settings.as_mut().unwrap().capture_args = true;
+        request.trace = Some(wire::TraceRequest {
+            root: "outer".into(),
+            ..Default::default()
+        });
         let started = root.start_session(request).await.unwrap().into_inner();
         self.session_id = started.session_id;
-        self.function_ids = started.attached.unwrap().function_ids;
+        let outer = wire::ListFunctionsRequest {
+            target: target(self.target.pid()),
+            pattern: "^outer$".into(),
+            ..Default::default()
+        };
+        let listed = root.list_functions(outer).await.unwrap().into_inner();
+        self.function_ids = listed.functions.iter().map(|it| it.id).collect();
     }
 
     async fn connect(&self, tls: &TlsConfig) -> Result<AuthorizedChannel, String> {
@@ -172,6 +183,11 @@ impl World {
             }
             .encode_to_vec(),
             "DownloadRecording" => wire::DownloadRecordingRequest { session_id }.encode_to_vec(),
+            "DownloadTraces" => wire::DownloadTracesRequest {
+                session_id,
+                width: 0,
+            }
+            .encode_to_vec(),
             "RegisterService" => wire::RegisterServiceRequest {
                 name: "bank".into(),
                 pid: std::process::id(),

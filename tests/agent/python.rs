@@ -53,6 +53,7 @@ fn a_client_in_python_makes_every_call_and_sees_what_the_program_counts() {
     let session = &seen["session"];
     assert_eq!(session["counted"], session["truth"]);
     assert_eq!(session["status"], "SESSION_STATUS_DETACHED");
+    assert_eq!(seen["traces"]["requests"], seen["traces"]["truth"]);
     assert_eq!(seen["refusal"][0], "NOT_FOUND");
     assert_eq!(seen["refusal"][1], "no-such-session");
     assert_eq!(seen["status"], 0);

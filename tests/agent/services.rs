@@ -11,7 +11,7 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
 use coral_tui::access::connect;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::coral::{Coral, PROGRAM};
 use crate::common::lines::{Lines, eventually};
@@ -97,6 +97,7 @@ fn an_application_with_the_sdk_is_known_by_its_name_and_measured_by_anybody_who_
     need!(rights::probes());
     let binary = need!(compile::example_checkout());
     let setup = Setup {
+        keys: &["id: node-7"],
         loopback_roles: "'debug:read', 'debug:attach', 'debug:detach'",
         is_user: true,
         ..Setup::default()
@@ -125,7 +126,11 @@ fn an_application_with_the_sdk_is_known_by_its_name_and_measured_by_anybody_who_
         number(&shop.counts()["handleCheckout"])
     );
     assert_eq!(number(&handled["calls"]), 7);
-    assert_eq!(document["targets"][0]["service"], "checkout");
+    let measured = &document["targets"][0];
+    assert_eq!(
+        (&measured["service"], &measured["agent_id"]),
+        (&json!("checkout"), &json!("node-7"))
+    );
     assert_records_balance(&document);
     let service = service_of(&daemon, "checkout");
     assert_eq!(

@@ -1,10 +1,13 @@
 //! Sessions over an agent measure what own ones do, and end as they do.
 
 use std::fs;
+use std::process::Command;
 
+use coral_tui::recording::Recording;
 use rustix::process::Signal;
 
-use crate::common::coral::{Coral, attach_command};
+use crate::common::coral::{Coral, PROGRAM, attach_command};
+use crate::common::http::Service;
 use crate::common::session::{assert_records_balance, function, number};
 use crate::common::target::Target;
 use crate::common::{compile, need, rights};
@@ -66,4 +69,60 @@ fn an_agent_that_is_killed_leaves_no_probe() {
     assert_eq!(report.error_code(), "agent-unreachable");
     target.run("pay");
     assert_eq!(target.quit().code(), Some(0));
+}
+
+/// The console and the command line show the same, wherever the agent is.
+#[test]
+fn requests_are_traced_over_an_agent_as_here() {
+    need!(rights::probes());
+    for go in need!(compile::gos()) {
+        let binary = need!(compile::go_http(&go, &[]));
+        let daemon = Daemon::start();
+        let mut service = Service::spawn(&binary);
+        let (pid, socket) = (service.pid().to_string(), daemon.socket());
+        let recording = daemon.folder.path().join("traced.coralrec");
+        let arguments = ["debug", "trace", "--pid", &pid, "--path", "/api/checkout"];
+        let options = ["--agent", &socket, "--duration", "60s", "--budget", "none"];
+        for format in ["json", "text"] {
+            let mut command = Command::new(PROGRAM);
+            command
+                .args(arguments)
+                .args(options)
+                .args(["--format", format]);
+            let before = service.truth();
+            let mut coral = Coral::start(&mut command);
+            assert!(coral.attached().is_some());
+            for _ in 0..5 {
+                assert_eq!(service.get("/api/checkout").0, 200);
+            }
+            service.get("/api/list");
+            let report = coral.finish();
+            let after = service.truth();
+            let requests =
+                after.paths["/api/checkout"] - before.paths.get("/api/checkout").unwrap_or(&0);
+            assert_eq!(requests, 5);
+            if format == "json" {
+                let document = report.document();
+                assert_eq!(number(&document["requests"]), requests, "{document:#}");
+            } else {
+                assert!(
+                    report.stdout.contains("main.callExternalAPI"),
+                    "{report:#?}"
+                );
+            }
+        }
+        // What is recorded over an agent is played here.
+        let recorded = recording.display().to_string();
+        let options = ["--agent", &socket, "--record", &recorded];
+        let (coral, _) = Coral::attach(service.pid(), &["main.validateCart"], &options);
+        service.get("/api/checkout");
+        let document = coral.finish().document();
+        let played = Recording::read(fs::File::open(&recording).unwrap()).unwrap();
+        let (_, last) = played.frames().last().unwrap();
+        assert_eq!(
+            last.functions[0].calls,
+            number(&document["functions"][0]["calls"])
+        );
+        assert_eq!((last.functions[0].calls, played.is_truncated()), (1, false));
+    }
 }

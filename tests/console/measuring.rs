@@ -92,7 +92,7 @@ pub(crate) fn cell(frame: &str, function: &str, title: &str) -> Option<String> {
 }
 
 /// The session's two files are there, and both hold that many calls.
-fn assert_exported(folder: &Path, calls: u64) {
+pub(crate) fn assert_exported(folder: &Path, calls: u64) {
     let files = |extension: &str| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());

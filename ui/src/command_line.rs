@@ -2,11 +2,22 @@
 
 use coral_model::{SessionSettings, Target, escape, format_budget, format_duration_exactly};
 
+/// An option for the agent that knows the processes, if one does; `None` if its name would act on a
+/// terminal.
+fn of_agent(agent: Option<&str>) -> Option<String> {
+    match agent {
+        None => Some(String::new()),
+        Some(agent) if escape(agent) == agent => Some(format!(" --agent {}", quote(agent))),
+        Some(_) => None,
+    }
+}
+
 /// `coral debug attach` for these functions, or patterns of functions; `None` if there is none that
 /// a command line can name.
 ///
 /// A name that needs escaping is left out: pasted into a shell, it would act on the terminal.
 pub(crate) fn attach<'a>(
+    agent: Option<&str>,
     target: &Target,
     names: impl IntoIterator<Item = &'a str>,
     settings: &SessionSettings,
@@ -16,9 +27,10 @@ pub(crate) fn attach<'a>(
         .filter(|name| escape(name) == *name)
         .map(|name| format!(" --function {}", quote(name)))
         .collect();
+    let agent = of_agent(agent)?;
     (!functions.is_empty()).then(|| {
         format!(
-            "coral debug attach --pid {}{functions} --duration {}{}",
+            "coral debug attach{agent} --pid {}{functions} --duration {}{}",
             target.pid,
             format_duration_exactly(settings.duration),
             options(settings)
@@ -60,8 +72,8 @@ fn options(settings: &SessionSettings) -> String {
 }
 
 /// `coral functions` for a process.
-pub(crate) fn functions(pid: u32) -> String {
-    format!("coral functions --pid {pid}")
+pub(crate) fn functions(agent: Option<&str>, pid: u32) -> Option<String> {
+    Some(format!("coral functions{} --pid {pid}", of_agent(agent)?))
 }
 
 /// A word as a POSIX shell reads it.
@@ -86,6 +98,7 @@ mod tests {
     #[test]
     fn the_command_line_names_every_function_for_a_shell() {
         let target = Target {
+            agent_id: "local".into(),
             service: "shop".into(),
             pid: 42,
             exe: "/shop".into(),
@@ -94,7 +107,8 @@ mod tests {
             start_ticks: 1,
         };
         let line = |names: &[&'static str]| {
-            attach(&target, names.iter().copied(), &SessionSettings::default())
+            let settings = SessionSettings::default();
+            attach(None, &target, names.iter().copied(), &settings)
         };
         assert_eq!(
             line(&["main.f", "main.(*Cart).Add", "it's"]).unwrap(),
@@ -115,9 +129,14 @@ mod tests {
             ..SessionSettings::default()
         };
         assert_eq!(
-            attach(&target, ["f"], &settings).unwrap(),
+            attach(None, &target, ["f"], &settings).unwrap(),
             "coral debug attach --pid 42 --function f --duration 500ms --sample-rate 10 \
              --min-duration 1500us --capture-args --filter 'user == \"u_1\"' --budget none"
         );
+        assert_eq!(
+            functions(Some("unix:/run/my agent"), 42).unwrap(),
+            "coral functions --agent 'unix:/run/my agent' --pid 42"
+        );
+        assert_eq!(functions(Some("unix:/\u{1b}[2J"), 42), None);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) mod processes;
 mod question;
 mod sessions;
 mod source;
-mod time_axis;
+pub(crate) mod time_axis;
 mod views;
 
 use ratatui::layout::Rect;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{
-    ExpectedCost, FunctionId, FunctionTable, ProcessSummary, SessionId, SessionSettings, Snapshot,
-    Target,
+    ExpectedCost, FunctionId, FunctionTable, Limits, ProcessSummary, SessionId, SessionSettings,
+    Snapshot, Target,
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -46,6 +46,13 @@ pub enum SourceEvent {
     Opening {
         /// Its process id.
         pid: u32,
+    },
+    /// The functions of the process that is being opened come piece by piece.
+    Reading {
+        /// So many have come.
+        functions: u64,
+        /// Of so many.
+        total: u64,
     },
     /// The functions of the opened process, or more of them: ids stay valid.
     Functions {
@@ -97,6 +104,17 @@ pub enum SourceEvent {
     Snapshot(Arc<Snapshot>),
     /// The session is over; these numbers are final.
     SessionEnded(Arc<Snapshot>),
+    /// A session is over, and its last numbers have not come and never will.
+    SessionLost {
+        /// Which.
+        session: SessionId,
+        /// Why, as a clause.
+        why: String,
+    },
+    /// Whether the agent can be reached that all of this comes from.
+    Link(Link),
+    /// What the agent allows.
+    Limits(Limits),
     /// A whole recording: when each snapshot was taken, ascending, since its beginning.
     Recorded(Vec<(Duration, Arc<Snapshot>)>),
     /// An export was written.
@@ -130,6 +148,20 @@ pub enum SourceEvent {
     TargetExited,
     /// Something worth knowing.
     Notice(Notice),
+}
+
+/// The way to an agent that is another program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It answers.
+    Up,
+    /// It does not.
+    Down {
+        /// Why.
+        failure: Failure,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
 }
 
 /// What went wrong, why, and what to do.

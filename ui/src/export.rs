@@ -75,7 +75,7 @@ fn functions(state: &State) -> ViewExport {
     let command = list
         .target
         .as_ref()
-        .map(|target| command_line::functions(target.pid));
+        .and_then(|target| command_line::functions(state.agent(), target.pid));
     let columns = [
         "name",
         "package",

@@ -15,7 +15,7 @@ use coral_model::FunctionId;
 pub(crate) use area::{Brush, Point, Selected};
 pub(crate) use comparison::{Compared, Comparison, Pair, STATISTICS, Side, pairs};
 pub(crate) use heatmap::{Cell, Heatmap};
-pub(crate) use history::History;
+pub(crate) use history::{History, until_ms};
 pub(crate) use lines::{Lines, MARKED};
 pub(crate) use panes::Panes;
 

@@ -31,6 +31,7 @@ mod key;
 mod keymap;
 mod latency;
 mod layout;
+mod link;
 mod log_scale;
 mod measurements;
 mod notices;
@@ -55,7 +56,9 @@ mod view_finder;
 pub use color::Colors;
 pub use commands::{COMMANDS, Command, CommandInfo, Scope};
 pub use draw::draw;
-pub use event::{Attach, AttachTo, Effect, Event, Failure, Level, Notice, SourceEvent, ViewExport};
+pub use event::{
+    Attach, AttachTo, Effect, Event, Failure, Level, Link, Notice, SourceEvent, ViewExport,
+};
 pub use glyphs::Glyphs;
 pub use key::{Key, KeyError};
 pub use keymap::{Keymap, KeymapError};

@@ -10,7 +10,7 @@ use coral_model::{FunctionId, FunctionStats, SessionId, SessionState, Snapshot, 
 const SESSIONS_MAX: usize = 100;
 
 /// Without a snapshot for this long, a live session's numbers are called stale.
-const STALE_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(2);
 
 /// A session as it was last heard of.
 #[derive(Clone, Debug)]

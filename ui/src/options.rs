@@ -30,6 +30,8 @@ pub struct Options {
     pub start: Start,
     /// Whether the source is a recording: nothing can be probed.
     pub replay: bool,
+    /// The agent that everything comes from, where that is another program.
+    pub agent: Option<String>,
     /// Why a recording is shown, or anything else to say at the start.
     pub reason: Option<String>,
     /// What a session is asked to do if nothing else is said; `extend` adds its lease once more.
@@ -60,6 +62,7 @@ impl Default for Options {
         Self {
             start: Start::default(),
             replay: false,
+            agent: None,
             reason: None,
             settings: SessionSettings::default(),
             limits: Limits::default(),

@@ -18,7 +18,8 @@ use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
 use crate::latency::LatencyScreen;
-use crate::measurements::Measurements;
+use crate::link::LinkState;
+use crate::measurements::{Measurements, Session};
 use crate::notices::Notices;
 use crate::options::{Options, Start};
 use crate::processes::ProcessList;
@@ -142,6 +143,10 @@ pub struct State {
     pub(crate) screen: Screen,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) phase: Phase,
+    /// How many functions of the process that is being opened have come, and of how many.
+    pub(crate) reading: Option<(u64, u64)>,
+    /// The way to the agent, where that is another program.
+    pub(crate) link: LinkState,
     pub(crate) processes: ProcessList,
     /// When the processes were asked for, while there is no answer yet.
     pub(crate) processes_asked_at: Option<Duration>,
@@ -185,6 +190,8 @@ impl State {
             screen,
             overlay: None,
             phase,
+            reading: None,
+            link: LinkState::default(),
             processes: ProcessList::default(),
             processes_asked_at: Some(Duration::ZERO),
             functions: FunctionList::default(),
@@ -315,6 +322,25 @@ impl State {
             Some(known) => Cow::Borrowed(known.name),
             None => Cow::Owned(format!("function {}", function.0)),
         }
+    }
+
+    /// The agent that everything comes from, where that is another program.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        self.options.agent.as_deref()
+    }
+
+    /// Whether everything comes from an agent that does not answer now.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.options.agent.is_some() && !self.link.is_up()
+    }
+
+    /// How old a session's numbers are, if they should be newer.
+    pub(crate) fn stale_for(&self, session: &Session) -> Option<Duration> {
+        let age = self.now.saturating_sub(session.received_at);
+        let is_cut_off = session.is_active() && self.is_cut_off();
+        is_cut_off
+            .then_some(age)
+            .or_else(|| session.stale_for(self.now))
     }
 
     /// Whether numbers come in.

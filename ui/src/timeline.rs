@@ -1,6 +1,7 @@
 //! What was measured, moment by moment, within a bound of memory; and which moment is shown.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::options::Options;
 /// Steps are moments; jumps are this long.
 pub(crate) const JUMP: Duration = Duration::from_secs(10);
 
+/// The gaps that are kept; the oldest is dropped first.
+const GAPS_MAX: usize = 1_000;
+
 /// What was known at one time.
 #[derive(Clone, Debug)]
 pub(crate) struct Moment {
@@ -18,6 +22,16 @@ pub(crate) struct Moment {
     pub(crate) at: Duration,
     pub(crate) snapshot: Arc<Snapshot>,
     bytes: usize,
+}
+
+/// A time from which nothing is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) session: SessionId,
+    /// From the last snapshot before it to the first one after it, on the console's clock.
+    pub(crate) shown: Range<Duration>,
+    /// The same by the clock of the session, in milliseconds since 1970.
+    pub(crate) time_ms: Range<i64>,
 }
 
 /// Which moment is shown.
@@ -47,6 +61,8 @@ pub(crate) struct Timeline {
     bytes_max: usize,
     position: Position,
     pub(crate) marks: Vec<Mark>,
+    /// The oldest first.
+    gaps: VecDeque<Gap>,
 }
 
 impl Default for Timeline {
@@ -64,6 +80,7 @@ impl Timeline {
             bytes_max,
             position: Position::Live,
             marks: Vec::new(),
+            gaps: VecDeque::new(),
         }
     }
 
@@ -80,6 +97,30 @@ impl Timeline {
         if self.bytes > self.bytes_max {
             self.thin_out();
         }
+    }
+
+    /// Remembers that nothing is known of a time; whether that is news, and no other session's
+    /// gap as well.
+    pub(crate) fn push_gap(&mut self, gap: Gap) -> bool {
+        let is_known =
+            |known: &Gap| known.shown.start < gap.shown.end && gap.shown.start < known.shown.end;
+        let is_news = !self.gaps.iter().any(is_known);
+        self.gaps.push_back(gap);
+        if self.gaps.len() > GAPS_MAX {
+            self.gaps.pop_front();
+        }
+        is_news
+    }
+
+    pub(crate) fn gaps(&self) -> &VecDeque<Gap> {
+        &self.gaps
+    }
+
+    /// Whether nothing is known of the time that is shown.
+    pub(crate) fn is_in_gap(&self, now: Duration) -> bool {
+        let at = self.at(now);
+        let mut gaps = self.gaps.iter();
+        gaps.any(|gap| gap.shown.start < at && at < gap.shown.end)
     }
 
     /// Begins to play from the first moment.
@@ -173,10 +214,13 @@ impl Timeline {
 
     /// The newest snapshot of a session.
     pub(crate) fn latest(&self, id: &SessionId) -> Option<&Arc<Snapshot>> {
-        let newest_first = self.moments.iter().rev().map(|moment| &moment.snapshot);
-        newest_first
-            .into_iter()
-            .find(|snapshot| snapshot.session.id == *id)
+        self.latest_moment(id).map(|moment| &moment.snapshot)
+    }
+
+    /// When something was heard of a session the last time, and what.
+    pub(crate) fn latest_moment(&self, id: &SessionId) -> Option<&Moment> {
+        let mut newest_first = self.moments.iter().rev();
+        newest_first.find(|moment| moment.snapshot.session.id == *id)
     }
 
     /// Drops every second moment of the older half; the last of a session stays.
@@ -261,6 +305,7 @@ pub(crate) mod tests {
             session: SessionInfo {
                 id: SessionId(id.into()),
                 target: Target {
+                    agent_id: "local".into(),
                     service: String::new(),
                     pid: 1,
                     exe: String::new(),

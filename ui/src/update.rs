@@ -7,6 +7,7 @@ mod code;
 mod find;
 mod frames;
 mod latency;
+mod link;
 mod mouse;
 mod navigate;
 mod probes;
@@ -385,7 +386,7 @@ fn copy(state: &mut State) -> Vec<Effect> {
         Screen::Processes => state
             .processes
             .selected()
-            .map(|process| command_line::functions(process.pid)),
+            .and_then(|process| command_line::functions(state.agent(), process.pid)),
         _ => measuring_command(state),
     };
     let Some(command) = command else {
@@ -413,7 +414,7 @@ pub(crate) fn measuring_command(state: &State) -> Option<String> {
         .filter_map(|&id| state.functions.table.get(id))
         .map(|function| function.name);
     let settings = state.current_settings();
-    command_line::attach(target, names, &settings)
+    command_line::attach(state.agent(), target, names, &settings)
 }
 
 /// The command line that attaches to what was just attached.
@@ -424,7 +425,8 @@ fn attaching_command(state: &State, functions: &[FunctionId]) -> Option<String> 
         .filter_map(|&id| state.functions.table.get(id));
     let asked = state.last_attached.as_ref();
     let settings = asked.map_or_else(|| state.current_settings(), |asked| asked.settings.clone());
-    command_line::attach(target, functions.map(|function| function.name), &settings)
+    let names = functions.map(|function| function.name);
+    command_line::attach(state.agent(), target, names, &settings)
 }
 
 fn export_view(state: &mut State) -> Vec<Effect> {

@@ -53,6 +53,7 @@ impl From<&Target> for wire::Target {
             build_id: optional_text(&target.build_id),
             language: wire::Language::from(target.language).into(),
             start_ticks: target.start_ticks,
+            agent_id: text(&target.agent_id),
         }
     }
 }
@@ -61,6 +62,7 @@ impl From<wire::Target> for Target {
     fn from(target: wire::Target) -> Self {
         Self {
             language: language(target.language),
+            agent_id: target.agent_id,
             service: target.service,
             pid: target.pid,
             exe: target.exe,

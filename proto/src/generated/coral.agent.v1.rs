@@ -15,6 +15,9 @@ pub struct Target {
     /// When it started, in clock ticks since boot: tells a process id that is used again.
     #[prost(uint64, tag = "6")]
     pub start_ticks: u64,
+    /// The agent that measures it, as it calls itself.
+    #[prost(string, tag = "7")]
+    pub agent_id: ::prost::alloc::string::String,
 }
 /// What a session is asked to do. Unset fields mean what they mean when nothing is asked for.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -679,6 +682,9 @@ pub struct TargetRef {
     /// Several are processes of one program.
     #[prost(uint32, repeated, tag = "2")]
     pub pids: ::prost::alloc::vec::Vec<u32>,
+    /// Also the functions of libraries whose path contains one of these; * for all.
+    #[prost(string, repeated, tag = "3")]
+    pub libraries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListFunctionsRequest {
@@ -798,6 +804,40 @@ pub struct StartSessionRequest {
     /// Room for functions that are added later.
     #[prost(uint32, tag = "8")]
     pub room: u32,
+    /// Trace whole requests: the agent finds the functions on their path, patterns and function_ids
+    /// stay empty.
+    #[prost(message, optional, tag = "9")]
+    pub trace: ::core::option::Option<TraceRequest>,
+    /// Every level of a function that calls itself, instead of one.
+    #[prost(bool, tag = "10")]
+    pub show_recursion: bool,
+    /// Count calls where the functions were inlined, too.
+    #[prost(bool, tag = "11")]
+    pub inlined: bool,
+    /// Also in children that run the same program, and in the program that a process becomes.
+    #[prost(bool, tag = "12")]
+    pub follow_forks: bool,
+    #[prost(bool, tag = "13")]
+    pub follow_execs: bool,
+    /// Catch returns by the kernel's return probes: an exception through a probed frame ends the
+    /// target. Takes the role admin.
+    #[prost(bool, tag = "14")]
+    pub fast_returns: bool,
+    /// Attach nothing: say what it would cost.
+    #[prost(bool, tag = "15")]
+    pub only_expected: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TraceRequest {
+    /// The function whose calls are traced; empty for the requests of Go's own HTTP server.
+    #[prost(string, tag = "1")]
+    pub root: ::prost::alloc::string::String,
+    /// Only requests of that HTTP path; one that ends with * stands for all that begin so.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// How many functions on the path are probed at most; 0 lets the agent choose.
+    #[prost(uint32, tag = "3")]
+    pub functions_max: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StartSessionResponse {
@@ -927,6 +967,19 @@ pub struct DownloadRecordingRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DownloadRecordingResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub chunk: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DownloadTracesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Text for people, in lines of so many columns; 0 for the JSON document coral.trace.v1.
+    #[prost(uint32, tag = "2")]
+    pub width: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DownloadTracesResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub chunk: ::prost::alloc::vec::Vec<u8>,
 }
@@ -1544,6 +1597,31 @@ pub mod agent_client {
                 .insert(GrpcMethod::new("coral.agent.v1.Agent", "DownloadRecording"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What a session has traced, as it is by now, written down.
+        pub async fn download_traces(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DownloadTracesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DownloadTracesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.agent.v1.Agent/DownloadTraces",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.agent.v1.Agent", "DownloadTraces"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// An application makes itself known; again and again, because this is forgotten when the lease
         /// runs out or the agent starts anew.
         pub async fn register_service(
@@ -1727,6 +1805,20 @@ pub mod agent_server {
             request: tonic::Request<super::DownloadRecordingRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::DownloadRecordingStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the DownloadTraces method.
+        type DownloadTracesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DownloadTracesResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What a session has traced, as it is by now, written down.
+        async fn download_traces(
+            &self,
+            request: tonic::Request<super::DownloadTracesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::DownloadTracesStream>,
             tonic::Status,
         >;
         /// An application makes itself known; again and again, because this is forgotten when the lease
@@ -2520,6 +2612,52 @@ pub mod agent_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DownloadRecordingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.agent.v1.Agent/DownloadTraces" => {
+                    #[allow(non_camel_case_types)]
+                    struct DownloadTracesSvc<T: Agent>(pub Arc<T>);
+                    impl<
+                        T: Agent,
+                    > tonic::server::ServerStreamingService<super::DownloadTracesRequest>
+                    for DownloadTracesSvc<T> {
+                        type Response = super::DownloadTracesResponse;
+                        type ResponseStream = T::DownloadTracesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DownloadTracesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::download_traces(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DownloadTracesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -113,6 +113,7 @@ impl Tape {
 
     pub(crate) fn target(&mut self) -> Target {
         Target {
+            agent_id: self.text(),
             service: self.text(),
             pid: self.below(u32::MAX),
             exe: self.text(),

@@ -6,6 +6,8 @@
 
 mod grpc;
 mod http;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::collections::HashMap;
@@ -210,31 +212,5 @@ impl Hints {
 
     fn verdicts(&self) -> MutexGuard<'_, HashMap<(u32, u64), Verdict>> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_that_does_not_end_is_wrong() {
-        let mut told = Told::default();
-        let name = "x".repeat(NAME_BYTES_MAX);
-        let ended = (0..=FUNCTIONS_MAX).find_map(|_| told.add(name.clone(), 0).err());
-        assert_eq!(
-            ended,
-            Some(HintError::Wrong("its list does not end".into()))
-        );
-        assert_eq!(told.hints.len(), NAMES_BYTES_MAX / NAME_BYTES_MAX + 1);
-    }
-
-    #[test]
-    fn names_that_are_none_are_left_out() {
-        let mut told = Told::default();
-        told.add(String::new(), 1).unwrap();
-        told.add("x".repeat(64 << 10), 2).unwrap();
-        told.add("main.pay".into(), 3).unwrap();
-        assert_eq!(told.hints.len(), 1);
     }
 }

@@ -187,7 +187,12 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
         return None;
     }
     if let Some(Group::Pattern) = form.group() {
-        return command_line::attach(target, [form.text(Field::Pattern)], &settings);
+        return command_line::attach(
+            state.agent(),
+            target,
+            [form.text(Field::Pattern)],
+            &settings,
+        );
     }
     if functions.len() > NAMES_SHOWN_MAX {
         return None;
@@ -195,7 +200,8 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
     let functions = functions
         .iter()
         .filter_map(|&id| state.functions.table.get(id));
-    command_line::attach(target, functions.map(|function| function.name), &settings)
+    let names = functions.map(|function| function.name);
+    command_line::attach(state.agent(), target, names, &settings)
 }
 
 pub(super) fn draw_filter(

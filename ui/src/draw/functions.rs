@@ -165,10 +165,14 @@ fn empty(state: &State) -> (String, String) {
         return ("No function matches the filter.".into(), help);
     }
     match state.phase {
+        Phase::Opening { .. } if state.is_cut_off() => cut_off(),
         Phase::Opening { pid: Some(pid) } => (
             format!("Reading the symbols of process {pid}"),
-            "This takes a moment for large programs.".into(),
+            reading(state),
         ),
+        Phase::Opening { pid: None } if state.reading.is_some() => {
+            ("Reading symbols".into(), reading(state))
+        }
         Phase::Opening { pid: None } => ("Waiting for the source".into(), String::new()),
         Phase::Open if !state.functions.complete => ("Reading symbols".into(), String::new()),
         Phase::Open => (
@@ -179,6 +183,26 @@ fn empty(state: &State) -> (String, String) {
             "No process is open.".into(),
             format!("Press {} to choose one.", state.key(Command::ShowProcesses)),
         ),
+    }
+}
+
+/// Why nothing comes from an agent.
+pub(crate) fn cut_off() -> (String, String) {
+    (
+        "The agent does not answer.".into(),
+        "It is tried again by itself; the events say why.".into(),
+    )
+}
+
+/// How far an agent has come with telling the functions.
+fn reading(state: &State) -> String {
+    match state.reading {
+        Some((functions, total)) => format!(
+            "{} of {} functions have come.",
+            group_digits(functions),
+            group_digits(total)
+        ),
+        None => "This takes a moment for large programs.".into(),
     }
 }
 

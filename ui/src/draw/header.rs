@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coral_model::{SessionState, format_count};
+use coral_model::{SessionState, escape, format_count};
 use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
@@ -15,13 +15,16 @@ use crate::timeline;
 /// Below this width the numbers are written as short as can be.
 const NARROW: u16 = 60;
 
+/// Columns that the target's name and what is known of it, or the name alone, keep at least.
+const TARGET: u16 = 44;
+const NAME: u16 = 20;
+
 /// Below this width only the shown screen's tab has its name.
 const NAMED_TABS: u16 = 76;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let first = row(area, 0);
-    let (word, meaning) = state_word(state);
-    let mut right = vec![(word, meaning)];
+    let mut right = state_words(state, area.width);
     right.extend(countdown(state).map(|left| (format!("  {left} left"), Meaning::Countdown)));
     let rest = draw_right(canvas, first, &right);
     draw_target(canvas, state, rest);
@@ -65,15 +68,59 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let area = inset(area, 1);
     let Some(target) = &state.functions.target else {
         let rest = canvas.text(area, "coral", Meaning::Target);
-        canvas.text(rest, "  no process", Meaning::Dim);
+        let rest = canvas.text(rest, "  no process", Meaning::Dim);
+        canvas.text(rest, &agent(state, rest.width), Meaning::Dim);
         return;
     };
     let pid = if area.width < 40 { "" } else { "pid " };
-    let facts = format!("  {pid}{}  {}", target.pid, target.language.name());
+    let mut facts = format!("  {pid}{}  {}", target.pid, target.language.name());
+    facts += &agent(state, area.width.saturating_sub(width(&facts) + NAME));
     let room = usize::from(area.width.saturating_sub(width(&facts)));
     let name = fit(&target.service, room, Cut::End, canvas.glyphs);
     let rest = canvas.text(area, &name, Meaning::Target);
     canvas.text(rest, &facts, Meaning::Dim);
+}
+
+/// Where the target is, if that is with an agent and there is room for it.
+fn agent(state: &State, room: u16) -> String {
+    let agent = state.options.agent.as_deref();
+    // Where the way to it is spoken of, it is named there.
+    let agent = agent.filter(|_| !state.is_cut_off());
+    let text = agent.map_or_else(String::new, |agent| format!("  agent {}", escape(agent)));
+    if width(&text) <= room {
+        text
+    } else {
+        String::new()
+    }
+}
+
+/// The state in words: that of the link first, where nothing comes over it.
+fn state_words(state: &State, columns: u16) -> Vec<(String, Meaning)> {
+    let link = link_words(state, columns).map(|words| (words, Meaning::Warning));
+    let is_elsewhere = state.measurements.opened().is_some() || time_word(state).is_some();
+    match link {
+        Some(link) if is_elsewhere => vec![link, ("  ".into(), Meaning::Rule), state_word(state)],
+        Some(link) => vec![link],
+        None => vec![state_word(state)],
+    }
+}
+
+/// How the way to the agent is, as far as there is room to say it, unless it is as it should be.
+fn link_words(state: &State, columns: u16) -> Option<String> {
+    let agent = escape(state.options.agent.as_deref()?);
+    let words = state.link.words(state.now)?;
+    let short = words.split(',').next().unwrap_or_default();
+    let texts = [
+        format!("agent {agent}: {words}"),
+        format!("agent: {words}"),
+        format!("agent: {short}"),
+    ];
+    let fits = |text: &String| width(text) + TARGET <= columns;
+    let shortest = || {
+        let is_down = state.link.is_down();
+        String::from(if is_down { "agent down" } else { "connecting" })
+    };
+    Some(texts.into_iter().find(fits).unwrap_or_else(shortest))
 }
 
 /// The state as a word, never as a colour alone.
@@ -100,7 +147,7 @@ fn state_word(state: &State) -> (String, Meaning) {
     let Some(session) = state.measurements.current() else {
         return ("READY".into(), Meaning::Busy);
     };
-    match (session.snapshot.session.state, session.stale_for(state.now)) {
+    match (session.snapshot.session.state, state.stale_for(session)) {
         (SessionState::Ended(reason), _) => (format!("ENDED {}", reason.name()), Meaning::Ended),
         (SessionState::Active, Some(age)) => {
             (format!("STALE for {} s", age.as_secs()), Meaning::Warning)
@@ -123,7 +170,15 @@ fn time_word(state: &State) -> Option<String> {
             place(timeline.end())
         ));
     }
-    is_paused.then(|| format!("PAUSED -{}", clock(timeline.end().saturating_sub(at))))
+    is_paused.then(|| {
+        let no_data = if timeline.is_in_gap(state.now) {
+            " NO DATA"
+        } else {
+            ""
+        };
+        let back = clock(timeline.end().saturating_sub(at));
+        format!("PAUSED -{back}{no_data}")
+    })
 }
 
 /// How long the lease that ends first still runs.
@@ -188,7 +243,14 @@ fn numbers(state: &State, narrow: bool) -> Vec<(String, Meaning)> {
     };
     let were = if live || narrow { "" } else { "were " };
     let per_second = if narrow { "/s" } else { " hits/s" };
-    vec![
+    let is_stale = sessions
+        .iter()
+        .any(|session| state.stale_for(session).is_some());
+    let mut numbers = Vec::new();
+    if is_stale {
+        numbers.push(("stale: ".to_owned(), Meaning::Warning));
+    }
+    numbers.extend([
         (
             format!("{}{per_second}", format_count(hits_per_s)),
             Meaning::Number,
@@ -207,7 +269,8 @@ fn numbers(state: &State, narrow: bool) -> Vec<(String, Meaning)> {
             None if narrow => ("cost ?".into(), Meaning::Dim),
             None => ("cost not calibrated".into(), Meaning::Dim),
         },
-    ]
+    ]);
+    numbers
 }
 
 fn draw_tabs(canvas: &mut Canvas<'_>, state: &State, area: Rect) {

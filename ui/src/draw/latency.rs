@@ -36,7 +36,7 @@ pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view
     };
     let stats = state.measurements.stats(function.id);
     let session = state.measurements.session_of(function.id);
-    let right = title_right(stats.map(|stats| &**stats), session);
+    let right = title_right(state, stats.map(|stats| &**stats), session);
     let taken: u16 =
         right.iter().map(|(text, _)| width(text)).sum::<u16>() + 9 + width(view.title());
     let room = usize::from(title.width.saturating_sub(taken));
@@ -66,7 +66,11 @@ pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view
 }
 
 /// The number of durations, and what is missing from them.
-fn title_right(stats: Option<&FunctionStats>, session: Option<&Session>) -> Vec<(String, Meaning)> {
+fn title_right(
+    state: &State,
+    stats: Option<&FunctionStats>,
+    session: Option<&Session>,
+) -> Vec<(String, Meaning)> {
     let (Some(stats), Some(session)) = (stats, session) else {
         return vec![("not measured".into(), Meaning::NotMeasured)];
     };
@@ -88,6 +92,8 @@ fn title_right(stats: Option<&FunctionStats>, session: Option<&Session>) -> Vec<
     }
     if !session.is_active() || !stats.attached {
         right.push(("  final".into(), Meaning::Ended));
+    } else if state.stale_for(session).is_some() {
+        right.push(("  stale".into(), Meaning::Warning));
     }
     right
 }

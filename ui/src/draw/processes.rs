@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::filter_line;
+use crate::draw::functions::cut_off;
 use crate::layout::ListPane;
 use crate::processes::ProcessSort;
 use crate::state::{Phase, State};
@@ -47,7 +48,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     );
     if list.rows().is_empty() {
         let (message, help) = empty(state);
-        return draw_empty(canvas, pane.rows, message, &help);
+        return draw_empty(canvas, pane.rows, &message, &help);
     }
     let columns = columns(body.width);
     columns.draw_head(canvas, pane.head, "name");
@@ -67,9 +68,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     }
 }
 
-fn empty(state: &State) -> (&'static str, String) {
+fn empty(state: &State) -> (String, String) {
     let list = &state.processes;
-    if state.options.replay {
+    if !list.listed && state.is_cut_off() {
+        return cut_off();
+    }
+    let (message, help) = if state.options.replay {
         (
             "A recording has no other processes.",
             format!(
@@ -94,7 +98,8 @@ fn empty(state: &State) -> (&'static str, String) {
             "Processes were not listed yet.",
             format!("Press {} to list them.", state.key(Command::Refresh)),
         )
-    }
+    };
+    (message.to_owned(), help)
 }
 
 /// What the column at a position of the head is sorted by.

@@ -95,7 +95,7 @@ fn draw_row(
             draw_countdown(canvas, state, cell, session);
             continue;
         }
-        let (text, meaning) = value(column.kind, session);
+        let (text, meaning) = value(state, column.kind, session);
         table::write(canvas, cell, &text, column.right, meaning);
     }
 }
@@ -108,11 +108,14 @@ fn history(state: &State) -> String {
     format!("{} of history, {bytes}", clock(reaches_back))
 }
 
-fn value(kind: Kind, session: &Session) -> (String, Meaning) {
+fn value(state: &State, kind: Kind, session: &Session) -> (String, Meaning) {
     let snapshot = &session.snapshot;
     let number = |text: String| (text, Meaning::Number);
     match kind {
         Kind::Countdown | Kind::State => match snapshot.session.state {
+            SessionState::Active if state.stale_for(session).is_some() => {
+                ("not heard of".into(), Meaning::Warning)
+            }
             SessionState::Active => ("measuring".into(), Meaning::Live),
             SessionState::Ended(reason) => (reason.name().into(), Meaning::Ended),
         },

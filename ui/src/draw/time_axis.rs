@@ -20,6 +20,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, history: &History, per_cell: u16, ar
     let axis = &history.axis;
     let line = row(area, 0);
     canvas.fill(line, canvas.glyphs.horizontal, Meaning::Rule);
+    for gap in &history.gaps {
+        for cell in gap.start() / per_cell..=gap.end() / per_cell {
+            canvas.text(inset(line, cell), canvas.glyphs.left, Meaning::Warning);
+        }
+    }
     let cell_ms = axis.step_ms.saturating_mul(i64::from(per_cell));
     let between_ms = between_labels_ms(cell_ms);
     let first_ms = axis
@@ -52,7 +57,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, history: &History, per_cell: u16, ar
 }
 
 /// `03:12:09`, in UTC.
-pub(super) fn time_of_day(at_ms: i64) -> String {
+pub(crate) fn time_of_day(at_ms: i64) -> String {
     let seconds = at_ms.div_euclid(1_000).rem_euclid(86_400);
     format!(
         "{:02}:{:02}:{:02}",

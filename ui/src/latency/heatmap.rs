@@ -29,7 +29,7 @@ impl Heatmap {
     pub(crate) fn of(history: &History, rows: u16) -> Self {
         let scale = LogScale::of(&history.all, rows.max(1).saturating_mul(2));
         let mut columns: Vec<Option<Vec<f32>>> = vec![None; usize::from(history.axis.columns)];
-        for slice in &history.slices {
+        for slice in history.placed() {
             let spread = scale.spread(&slice.latency);
             // When in a slice its calls were is not known: each column gets the part that its time
             // has in the slice, so that a steady rate has a steady colour.

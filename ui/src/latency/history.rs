@@ -1,13 +1,13 @@
 //! What a function did, column of time by column of time: differences of the cumulative histograms
 //! that the timeline keeps.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{FunctionId, FunctionStats, Histogram, SessionId, Snapshot, Target};
 
-use crate::timeline::{Moment, Timeline};
+use crate::timeline::{Gap, Moment, Timeline};
 
 /// Columns are so many tenths of a power of ten long: close enough to each other that most of the
 /// axis is always in use.
@@ -71,6 +71,8 @@ pub(crate) struct Slice {
     pub(crate) first: u16,
     pub(crate) last: u16,
     pub(crate) latency: Histogram,
+    /// Nobody looked between the two: when in that time its calls were is not known at all.
+    pub(crate) is_gap: bool,
 }
 
 impl Slice {
@@ -94,6 +96,8 @@ pub(crate) struct History {
     pub(crate) newest: u16,
     /// The columns of the timeline's marks.
     pub(crate) marks: Vec<u16>,
+    /// The columns of the times from which nothing is known.
+    pub(crate) gaps: Vec<RangeInclusive<u16>>,
 }
 
 /// A session, and what was last known of the function in it.
@@ -124,7 +128,8 @@ impl History {
         let start_ms = snapshots().map(start_ms).min()?;
         let end_ms = snapshots().map(until_ms).max()?;
         let axis = TimeAxis::of(start_ms, end_ms, columns);
-        let slices = slices(snapshots(), function, &axis);
+        let gaps: Vec<&Gap> = timeline.gaps().iter().collect();
+        let slices = slices(snapshots(), function, &gaps, &axis);
         let mut all = Histogram::default();
         slices.iter().for_each(|slice| all.merge(&slice.latency));
         let newest = moments.last()?;
@@ -133,6 +138,7 @@ impl History {
         let marks = marks.map(|mark| axis.column(clock_ms.saturating_add(millis(mark.at))));
         Some(Self {
             marks: marks.collect(),
+            gaps: gap_columns(&slices, &axis),
             newest: axis.column(end_ms.saturating_sub(1)),
             axis,
             slices,
@@ -140,11 +146,16 @@ impl History {
         })
     }
 
+    /// The slices of which it is known when they were.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.iter().filter(|slice| !slice.is_gap)
+    }
+
     /// The histogram of each column; `None` where nothing was measured. What happened somewhere
     /// within several columns is in each of them.
     pub(crate) fn columns(&self) -> Vec<Option<Histogram>> {
         let mut columns = vec![None; usize::from(self.axis.columns)];
-        for slice in &self.slices {
+        for slice in self.placed() {
             for column in &mut columns[usize::from(slice.first)..=usize::from(slice.last)] {
                 column
                     .get_or_insert_with(Histogram::default)
@@ -155,10 +166,18 @@ impl History {
     }
 }
 
-/// One slice for each session and column in which there is a snapshot.
+/// The columns that lie within gaps.
+fn gap_columns(slices: &[Slice], axis: &TimeAxis) -> Vec<RangeInclusive<u16>> {
+    let gaps = slices.iter().filter(|slice| slice.is_gap);
+    let columns = gaps.map(|gap| axis.column(gap.from_ms)..=axis.column(gap.until_ms - 1));
+    columns.collect()
+}
+
+/// One slice for each session and column in which there is a snapshot, and one for each gap.
 fn slices<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
     function: FunctionId,
+    gaps: &[&Gap],
     axis: &TimeAxis,
 ) -> Vec<Slice> {
     let mut slices = Vec::new();
@@ -175,10 +194,19 @@ fn slices<'a>(
             continue;
         };
         let column = |snapshot| axis.column(until_ms(snapshot).saturating_sub(1));
-        if column(snapshot) != column(known.pending) {
+        let is_gap = gaps.iter().any(|gap| {
+            gap.session == *id
+                && gap.time_ms.start < until_ms(snapshot)
+                && gap.time_ms.end > until_ms(known.pending)
+        });
+        if is_gap || column(snapshot) != column(known.pending) {
             slices.extend(known.take_pending(function, axis));
         }
         known.pending = snapshot;
+        if is_gap {
+            let slice = known.take_pending(function, axis);
+            slices.extend(slice.map(|slice| Slice { is_gap, ..slice }));
+        }
     }
     for known in &mut sessions {
         slices.extend(known.take_pending(function, axis));
@@ -193,6 +221,10 @@ impl Known<'_> {
         let functions = &self.pending.functions;
         let stats = functions.iter().find(|stats| stats.id == function);
         let until_ms = until_ms(self.pending);
+        if until_ms == self.until_ms {
+            // A gap's end was taken at once.
+            return None;
+        }
         let from_ms = std::mem::replace(&mut self.until_ms, until_ms).min(until_ms - 1);
         let before = std::mem::replace(&mut self.stats, stats);
         let stats = stats?;
@@ -213,6 +245,7 @@ impl Known<'_> {
                 from_ms,
                 until_ms,
                 latency,
+                is_gap: false,
             }
         })
     }
@@ -224,7 +257,7 @@ fn start_ms(snapshot: &Snapshot) -> i64 {
 }
 
 /// Until when a snapshot counts.
-pub(super) fn until_ms(snapshot: &Snapshot) -> i64 {
+pub(crate) fn until_ms(snapshot: &Snapshot) -> i64 {
     start_ms(snapshot).saturating_add(millis(snapshot.session.elapsed).max(1))
 }
 
@@ -245,6 +278,7 @@ mod tests {
 
     fn target() -> Target {
         Target {
+            agent_id: "local".into(),
             service: "shop".into(),
             pid: 1,
             exe: "/srv/shop".into(),
@@ -295,6 +329,32 @@ mod tests {
         assert_eq!(history.axis.step_ms, 800);
         let reached: Vec<_> = history.slices.iter().map(|s| (s.first, s.last)).collect();
         assert_eq!(reached, [(0, 1), (2, 2), (3, 8)]);
+    }
+
+    #[test]
+    fn nothing_is_placed_in_a_time_that_nobody_saw() {
+        let mut timeline = Timeline::default();
+        let mut latency = Histogram::default();
+        let at = Duration::from_millis;
+        for elapsed_ms in [1_000, 2_000, 7_000, 8_000] {
+            latency.record(1_000_000);
+            let snapshot = snapshot("a", elapsed_ms, &latency);
+            timeline.push(at(elapsed_ms), Arc::new(snapshot));
+        }
+        let began_ms = start_ms(&snapshot("a", 0, &latency));
+        timeline.push_gap(Gap {
+            session: SessionId("a".into()),
+            shown: at(2_000)..at(7_000),
+            time_ms: began_ms + 2_000..began_ms + 7_000,
+        });
+        let history = History::of(&timeline, &target(), FUNCTION, Duration::MAX, 10).unwrap();
+        assert_eq!(history.axis.step_ms, 1_000);
+        let columns = history.columns();
+        let measured: Vec<bool> = columns.iter().map(Option::is_some).collect();
+        let (yes, no) = (true, false);
+        assert_eq!(measured, [yes, yes, no, no, no, no, no, yes, no, no]);
+        assert_eq!(history.gaps.first(), Some(&(2..=6)));
+        assert_eq!(history.all.count(), 4, "but it is counted");
     }
 
     proptest! {

@@ -21,9 +21,11 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     }
 }
 
-/// Whether a text needs no quotes.
+/// Whether a text needs no quotes. A parenthesis that it leaves open would take one that closes
+/// more than the word.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with('"') && word_len(text) == text.len()
+    let is_closed = text.matches('(').count() == text.matches(')').count();
+    !text.is_empty() && !text.starts_with('"') && word_len(text) == text.len() && is_closed
 }
 
 /// How long the word is that a text begins with: up to a space, a sign between comparisons, or a

@@ -29,6 +29,10 @@ fn an_expression_is_displayed_in_one_way() {
         ("name ~ \"<A as B>::f\"", "name ~ \"<A as B>::f\""),
         (r#"name = "a\" \\b""#, r#"name = "a\" \\b""#),
         (
+            "not (name = \"(\" or probed)",
+            "not (name = \"(\" or probed)",
+        ),
+        (
             "probed or probe != none and probed",
             "probed or probe != none and probed",
         ),

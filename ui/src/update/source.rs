@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
 
-use super::{attach, code, probes, time};
+use super::{attach, code, link, probes, time};
 use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
@@ -17,7 +17,11 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::Processes(processes) => {
             state.processes.set(processes);
         }
-        SourceEvent::Opening { pid } => state.phase = Phase::Opening { pid: Some(pid) },
+        SourceEvent::Opening { pid } => {
+            state.phase = Phase::Opening { pid: Some(pid) };
+            state.reading = None;
+        }
+        SourceEvent::Reading { functions, total } => state.reading = Some((functions, total)),
         SourceEvent::Functions {
             target,
             table,
@@ -29,6 +33,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
                 state.latency.function = None;
             }
             state.phase = Phase::Open;
+            state.reading = None;
             state.measurements.set_target(&target);
             state
                 .functions
@@ -64,6 +69,9 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         }
         SourceEvent::Snapshot(snapshot) => take(state, snapshot),
         SourceEvent::SessionEnded(snapshot) => session_ended(state, snapshot),
+        SourceEvent::SessionLost { session, why } => link::session_lost(state, &session, &why),
+        SourceEvent::Link(link) => return link::changed(state, link),
+        SourceEvent::Limits(limits) => state.options.limits = limits,
         SourceEvent::Recorded(recorded) => time::take_recording(state, recorded),
         SourceEvent::Exported {
             path,
@@ -79,6 +87,8 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::SourceFailed { file, failure } => {
             code::take(state, &file, SourceText::Failed(failure));
         }
+        // Each session tells it, and so does who watches the process.
+        SourceEvent::TargetExited if state.phase == Phase::Exited => {}
         SourceEvent::TargetExited => {
             state.phase = Phase::Exited;
             state.attaching.clear();
@@ -94,6 +104,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
 
 fn open_failed(state: &mut State, failure: Failure) -> Vec<Effect> {
     state.phase = Phase::NoTarget;
+    state.reading = None;
     state.functions = FunctionList::default();
     state.attaching.clear();
     state.screen = Screen::Processes;
@@ -121,11 +132,12 @@ fn attached(state: &mut State, functions: &[FunctionId], probes: u32) {
     state.notify(Level::Info, message, help);
 }
 
-fn take(state: &mut State, snapshot: Arc<Snapshot>) {
+pub(super) fn take(state: &mut State, snapshot: Arc<Snapshot>) {
     let attached = snapshot.functions.iter().filter(|stats| stats.attached);
     for stats in attached {
         state.attaching.remove(&stats.id);
     }
+    link::note_gap(state, &snapshot);
     tell_news(state, &snapshot);
     state.timeline.push(state.now, Arc::clone(&snapshot));
     if state.timeline.is_live() {

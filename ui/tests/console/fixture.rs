@@ -84,6 +84,7 @@ const FUNCTIONS: [(&str, usize, &str, u32, u64, i32); 14] = [
 
 pub(crate) fn target() -> Target {
     Target {
+        agent_id: "local".into(),
         service: "checkout".into(),
         pid: 4242,
         exe: "/srv/checkout".into(),

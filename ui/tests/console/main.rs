@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod keys;
 mod latency;
+mod link;
 mod mouse;
 mod probes;
 mod rows;

@@ -39,6 +39,17 @@ fn a_past_session_is_on_all_screens_until_one_goes_back() {
 }
 
 #[test]
+fn the_end_of_the_process_is_told_once() {
+    let mut console = Console::live();
+    for _ in 0..3 {
+        console.send(SourceEvent::TargetExited);
+    }
+    console.press("6");
+    let text = console.text(120, 40);
+    assert!(text.contains("Events  1, the newest first"), "{text}");
+}
+
+#[test]
 fn a_past_session_can_be_repeated() {
     let mut console = Console::open();
     console.send(SourceEvent::SessionEnded(std::sync::Arc::new(past())));

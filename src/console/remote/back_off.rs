@@ -1,0 +1,54 @@
+//! When an agent is tried again: soon at first, and not by all consoles at once.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(250);
+const MAX: Duration = Duration::from_secs(5);
+
+/// Waits that double after every failure.
+#[derive(Debug)]
+pub(super) struct BackOff {
+    next: Duration,
+}
+
+impl BackOff {
+    pub(super) fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    /// After a success the waits begin anew.
+    pub(super) fn reset(&mut self) {
+        self.next = FIRST;
+    }
+
+    /// How long to wait now: between half of what is due and all of it.
+    pub(super) fn wait(&mut self) -> Duration {
+        let due = self.next;
+        self.next = (due * 2).min(MAX);
+        // The standard library's only randomness, which is good enough to spread.
+        let random = RandomState::new().build_hasher().finish();
+        let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        due.mul_f64(0.5 + share / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_begin_anew() {
+        let mut back_off = BackOff::new();
+        let mut due = FIRST;
+        for _ in 0..10 {
+            let wait = back_off.wait();
+            assert!(due / 2 <= wait && wait <= due, "{wait:?} of {due:?}");
+            due = (due * 2).min(MAX);
+        }
+        assert_eq!(due, MAX);
+        back_off.reset();
+        assert!(back_off.wait() <= FIRST);
+    }
+}
