@@ -20,8 +20,6 @@ use super::{exports, source_files, views};
 const REQUESTS_MAX: usize = 64;
 /// Reports that may wait for the screens.
 const REPORTS_MAX: usize = 64;
-/// Who quits waits so long for the sessions' ends, and no longer.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 pub(super) type Reports = Sender<SourceEvent>;
 
@@ -67,20 +65,25 @@ impl Driver {
         Ok((driver, to_screens))
     }
 
-    /// Ends all sessions.
+    /// There will be a session that nobody has asked for.
+    pub(super) fn expect_session(&mut self) {
+        self.has_attached = true;
+    }
+
+    /// Ends all sessions, and waits so long for that.
     ///
     /// # Errors
     /// If it is not certain that they have ended.
-    pub(super) async fn leave(self) -> Result<(), Failure> {
+    pub(super) async fn leave(self, time_max: Duration) -> Result<(), Failure> {
         drop(self.requests);
         if !self.has_attached {
             return Ok(());
         }
-        match timeout(LEAVE_MAX, self.left).await {
+        match timeout(time_max, self.left).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Failure {
                 code: "agent-unreachable".into(),
-                message: format!("nothing was heard for {} s", LEAVE_MAX.as_secs()),
+                message: format!("nothing was heard for {} s", time_max.as_secs()),
                 help: String::new(),
             }),
         }

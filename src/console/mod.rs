@@ -25,6 +25,7 @@ mod views;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use coral_model::ExitStatus;
@@ -46,6 +47,11 @@ use local_host::LocalHost;
 pub use manual::manual;
 use remote::{RemoteHost, RemoteTarget};
 use replay::Replay;
+
+/// Who quits waits so long for the ends of sessions here, where older kernels take a tenth of a
+/// second for each probe, and so long for those of an agent, which end by themselves.
+const LEAVE_HERE_MAX: Duration = Duration::from_secs(10);
+const LEAVE_AGENT_MAX: Duration = Duration::from_secs(3);
 
 /// Runs the program with the process's own arguments.
 pub fn run() -> ExitCode {
@@ -143,8 +149,14 @@ async fn play(
             let host = move |reports| LocalHost::new(limits, redaction, reports, attach_at_start);
             let (mut driver, reports) =
                 Driver::start(host).map_err(|error| cannot_start(&error))?;
-            // The sample service lives as long as the loop.
+            if attach_at_start {
+                driver.expect_session();
+            }
             let result = event_loop::run(frontend, options, &mut driver, reports).await;
+            // The kernel leaves a breakpoint where a thread that takes it out is killed with its
+            // program; what cannot be waited for ends with the program.
+            let _ = driver.leave(LEAVE_HERE_MAX).await;
+            // The sample service lives as long as what measures it.
             drop(demo);
             result
         }
@@ -179,7 +191,7 @@ async fn play_over_agent(
     let host = move |reports| RemoteHost::new(address, reports, first);
     let (mut driver, reports) = Driver::start(host).map_err(|error| cannot_start(&error))?;
     let result = event_loop::run(frontend, options, &mut driver, reports).await;
-    let left = driver.leave().await;
+    let left = driver.leave(LEAVE_AGENT_MAX).await;
     left.map_err(|failure| remote::of_leaving(&agent, &failure))?;
     Ok(result)
 }

@@ -55,8 +55,6 @@ pub(super) enum Claim {
     New(Claimed),
     /// It came before, and was done.
     Started(Arc<Held>),
-    /// It came before, and is being done.
-    Starting,
 }
 
 /// A request that is being worked on, until this is dropped.
@@ -85,23 +83,23 @@ impl Sessions {
         &self.agent
     }
 
-    /// Whether a request is new.
-    pub(super) fn claim(&self, name: RequestName) -> Claim {
+    /// Whether a request is new; nothing while the same one is being worked on.
+    pub(super) fn claim(&self, name: &RequestName) -> Option<Claim> {
         // Both are looked at together, so that none slips through between them.
         let mut starting = locked(&self.starting);
         if !name.id.is_empty() {
             let all = locked(&self.held);
-            if let Some(held) = all.iter().find(|held| held.request == name) {
-                return Claim::Started(Arc::clone(held));
+            if let Some(held) = all.iter().find(|held| held.request == *name) {
+                return Some(Claim::Started(Arc::clone(held)));
             }
             if !starting.insert(name.clone()) {
-                return Claim::Starting;
+                return None;
             }
         }
-        Claim::New(Claimed {
-            name,
+        Some(Claim::New(Claimed {
+            name: name.clone(),
             starting: Arc::clone(&self.starting),
-        })
+        }))
     }
 
     /// Starts a session. Blocks until its probes are live.

@@ -1,6 +1,7 @@
 //! Starting a session: who may, on what, within which limits, and written down before it begins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{Escaped, ExpectedCost, FunctionId, SessionSettings};
@@ -8,6 +9,7 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::convert::settings_from_wire;
 use serde_json::json;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tonic::{Code, Status};
 
 use super::hints::Notice;
@@ -25,6 +27,9 @@ const ROOM_MAX: u32 = 1_000;
 const PATTERNS_MAX: usize = 1_000;
 /// The name that somebody gives themselves is in every list of sessions.
 const NAME_CHARS_MAX: usize = 100;
+/// How often it is looked whether a request that came twice is done, and for how long.
+const STARTING_POLL: Duration = Duration::from_millis(50);
+const STARTING_POLLS: u32 = 600;
 /// Functions that are named in the audit log; how many there are, it says of all.
 const AUDITED_MAX: usize = 100;
 /// Functions on the path of a trace, if nothing else is asked for.
@@ -43,10 +48,9 @@ impl Service {
             owner: who.name.clone(),
             id: request.request_id.clone(),
         };
-        let claim = match self.sessions.claim(name) {
-            Claim::New(claim) => claim,
+        let claim = match self.claim(name).await? {
             Claim::Started(held) => return Ok(held.answer.clone()),
-            Claim::Starting => return Err(still_starting()),
+            Claim::New(claim) => claim,
         };
         let asked_for = request.settings.clone().unwrap_or_default();
         let settings =
@@ -114,6 +118,23 @@ impl Service {
         Ok(started)
     }
 
+    /// Whether a request is new; while the same one is being worked on, this waits for it.
+    async fn claim(&self, name: RequestName) -> Result<Claim, Status> {
+        for _ in 0..STARTING_POLLS {
+            if let Some(claim) = self.sessions.claim(&name) {
+                return Ok(claim);
+            }
+            sleep(STARTING_POLL).await;
+        }
+        let message = "the same request is still being worked on";
+        Err(status::with(
+            Code::Aborted,
+            "in-progress",
+            message,
+            "ask again in a moment",
+        ))
+    }
+
     /// Whether the configuration lets sessions measure such a process at all.
     fn check_allowed(&self, watched: &Watched) -> Result<(), Status> {
         let refuse = |code, message: &str, help: &str| {
@@ -150,16 +171,6 @@ fn check_durations(settings: &SessionSettings) -> Result<(), Status> {
 fn has_lines(watched: &Watched) -> bool {
     let mut functions = watched.table().iter();
     functions.any(|function| function.module == 0 && function.file.is_some())
-}
-
-fn still_starting() -> Status {
-    let message = "the same request is being worked on";
-    status::with(
-        Code::Aborted,
-        "in-progress",
-        message,
-        "ask again in a moment",
-    )
 }
 
 /// The name of who asks; where it is nobody in particular, the one that they give themselves.
