@@ -24,8 +24,6 @@ const CALLS: usize = 40;
 const CLIENTS: usize = 50;
 /// Calls a second, where something has to be told all the time.
 const FLOOD: u32 = 5_000;
-/// Ticks of the clock that processor time is counted by.
-const TICKS_PER_S: f64 = 100.0;
 
 pub(crate) fn run() -> Result<()> {
     let binary = compile::source("cc", "../../benches/targets/ticks.c", &["-O2", "-pthread"])?;
@@ -173,7 +171,7 @@ struct Used {
 impl Used {
     fn by(daemon: &Daemon) -> Self {
         let pid = daemon.coral.pid();
-        let before = ticks(pid);
+        let before = cpu_s(pid);
         sleep(COUNTED);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -184,7 +182,7 @@ impl Used {
             .parse()
             .unwrap();
         Self {
-            percent: (ticks(pid) - before) / TICKS_PER_S / COUNTED.as_secs_f64() * 100.0,
+            percent: (cpu_s(pid) - before) / COUNTED.as_secs_f64() * 100.0,
             resident_mib: resident_kib / 1024.0,
         }
     }
@@ -196,16 +194,15 @@ impl std::fmt::Display for Used {
     }
 }
 
-/// Processor time of a process so far.
-fn ticks(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
+/// Processor time of all threads of a process so far, in seconds; to the nanosecond, where ticks
+/// of the clock miss what is short.
+fn cpu_s(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let ran_ns = tasks.flatten().filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    ran_ns.sum::<u64>() as f64 / 1e9
 }
 
 struct Delay {

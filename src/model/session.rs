@@ -29,7 +29,8 @@ pub struct Limits {
     pub duration: Duration,
     /// Single-call records a second in one session; calls above are counted as throttled.
     pub records_per_s: u32,
-    /// Kernel memory of all sessions together, in bytes.
+    /// The most kernel memory that all sessions together could take, in bytes. A small session
+    /// could take 170 MB, if 131,072 goroutines were in its functions; most take a tenth of that.
     pub memory_bytes: u64,
 }
 
@@ -45,7 +46,7 @@ impl Default for Limits {
             functions_per_session: 4_000,
             duration: Duration::from_secs(600),
             records_per_s: 10_000,
-            memory_bytes: 256 << 20,
+            memory_bytes: 1 << 30,
         }
     }
 }
