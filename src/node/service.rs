@@ -436,7 +436,11 @@ impl AgentCalls for Service {
         let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
         let filter = match request.filter.as_str() {
             "" => None,
-            filter => Some(Expression::parse(filter).map_err(|error| status::of(&error))?),
+            filter => {
+                // What it lets through tells values.
+                self.session(&who, Role::Capture, &request.session_id, Some(&mut entry))?;
+                Some(Expression::parse(filter).map_err(|error| status::of(&error))?)
+            }
         };
         entry.settings = json!({ "filter": request.filter });
         self.audit.record(entry).await?;

@@ -62,7 +62,9 @@ impl Service {
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
         entry.settings = settings_to_audit(&watched, &request, &settings);
-        let reads_values = settings.capture.arguments || settings.capture.results;
+        let capture = settings.capture;
+        // What a filter lets through tells values, too.
+        let reads_values = capture.arguments || capture.results || settings.filter.is_some();
         let roles = [
             Some(Role::Attach),
             reads_values.then_some(Role::Capture),

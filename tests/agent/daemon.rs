@@ -150,3 +150,11 @@ pub(crate) fn copy_for_all(program: &Path, folder: &Path) -> PathBuf {
     }
     copy
 }
+
+/// For tests that are not asynchronous as a whole.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}

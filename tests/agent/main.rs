@@ -17,3 +17,4 @@ mod limits;
 mod python;
 mod services;
 mod sessions;
+mod standard;

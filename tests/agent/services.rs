@@ -18,7 +18,7 @@ use crate::common::lines::{Lines, eventually};
 use crate::common::session::{assert_records_balance, function, number};
 use crate::common::target::Target;
 use crate::common::{compile, http, need, rights};
-use crate::daemon::{Daemon, Setup, copy_for_all};
+use crate::daemon::{Daemon, Setup, copy_for_all, runtime};
 
 /// The user that applications and clients run as: nobody in particular.
 const NOBODY: u32 = 65_534;
@@ -347,11 +347,4 @@ fn services(daemon: &Daemon) -> Vec<wire::Service> {
             .unwrap()
     });
     listed.into_inner().services
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
 }

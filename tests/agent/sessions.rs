@@ -4,14 +4,16 @@ use std::fs;
 use std::process::Command;
 
 use coral_tui::recording::Recording;
+use coral_tui::source::remote::RemoteAgent;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::common::coral::{Coral, PROGRAM, attach_command};
 use crate::common::http::Service;
-use crate::common::session::{assert_records_balance, function, number};
+use crate::common::session::{assert_records_balance, function, number, slow_calls};
 use crate::common::target::Target;
 use crate::common::{compile, need, rights};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Setup, runtime};
 
 #[test]
 fn a_session_of_an_agent_counts_as_exactly_as_an_own_one() {
@@ -51,6 +53,58 @@ fn who_may_only_read_is_refused_and_written_down() {
     assert!(log.contains("\"outcome\":\"refused\""), "{log}");
     let verified = daemon.run(&["audit", "verify", &daemon.audit().display().to_string()]);
     assert_eq!(verified.status.code(), Some(0), "{verified:#?}");
+}
+
+/// Values are for who may capture them, to see and to filter by.
+#[test]
+fn who_may_only_attach_sees_no_values() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let daemon = Daemon::start_with(&Setup {
+        loopback_roles: "'debug:read', 'debug:attach', 'debug:detach'",
+        ..Setup::default()
+    });
+    let mut target = Target::spawn(&binary);
+    for options in [
+        &["--capture-args"][..],
+        &["--capture-return"],
+        &["--filter", "#1 > 1"],
+    ] {
+        let options = [&["--agent", &daemon.loopback], options].concat();
+        let refused = Coral::start(&mut attach_command(target.pid(), &["pay"], &options)).wait();
+        assert_eq!(refused.error_code(), "permission-denied", "{options:?}");
+    }
+    // Of a session that root has, it sees the numbers and no values.
+    let socket = daemon.socket();
+    let options = ["--agent", &socket, "--capture-args", "--capture-return"];
+    let (coral, attached) = Coral::attach(target.pid(), &["pay"], &options);
+    let seen = runtime().block_on(async {
+        let endpoint = daemon.loopback.parse().unwrap();
+        let mut agent = RemoteAgent::connect(&endpoint, None, None).await.unwrap();
+        let mut watching = agent.watch(&attached.session).await.unwrap();
+        watching.next().await.unwrap();
+        let calls = target.run("pay").functions["pay"].calls;
+        loop {
+            let snapshot = watching.next().await.unwrap().unwrap();
+            if snapshot.functions[0].returns == calls && !snapshot.slow_calls.is_empty() {
+                return snapshot;
+            }
+        }
+    });
+    let hidden = seen.slow_calls.iter();
+    assert!(
+        hidden
+            .clone()
+            .all(|call| call.arguments.is_empty() && call.results.is_empty())
+    );
+    let document = coral.finish().document();
+    let calls = slow_calls(&document, "pay");
+    assert!(
+        calls
+            .iter()
+            .any(|call| call["args"][0]["value"] != Value::Null),
+        "{document:#}"
+    );
 }
 
 #[test]
