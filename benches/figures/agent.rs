@@ -1,5 +1,6 @@
 //! What an agent costs its node, and how long it takes until a client sees a call.
 
+use std::collections::HashMap;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -105,7 +106,7 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
     })?;
     sleep(Duration::from_secs(2));
     println!("nobody watches                      {}", Used::by(daemon));
-    for (name, reads) in [("clients that read ", true), ("clients that do not", false)] {
+    for (name, reads) in [("clients that read", true), ("clients that do not", false)] {
         let mut watchers = JoinSet::new();
         for _ in 0..CLIENTS {
             let mut agent =
@@ -121,7 +122,7 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
             );
         }
         sleep(Duration::from_secs(2));
-        println!("{CLIENTS} {name}              {}", Used::by(daemon));
+        println!("{:<36}{}", format!("{CLIENTS} {name}"), Used::by(daemon));
     }
     runtime.block_on(end(&mut agent))
 }
@@ -134,6 +135,8 @@ async fn start(agent: &mut RemoteAgent, target: &Workload) -> Result<String> {
     };
     let settings = SessionSettings {
         duration: Duration::from_secs(300),
+        // Probes may cost here what they cost.
+        budget_percent: None,
         capture: Capture {
             arguments: true,
             results: true,
@@ -171,7 +174,7 @@ struct Used {
 impl Used {
     fn by(daemon: &Daemon) -> Self {
         let pid = daemon.coral.pid();
-        let before = cpu_s(pid);
+        let before = ran_ns(pid);
         sleep(COUNTED);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -181,8 +184,11 @@ impl Used {
             .trim_end_matches(" kB")
             .parse()
             .unwrap();
+        let after = ran_ns(pid);
+        let grown = |(tid, ns): (&u32, &u64)| ns - before.get(tid).unwrap_or(&0);
+        let used_ns: u64 = after.iter().map(grown).sum();
         Self {
-            percent: (cpu_s(pid) - before) / COUNTED.as_secs_f64() * 100.0,
+            percent: used_ns as f64 / COUNTED.as_nanos() as f64 * 100.0,
             resident_mib: resident_kib / 1024.0,
         }
     }
@@ -194,15 +200,16 @@ impl std::fmt::Display for Used {
     }
 }
 
-/// Processor time of all threads of a process so far, in seconds; to the nanosecond, where ticks
-/// of the clock miss what is short.
-fn cpu_s(pid: u32) -> f64 {
+/// How long each thread of a process has run so far; to the nanosecond, where ticks of the clock
+/// miss what is short.
+fn ran_ns(pid: u32) -> HashMap<u32, u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let ran_ns = tasks.flatten().filter_map(|task| {
+    let ran = tasks.flatten().filter_map(|task| {
+        let tid = task.file_name().to_str()?.parse().ok()?;
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
+        Some((tid, text.split(' ').next()?.parse().ok()?))
     });
-    ran_ns.sum::<u64>() as f64 / 1e9
+    ran.collect()
 }
 
 struct Delay {
