@@ -156,7 +156,12 @@ fn server(name: &str, hosts: &[String], roles: &[Role]) -> Result<CertificatePar
 fn client(role: Role) -> Result<CertificateParams, CertsError> {
     let mut params = params(client_name(role));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let mut roles = vec![Role::Read, role];
+    // Each can do what it is for: values are of sessions, and who starts one ends it.
+    let mut roles = match role {
+        Role::Capture => vec![Role::Read, Role::Attach, Role::Detach, Role::Capture],
+        Role::Attach => vec![Role::Read, Role::Attach, Role::Detach],
+        other => vec![Role::Read, other],
+    };
     roles.dedup();
     grant(&mut params, &roles)?;
     Ok(params)

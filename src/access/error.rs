@@ -81,6 +81,9 @@ impl Diagnostic for AccessError {
             }
             Self::Tls(_) => "let the key belong to the certificate, and the certificate to the CA",
             Self::Settings(_) => "correct the configuration of the access",
+            Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse => {
+                "stop the server that uses it, or listen elsewhere"
+            }
             Self::Listen { .. } => "check that the address or the folder exists and may be used",
             Self::InUse { .. } => "stop that server, or listen elsewhere",
             Self::Unreachable { .. } => "check that the server runs, its address, and its CA",

@@ -68,7 +68,10 @@ pub enum Denied {
         reason: &'static str,
     },
     /// It is known who asks, and they may not.
-    #[error("{} may not do that there: it takes the role {role}", Escaped(name))]
+    #[error(
+        "{} may not do that there: it takes the role {role} for that service",
+        Escaped(name)
+    )]
     Forbidden {
         /// Who asked.
         name: String,
@@ -175,7 +178,9 @@ impl Diagnostic for Denied {
     fn help(&self) -> String {
         match self {
             Self::Unidentified { .. } => {
-                "give a client certificate of the server's CA, or a token that it knows".into()
+                "give a client certificate of the server's CA, or a token that it knows; on the \
+                 server's own machine, its configuration may let users in (agent.access)"
+                    .into()
             }
             Self::Forbidden { .. } => {
                 "ask who runs the server for the role; its configuration names roles and services"

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use coral_model::ExitStatus;
+use coral_model::{Diagnostic, ExitStatus};
 use tokio::runtime::Builder;
 
 use super::arguments::AgentArguments;
 use super::output::{self, say};
 use super::session::out_of_resources;
 use crate::config::{AGENT_YAML, AgentConfig};
+use crate::doctor::Report;
 use crate::failure::Failure;
 use crate::node;
 use crate::signals::EndSignals;
@@ -37,6 +38,10 @@ pub(super) fn serve(arguments: &AgentArguments) -> Result<ExitCode, Failure> {
             ExitStatus::Unsupported,
         )
     })?;
+    if let Err(missing) = Report::read().verdict() {
+        say!("warning: no session can be started here: {missing}");
+        say!("help: {}", missing.help());
+    }
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

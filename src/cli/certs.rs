@@ -21,9 +21,10 @@ pub(super) fn init(arguments: &CertsInitArguments) -> Result<ExitCode, Failure> 
     let text = format!(
         "{} files in {directory}, good for a year; they are for a try-out\n\
          \n\
-         In the configuration of the agent (the colony: colony.pem, colony-key.pem):\n\
-         \x20 tls = {{ ca = \"{directory}/ca.pem\", certificate = \"{directory}/agent.pem\", \
-         key = \"{directory}/agent-key.pem\" }}\n\
+         In the configuration of the agent, below `access:` (the colony: colony.pem,\n\
+         colony-key.pem); it is for all its TCP addresses:\n\
+         \x20 tls: {{ca: '{directory}/ca.pem', certificate: '{directory}/agent.pem', key: \
+         '{directory}/agent-key.pem'}}\n\
          Clients use ca.pem and, by what they may do, client-read.pem, client-attach.pem,\n\
          client-detach.pem, client-capture.pem or client-admin.pem with its key.\n\
          Look into a certificate: openssl x509 -noout -text -in {directory}/client-attach.pem\n\

@@ -41,12 +41,15 @@ pub(super) fn measure(
         wish,
         ..request(target, settings)
     };
-    let file = record.map(create).transpose()?;
+    if let Some(path) = record.filter(|path| path.exists()) {
+        // Found out now, and not when the session is over.
+        create(path)?;
+    }
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
         let (id, snapshot) = run(&mut agent, &request).await?;
-        if let Some(mut file) = file {
-            agent.recording(&id, &mut file).await?;
+        if let Some(path) = record {
+            agent.recording(&id, &mut create(path)?).await?;
         }
         Ok(snapshot)
     })

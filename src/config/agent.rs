@@ -10,6 +10,9 @@ use super::{ConfigError, values};
 use crate::access::Settings;
 use crate::access::audit::AuditSettings;
 
+/// Where privileged requests are written down if nothing else is said.
+const AUDIT_LOG: &str = "/var/lib/coral/audit.jsonl";
+
 /// The file with every key, its default and what it means.
 pub const AGENT_YAML: &str = include_str!("agent.yaml");
 
@@ -34,7 +37,7 @@ pub struct AgentConfig {
     pub services: Vec<ServiceRule>,
     /// Who may do what.
     pub access: Settings,
-    /// Where privileged requests are written down; without it they are not.
+    /// Where privileged requests are written down; where there is `null`, they are not.
     pub audit: Option<AuditSettings>,
 }
 
@@ -102,7 +105,8 @@ impl AgentConfig {
     /// If it cannot be read, or a key or a value is not one that is known: where, and what would
     /// be.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = super::read(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let text =
+            super::read(path).map_err(|error| ConfigError::unreadable(path, &error).of_agent())?;
         Self::parse(path, &text)
     }
 
@@ -110,7 +114,7 @@ impl AgentConfig {
         let file: File =
             serde_saphyr::from_str(text).map_err(|error| ConfigError::of_yaml(path, &error))?;
         let config = file.agent;
-        let refuse = |why: String| Err(ConfigError::at(path, text, None, &why));
+        let refuse = |why: String| Err(ConfigError::at(path, text, None, &why).of_agent());
         for rule in &config.services {
             if rule.name.is_empty() {
                 return refuse("a service needs a `name`".into());
@@ -146,7 +150,7 @@ impl Default for AgentConfig {
             debug: DebugConfig::default(),
             services: Vec::new(),
             access: Settings::default(),
-            audit: None,
+            audit: Some(AuditSettings::at(AUDIT_LOG)),
         }
     }
 }

@@ -13,7 +13,12 @@ pub struct ConfigError {
     /// The file, and in it the line and the column.
     place: String,
     why: String,
+    /// The command that prints every key.
+    prints: &'static str,
 }
+
+const CONSOLE: &str = "coral-tui --print-config --config /dev/null";
+const AGENT: &str = "coral agent --print-config";
 
 impl ConfigError {
     /// A file that cannot be read at all.
@@ -21,6 +26,7 @@ impl ConfigError {
         Self {
             place: path.display().to_string(),
             why: format!("the configuration cannot be read: {error}"),
+            prints: CONSOLE,
         }
     }
 
@@ -49,6 +55,15 @@ impl ConfigError {
         Self {
             place,
             why: Escaped(why).to_string(),
+            prints: AGENT,
+        }
+    }
+
+    /// The same of a file of the agent's.
+    pub(super) fn of_agent(self) -> Self {
+        Self {
+            prints: AGENT,
+            ..self
         }
     }
 
@@ -63,6 +78,7 @@ impl ConfigError {
             place: format!("{}:{line}:{column}", path.display()),
             // Values are quoted as they stand there.
             why: Escaped(why).to_string(),
+            prints: CONSOLE,
         }
     }
 }
@@ -73,7 +89,7 @@ impl Diagnostic for ConfigError {
     }
 
     fn help(&self) -> String {
-        "`coral-tui --print-config --config /dev/null` prints every key with its default".into()
+        format!("`{}` prints every key with its default", self.prints)
     }
 
     fn exit_status(&self) -> ExitStatus {

@@ -1,5 +1,6 @@
 //! What the agent writes down of what it was asked for.
 
+use std::fs;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,7 +18,11 @@ pub(super) struct Audit(Option<Arc<AuditLog>>);
 
 impl Audit {
     pub(super) fn open(settings: Option<&AuditSettings>) -> Result<Self, NodeError> {
-        let log = settings.map(|settings| AuditLog::open(settings.clone()));
+        let log = settings.map(|settings| {
+            // Where it cannot be made, opening the log says why.
+            let _ = settings.path.parent().map(fs::create_dir_all);
+            AuditLog::open(settings.clone())
+        });
         Ok(Self(log.transpose()?.map(Arc::new)))
     }
 

@@ -21,22 +21,25 @@ mod single;
 mod start;
 mod status;
 mod targets;
-mod watch;
+mod watching;
 
+use std::fs;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_proto::agent::v1::agent_server::AgentServer;
 use coral_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tower::util::MapRequestLayer;
 
 use crate::access::grpc::{Guard, note_path};
-use crate::access::{Gate, Listen, Listener};
+use crate::access::{AccessError, Gate, Listen, Listener};
 use crate::config::AgentConfig;
 pub use error::NodeError;
 pub use privileges::drop_privileges;
@@ -50,6 +53,8 @@ const REQUESTS_MAX: usize = 64;
 /// How often a quiet connection is tried, and how long an answer may take: half-open ones end.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
+/// How long clients have to take what is on its way when the agent ends.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Applications have no identity; that they are who they say is looked at in another way.
 const REGISTER_SERVICE: &str = "/coral.agent.v1.Agent/RegisterService";
 
@@ -65,6 +70,7 @@ pub async fn serve(
     let mut listeners = Vec::new();
     for listen in &config.listen {
         let listen: Listen = listen.parse()?;
+        make_folder(&listen)?;
         listeners.push(Listener::bind(&listen, &config.access).await?);
     }
     let gate = Arc::new(Gate::new(config.access.clone())?);
@@ -73,15 +79,33 @@ pub async fn serve(
         .map(|listener| listener.listen().clone())
         .collect();
     let service = Arc::new(Service::open(config, ports(&places))?);
+    let (closing, closed) = watch::channel(false);
     let mut serving = JoinSet::new();
     for listener in listeners {
-        serving.spawn(serve_one(listener, Arc::clone(&gate), Arc::clone(&service)));
+        let (gate, service) = (Arc::clone(&gate), Arc::clone(&service));
+        serving.spawn(serve_one(listener, gate, service, closed.clone()));
     }
     ready(&places);
     ended.await;
-    serving.shutdown().await;
     service.end_all().await;
+    // Who watches gets the final numbers, and the connection's end after them.
+    closing.send_replace(true);
+    let all_ended = async { while serving.join_next().await.is_some() {} };
+    let _ = timeout(CLOSE_MAX, all_ended).await;
+    serving.shutdown().await;
     Ok(())
+}
+
+/// `/run/coral` is gone after every start of the machine.
+fn make_folder(listen: &Listen) -> Result<(), NodeError> {
+    let Listen::Unix(path) = listen else {
+        return Ok(());
+    };
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    Ok(made.map_err(|error| AccessError::Listen {
+        listen: listen.clone(),
+        error,
+    })?)
 }
 
 fn ports(places: &[Listen]) -> Vec<u16> {
@@ -96,7 +120,12 @@ async fn serve_one(
     listener: Listener,
     gate: Arc<Gate>,
     service: Arc<Service>,
+    mut closed: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
+    let closed = async move {
+        // It is closed as well where nobody can say so any more.
+        let _ = closed.wait_for(|is_closed| *is_closed).await;
+    };
     let audit = service.audit();
     let refused = Arc::clone(&audit);
     let incoming =
@@ -124,8 +153,8 @@ async fn serve_one(
     match reflection {
         Ok(reflection) => {
             let server = server.add_service(InterceptedService::new(reflection, guard));
-            server.serve_with_incoming(incoming).await
+            server.serve_with_incoming_shutdown(incoming, closed).await
         }
-        Err(_) => server.serve_with_incoming(incoming).await,
+        Err(_) => server.serve_with_incoming_shutdown(incoming, closed).await,
     }
 }

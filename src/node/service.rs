@@ -1,6 +1,7 @@
 //! The calls of `coral.agent.v1.Agent`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coral_model::filter::Expression;
@@ -21,7 +22,7 @@ use super::services::Services;
 use super::sessions::{Held, Sessions};
 use super::start::attached_to_wire;
 use super::targets::Targets;
-use super::{NodeError, functions, status, watch};
+use super::{NodeError, functions, status, watching};
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
 use crate::access::{Denied, Identity, Role};
@@ -44,6 +45,7 @@ const TEXT_COLUMNS_MAX: u32 = 1_000;
 pub(super) struct Service {
     pub(super) id: String,
     pub(super) is_enabled: bool,
+    pub(super) is_closing: AtomicBool,
     pub(super) require_dwarf: bool,
     pub(super) defaults: SessionSettings,
     pub(super) sessions: Arc<Sessions>,
@@ -71,6 +73,7 @@ impl Service {
         Ok(Self {
             id: id.clone(),
             is_enabled: config.debug.enabled,
+            is_closing: AtomicBool::new(false),
             defaults: SessionSettings {
                 budget_percent: config.debug.budget_percent,
                 ..SessionSettings::default()
@@ -90,6 +93,7 @@ impl Service {
 
     /// Ends all sessions, and waits until no probe is left.
     pub(super) async fn end_all(&self) {
+        self.is_closing.store(true, Ordering::Release);
         for held in self.sessions.all() {
             // A thread that failed has dropped its session, and so its probes.
             let _ = spawn_blocking(move || held.end()).await;
@@ -356,7 +360,7 @@ impl AgentCalls for Service {
         };
         let service = held.info().target.service;
         let with_values = !held.reads_values() || who.may(Role::Capture, &service);
-        Ok(Response::new(watch::updates(
+        Ok(Response::new(watching::updates(
             held.snapshots(),
             interval,
             with_values,
@@ -471,6 +475,10 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::EndSessionsResponse>, Status> {
         let extensions = request.extensions().clone();
         let request = request.into_inner();
+        if !request.session_id.is_empty() {
+            let (who, mut entry) = asked(&extensions, "session.end")?;
+            self.session(&who, Role::Read, &request.session_id, Some(&mut entry))?;
+        }
         let ended = self.end(&extensions, request.all, |held| {
             let info = held.info();
             request.all
@@ -577,7 +585,8 @@ impl Service {
                 }
                 return false;
             }
-            let denied = of_role(Role::Detach);
+            // Who has started it may end it.
+            let denied = of_role(Role::Detach).filter(|_| held.owner() != who.name);
             let may_end = denied.is_none();
             refusal = denied
                 .map(|denied| self.audit.denied(entry_of(held), denied))

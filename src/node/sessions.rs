@@ -179,6 +179,11 @@ impl Held {
         Arc::clone(&self.snapshots.borrow())
     }
 
+    /// Who has started it.
+    pub(super) fn owner(&self) -> &str {
+        &self.request.owner
+    }
+
     pub(super) fn is_live(&self) -> bool {
         self.snapshots.borrow().session.state == SessionState::Active
     }

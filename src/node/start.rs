@@ -1,6 +1,7 @@
 //! Starting a session: who may, on what, within which limits, and written down before it begins.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
@@ -142,6 +143,13 @@ impl Service {
         let refuse = |code, message: &str, help: &str| {
             Err(status::with(Code::FailedPrecondition, code, message, help))
         };
+        if self.is_closing.load(Ordering::Acquire) {
+            return refuse(
+                "sessions-disabled",
+                "the agent is ending",
+                "ask again in a moment",
+            );
+        }
         if !self.is_enabled {
             let message = "sessions are disabled here";
             return refuse("sessions-disabled", message, "set agent.debug.enabled");

@@ -49,7 +49,7 @@ const CALLS: [(&str, Expected, Expected, &str); 18] = [
     ("RemoveFunctions",   Hidden,  Refused,  "session.remove"),
     ("UpdateFilter",      Hidden,  Refused,  "session.filter"),
     ("ExtendSession",     Hidden,  Refused,  "session.extend"),
-    ("EndSessions",       Empty,   Refused,  "session.end"),
+    ("EndSessions",       Hidden,  Refused,  "session.end"),
     // The session reads what calls receive, which a reader may not see.
     ("DownloadRecording", Hidden,  Refused,  "session.download"),
     ("DownloadTraces",    Hidden,  Refused,  "session.download"),
@@ -338,8 +338,8 @@ async fn all_sessions_are_those_that_one_may_end() {
         session_id: world.session_id.clone(),
         ..Default::default()
     };
-    let ended = ann.end_sessions(other).await.unwrap().into_inner();
-    assert_eq!(ended.sessions, []);
+    let hidden = ann.end_sessions(other).await.unwrap_err();
+    assert_eq!(code_of(&hidden), "no-such-session");
     assert!(eventually(|| world.refusals("ann", "session.end") == 1));
     let all = wire::EndSessionsRequest {
         all: true,

@@ -55,6 +55,52 @@ fn who_may_only_read_is_refused_and_written_down() {
     assert_eq!(verified.status.code(), Some(0), "{verified:#?}");
 }
 
+#[test]
+fn an_agent_that_is_told_to_end_gives_its_clients_their_numbers() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let daemon = Daemon::start();
+    let mut target = Target::spawn(&binary);
+    let (coral, _) = Coral::attach(target.pid(), &["pay"], &["--agent", &daemon.socket()]);
+    let calls = target.run("pay").functions["pay"].calls;
+    daemon.coral.signal(Signal::TERM);
+    let document = coral.wait().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    assert_eq!(document["session"]["end_reason"], "detached");
+    assert!(daemon.coral.wait().status.success());
+}
+
+/// Who has started a session may end it, and what is not there cannot be ended.
+#[test]
+fn one_ends_ones_own_sessions() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let daemon = Daemon::start_with(&Setup {
+        loopback_roles: "'debug:read', 'debug:attach'",
+        ..Setup::default()
+    });
+    let mut target = Target::spawn(&binary);
+    let (coral, _) = Coral::attach(target.pid(), &["pay"], &["--agent", &daemon.loopback]);
+    let calls = target.run("pay").functions["pay"].calls;
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    let (_coral, attached) = Coral::attach(target.pid(), &["pay"], &["--agent", &daemon.socket()]);
+    let detach = [
+        "debug",
+        "detach",
+        "--agent",
+        &daemon.loopback,
+        "--session-id",
+    ];
+    for (id, code) in [
+        (&*attached.session, "permission-denied"),
+        ("dbg-0", "no-such-session"),
+    ] {
+        let refused = daemon.run(&[&detach[..], &[id]].concat());
+        assert_eq!(refused.error_code(), code);
+    }
+}
+
 /// Values are for who may capture them, to see and to filter by.
 #[test]
 fn who_may_only_attach_sees_no_values() {

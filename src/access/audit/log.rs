@@ -29,6 +29,17 @@ pub struct AuditSettings {
     pub rotate_bytes: u64,
 }
 
+impl AuditSettings {
+    /// A log without an anchor.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            anchor: None,
+            rotate_bytes: rotate_bytes(),
+        }
+    }
+}
+
 /// An open log. Only one process can have it open; its threads write one after the other.
 #[derive(Debug)]
 pub struct AuditLog {

@@ -70,7 +70,9 @@ impl Diagnostic for RemoteError {
             Self::Unwritten(_) => "choose a disk with room".into(),
             Self::OverBudget { .. } => "attach to fewer functions, or raise --budget".into(),
             Self::LinkLost => {
-                "its sessions go on until their lease ends; `coral debug list` lists them".into()
+                "if it lives, its sessions go on until their lease ends, and `coral debug list` lists \
+                 them; those of an agent that has ended are over"
+                    .into()
             }
         }
     }
