@@ -6,7 +6,7 @@ use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration
 
 use super::{attach, code, link, probes, time};
 use crate::commands::Command;
-use crate::event::{Effect, Failure, Level, SourceEvent};
+use crate::event::{Attach, Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
 use crate::source_view::SourceText;
 use crate::state::{Phase, Screen, State};
@@ -183,15 +183,16 @@ fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
     };
     let elapsed = format_duration(session.elapsed);
     let message = format!("Session {} ended after {elapsed}: {why}", session.id);
-    state.attaching.clear();
-    if reason == EndReason::Expired {
-        // The final snapshot has nothing attached any more.
-        let last = state.timeline.latest(&session.id);
-        state.detached = last
-            .map(|last| probes::again(state, last))
-            .into_iter()
-            .collect();
+    // The final snapshot has nothing attached any more.
+    let last = state.timeline.latest(&session.id);
+    let again = last.map(|last| probes::again(state, last));
+    let is_own = again
+        .as_ref()
+        .is_some_and(|again| is_detached(state, again));
+    if reason == EndReason::Expired || reason == EndReason::Detached && !is_own {
+        state.detached = again.into_iter().collect();
     }
+    state.attaching.clear();
     take(state, snapshot);
     let again = match reason {
         EndReason::Expired | EndReason::Detached => Command::Undo,
@@ -199,6 +200,16 @@ fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
     };
     let help = format!("the numbers stay; probe again with {}", state.key(again));
     state.notify(level, message, help);
+}
+
+/// Whether all of it was detached here, and perhaps attached again: an agent that is told to end
+/// detaches by itself.
+fn is_detached(state: &State, attach: &Attach) -> bool {
+    let mut functions = attach.functions.iter();
+    functions.all(|id| {
+        let mut detached = state.detached.iter();
+        state.attaching.contains(id) || detached.any(|it| it.functions.contains(id))
+    })
 }
 
 /// `main.f`, or `17 functions`.

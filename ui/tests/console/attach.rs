@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, ExpectedCost, FunctionId, ProbeSummary, Probeability, SessionSettings};
+use coral_model::{
+    Capture, EndReason, ExpectedCost, FunctionId, ProbeSummary, Probeability, SessionSettings,
+    SessionState,
+};
 use coral_ui::{Attach, AttachTo, Effect, Options, SourceEvent};
 
 use crate::fixture::{self, ADD, CHECKOUT};
@@ -277,4 +280,19 @@ fn form_screens() {
     check_at("attach", &mut console, (40, 12));
     console.press("Esc F");
     check_at("session_filter", &mut console, (80, 24));
+}
+
+/// An agent that is told to end detaches what nobody here has detached.
+#[test]
+fn what_others_detached_can_be_attached_again() {
+    let mut console = Console::live();
+    let mut ended = fixture::ended();
+    ended.session.state = SessionState::Ended(EndReason::Detached);
+    console.send(SourceEvent::SessionEnded(Arc::new(ended)));
+    let effects = console.press("u");
+    assert_eq!(
+        order(&effects).functions.len(),
+        fixture::snapshot().functions.len()
+    );
+    assert_eq!(console.press("u"), [], "once");
 }
