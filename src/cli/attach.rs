@@ -27,14 +27,15 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     let settings = settings(arguments, &config, filter);
     let record = arguments.record.as_deref();
     if arguments.connection.agent.is_some() {
-        let snapshot = remote::measure(
+        let measured = remote::measure(
             &arguments.connection,
             &arguments.target,
             wish,
             settings,
             record,
         )?;
-        return finish(arguments, &snapshot);
+        let code = finish(arguments, &measured.snapshot)?;
+        return measured.lost.map_or(Ok(code), Err);
     }
     let measured = session::measure(&arguments.target, record, |watched| {
         Ok(AttachRequest {

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use coral_model::{
     Escaped, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape, format_duration,
 };
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::sleep;
 
 use super::arguments::{
     DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
@@ -20,9 +22,13 @@ use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
 use crate::source::remote::{
-    RemoteAgent, RemoteError, RemoteRequest, RemoteStart, RemoteTarget, has_ended,
+    BackOff, RemoteAgent, RemoteError, RemoteRequest, RemoteStart, RemoteTarget, Watching,
+    has_ended,
 };
 use crate::source::{AttachWish, TraceFormat, TraceWish};
+
+/// A link that is down for longer is given up.
+const LINK_DOWN_MAX: Duration = Duration::from_secs(60);
 
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
@@ -36,7 +42,7 @@ pub(super) fn measure(
     wish: AttachWish,
     settings: SessionSettings,
     record: Option<&Path>,
-) -> Result<Arc<Snapshot>, Failure> {
+) -> Result<Measured, Failure> {
     let request = RemoteRequest {
         wish,
         ..request(target, settings)
@@ -47,11 +53,11 @@ pub(super) fn measure(
     }
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
-        let (id, snapshot) = run(&mut agent, &request).await?;
-        if let Some(path) = record {
-            agent.recording(&id, &mut create(path)?).await?;
+        let measured = run(&mut agent, &request).await?;
+        if let Some(path) = record.filter(|_| measured.lost.is_none()) {
+            agent.recording(&measured.id, &mut create(path)?).await?;
         }
-        Ok(snapshot)
+        Ok(measured)
     })
 }
 
@@ -69,9 +75,12 @@ pub(super) fn trace(
     };
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
-        let (id, snapshot) = run(&mut agent, &request).await?;
-        let document = agent.traces(&id, format).await?;
-        Ok((snapshot, without_controls(document, format)))
+        let measured = run(&mut agent, &request).await?;
+        if let Some(lost) = measured.lost {
+            return Err(lost);
+        }
+        let document = agent.traces(&measured.id, format).await?;
+        Ok((measured.snapshot, without_controls(document, format)))
     })
 }
 
@@ -96,11 +105,16 @@ fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest
     RemoteRequest::new(target, settings)
 }
 
-/// A session from its beginning to its end, and its id.
-async fn run(
-    agent: &mut RemoteAgent,
-    request: &RemoteRequest,
-) -> Result<(String, Arc<Snapshot>), Failure> {
+/// What was measured by an agent.
+pub(super) struct Measured {
+    id: String,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Why that is not all of it.
+    pub(super) lost: Option<Failure>,
+}
+
+/// A session from its beginning to its end.
+async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measured, Failure> {
     let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
     let (id, attached) = match agent.start(request).await? {
         RemoteStart::Started { session, attached } => (session, attached.unwrap_or_default()),
@@ -115,28 +129,76 @@ async fn run(
         attached.functions.len(),
         attached.probes
     );
-    let mut latest = None;
+    let mut latest: Option<Arc<Snapshot>> = None;
     let mut is_ending = false;
     let mut noticed = 0;
-    loop {
+    let lost = loop {
         tokio::select! {
-            snapshot = watching.next() => match snapshot? {
-                Some(snapshot) => {
+            snapshot = watching.next() => match snapshot {
+                Ok(Some(snapshot)) => {
                     noticed = say_notices(&snapshot.notices, noticed);
                     latest = Some(snapshot);
                 }
-                None => break,
+                Ok(None) => break None,
+                Err(error) if error.is_of_link() && !is_ending => {
+                    tokio::select! {
+                        again = watch_again(agent, &id) => match again {
+                            Ok(again) => watching = again,
+                            Err(error) => break Some(error),
+                        },
+                        () = signals.any() => break Some(error),
+                    }
+                }
+                Err(error) => break Some(error),
             },
             () = signals.any(), if !is_ending => {
                 is_ending = true;
                 agent.end_session(&id).await?;
             }
         }
+    };
+    let is_over = latest
+        .as_deref()
+        .is_some_and(|latest| has_ended(latest).is_some());
+    match (latest, lost) {
+        (Some(snapshot), None) if is_over => {
+            say!("detached: {} probes", attached.probes);
+            Ok(Measured {
+                id,
+                snapshot,
+                lost: None,
+            })
+        }
+        (Some(snapshot), lost) => {
+            let lost = lost.unwrap_or(RemoteError::LinkLost);
+            say!("note: the numbers are those of the session so far");
+            Ok(Measured {
+                id,
+                snapshot,
+                lost: Some(lost.into()),
+            })
+        }
+        (None, lost) => Err(lost.unwrap_or(RemoteError::LinkLost).into()),
     }
-    let snapshot = latest.filter(|snapshot| has_ended(snapshot).is_some());
-    let snapshot = snapshot.ok_or(RemoteError::LinkLost)?;
-    say!("detached: {} probes", attached.probes);
-    Ok((id, snapshot))
+}
+
+/// Watches a session once more when the link is back, which is tried again and again.
+async fn watch_again(agent: &mut RemoteAgent, id: &str) -> Result<Watching, RemoteError> {
+    say!("note: the link is down; its session goes on, and it is tried again");
+    let began = Instant::now();
+    let mut back_off = BackOff::new();
+    loop {
+        sleep(back_off.wait()).await;
+        match agent.watch(id).await {
+            Ok(watching) => {
+                let down = format_duration(began.elapsed());
+                say!("note: the link was down for {down}; what was counted is not lost");
+                return Ok(watching);
+            }
+            Err(error) if error.is_of_link() && began.elapsed() < LINK_DOWN_MAX => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The functions of a process, as the agent on its node knows them.

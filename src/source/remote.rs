@@ -1,5 +1,6 @@
 //! An agent that is another program, on this node or another.
 
+mod back_off;
 mod error;
 
 use std::io;
@@ -22,6 +23,7 @@ use super::trace::{TraceFormat, TraceWish};
 use super::wish::AttachWish;
 use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::agent::{Attached, Refused};
+pub use back_off::BackOff;
 pub use error::RemoteError;
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program

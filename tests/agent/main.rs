@@ -14,6 +14,7 @@ mod identities;
 mod interpreter;
 mod leases;
 mod limits;
+mod proxy;
 mod python;
 mod services;
 mod sessions;

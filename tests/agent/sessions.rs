@@ -14,6 +14,7 @@ use crate::common::session::{assert_records_balance, function, number, slow_call
 use crate::common::target::Target;
 use crate::common::{compile, need, rights};
 use crate::daemon::{Daemon, Setup, runtime};
+use crate::proxy::Proxy;
 
 #[test]
 fn a_session_of_an_agent_counts_as_exactly_as_an_own_one() {
@@ -68,6 +69,29 @@ fn an_agent_that_is_told_to_end_gives_its_clients_their_numbers() {
     assert_eq!(number(&function(&document, "pay")["calls"]), calls);
     assert_eq!(document["session"]["end_reason"], "detached");
     assert!(daemon.coral.wait().status.success());
+}
+
+/// A link that is down for a while costs the client nothing: the agent counts on.
+#[test]
+fn a_client_finds_its_session_again() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let daemon = Daemon::start_with(&Setup {
+        loopback_roles: "'debug:read', 'debug:attach'",
+        ..Setup::default()
+    });
+    let proxy = Proxy::to(&daemon.loopback);
+    let mut target = Target::spawn(&binary);
+    let (mut coral, _) = Coral::attach(target.pid(), &["pay"], &["--agent", &proxy.address]);
+    let first = target.run("pay").functions["pay"].calls;
+    proxy.cut();
+    coral.await_line("note: the link is down");
+    let second = target.run("pay").functions["pay"].calls;
+    proxy.heal();
+    coral.await_line("note: the link was down for");
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), first + second);
+    assert_eq!(document["session"]["end_reason"], "detached");
 }
 
 /// Who has started a session may end it, and what is not there cannot be ended.
@@ -164,9 +188,15 @@ fn an_agent_that_is_killed_leaves_no_probe() {
     let mut coral = Coral::start(&mut attach_command(target.pid(), &["hot"], &options));
     assert!(coral.attached().is_some());
     daemon.coral.signal(Signal::KILL);
-    let report = coral.wait();
+    // The client waits for it to come back, until it is told to end.
+    coral.await_line("note: the link is down");
+    let report = coral.finish();
     assert_eq!(report.status.code(), Some(1), "{report:#?}");
     assert_eq!(report.error_code(), "agent-unreachable");
+    assert!(
+        report.stdout.contains("\"schema\""),
+        "the numbers so far: {report:#?}"
+    );
     target.run("pay");
     assert_eq!(target.quit().code(), Some(0));
 }

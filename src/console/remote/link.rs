@@ -8,9 +8,9 @@ use coral_ui::{Failure, Level, Link as LinkEvent, Notice, SourceEvent};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::back_off::BackOff;
 use crate::connection::AgentAddress;
 use crate::console::driver::Reports;
+use crate::source::remote::BackOff;
 use crate::source::remote::{Capabilities, RemoteAgent, RemoteError};
 
 /// How often the agent is asked for a sign of life.

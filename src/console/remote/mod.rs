@@ -4,7 +4,6 @@
 //! is being opened. So nothing waits for an agent that does not answer but what asks it something,
 //! and that no longer than until the link is found to be broken.
 
-mod back_off;
 mod link;
 mod session;
 

@@ -1,4 +1,4 @@
-//! When an agent is tried again: soon at first, and not by all consoles at once.
+//! When an agent is tried again: soon at first, and not by all clients at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -9,28 +9,35 @@ const MAX: Duration = Duration::from_secs(5);
 
 /// Waits that double after every failure.
 #[derive(Debug)]
-pub(super) struct BackOff {
+pub struct BackOff {
     next: Duration,
 }
 
 impl BackOff {
-    pub(super) fn new() -> Self {
+    /// The first wait comes next.
+    pub fn new() -> Self {
         Self { next: FIRST }
     }
 
     /// After a success the waits begin anew.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
     /// How long to wait now: between half of what is due and all of it.
-    pub(super) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let due = self.next;
         self.next = (due * 2).min(MAX);
         // The standard library's only randomness, which is good enough to spread.
         let random = RandomState::new().build_hasher().finish();
         let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
         due.mul_f64(0.5 + share / 2.0)
+    }
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
