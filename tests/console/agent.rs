@@ -30,7 +30,9 @@ impl Agent {
     }
 
     fn start_in(folder: TempDir, listen: &str) -> Self {
-        let config = format!("agent: {{listen: ['{listen}']}}\n");
+        let audit = folder.path().join("audit.jsonl");
+        let audit = audit.display();
+        let config = format!("agent: {{listen: ['{listen}'], audit: {{path: '{audit}'}}}}\n");
         fs::write(folder.path().join("agent.yaml"), config).unwrap();
         let (coral, listening) = run(folder.path());
         Self {
