@@ -124,14 +124,15 @@ async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measure
         }
     };
     let mut watching = agent.watch(&id).await?;
+    // From here on there is something to show, whatever happens.
+    let mut latest = watching.next().await?;
     say!(
         "attached: {} functions, {} probes, session {id}",
         attached.functions.len(),
         attached.probes
     );
-    let mut latest: Option<Arc<Snapshot>> = None;
     let mut is_ending = false;
-    let mut noticed = 0;
+    let mut noticed = latest.as_ref().map_or(0, |it| say_notices(&it.notices, 0));
     let lost = loop {
         tokio::select! {
             snapshot = watching.next() => match snapshot {
