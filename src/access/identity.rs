@@ -45,7 +45,7 @@ pub struct Identity {
 }
 
 /// How somebody has proven who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A client certificate.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Capture, ExitStatus, SessionSettings, Snapshot, format_duration};
+use coral_model::{Capture, ExitStatus, SessionSettings, Snapshot};
 
 use super::arguments::{AttachArguments, Format};
 use super::{output, remote, session};
@@ -20,11 +20,11 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     }
     let config = arguments.session.config()?;
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
-    check_durations(arguments)?;
     let wish = wish(arguments);
     // What is no pattern is refused before a process is opened.
     wish.patterns()?;
     let settings = settings(arguments, &config, filter);
+    settings.check_durations()?;
     let record = arguments.record.as_deref();
     if arguments.connection.agent.is_some() {
         let measured = remote::measure(
@@ -91,23 +91,6 @@ fn settings(
         },
         filter,
         budget_percent: config.session.budget_percent,
-    }
-}
-
-/// No call takes at least more than it takes at most.
-fn check_durations(arguments: &AttachArguments) -> Result<(), Failure> {
-    match (arguments.min_duration, arguments.max_duration) {
-        (Some(min), Some(max)) if min > max => Err(Failure::new(
-            "bad-durations",
-            format!(
-                "no call takes at least {} and at most {}",
-                format_duration(min),
-                format_duration(max)
-            ),
-            "swap --min-duration and --max-duration",
-            ExitStatus::Usage,
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) struct Measured {
 async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measured, Failure> {
     let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
     let (id, attached) = match agent.start(request).await? {
-        RemoteStart::Started { session, attached } => (session, attached.unwrap_or_default()),
+        RemoteStart::Started { session, attached } => (session, attached),
         RemoteStart::Costly(expected) => {
             let percent = expected.cpu_percent.unwrap_or_default();
             return Err(RemoteError::OverBudget { percent }.into());

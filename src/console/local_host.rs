@@ -15,7 +15,6 @@ use tokio::time::{Interval, interval};
 
 use super::driver::Reports;
 use super::host::{self, Host, HostSession, News, ROOM_FOR_MORE, Started};
-use super::sessions::is_over_budget;
 use crate::agent::{Agent, AttachRequest, Attached, Session, Watched};
 use crate::probe::Calibration;
 use crate::source::local;
@@ -176,7 +175,7 @@ impl Host for LocalHost {
         let watched = Arc::clone(self.watched()?);
         if asks {
             let expected = self.expected(attach).await?;
-            if is_over_budget(&expected, attach) {
+            if expected.is_over(attach.settings.budget_percent) {
                 return Ok(Started::Costly(expected));
             }
         }

@@ -71,7 +71,7 @@ impl<S: HostSession> Sessions<S> {
         if let Some(newest) = newest.filter(|_| attach.session == AttachTo::Newest) {
             if asks {
                 let expected = host.expected(attach).await?;
-                if is_over_budget(&expected, attach) {
+                if expected.is_over(attach.settings.budget_percent) {
                     return Ok(Err(expected));
                 }
             }
@@ -176,12 +176,6 @@ impl<S: HostSession> Held<S> {
         self.functions.extend(&attached.functions);
         Ok(attached)
     }
-}
-
-/// Whether probes would cost more than they may.
-pub(super) fn is_over_budget(expected: &ExpectedCost, attach: &Attach) -> bool {
-    let budget = attach.settings.budget_percent;
-    matches!((expected.cpu_percent, budget), (Some(percent), Some(budget)) if percent > budget)
 }
 
 fn not_own() -> Failure {

@@ -18,3 +18,11 @@ pub struct ExpectedCost {
     /// Counting itself took so much of the program's time that it calls them more often.
     pub is_at_least: bool,
 }
+
+impl ExpectedCost {
+    /// Whether that is more than probes may cost, in percent of a core; `None` for no limit.
+    pub fn is_over(&self, budget_percent: Option<f64>) -> bool {
+        let both = self.cpu_percent.zip(budget_percent);
+        both.is_some_and(|(percent, budget)| percent > budget)
+    }
+}

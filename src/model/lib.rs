@@ -40,7 +40,9 @@ pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
-pub use settings::{BudgetError, Capture, SessionSettings, format_budget, parse_budget};
+pub use settings::{
+    BudgetError, Capture, ImpossibleDurations, SessionSettings, format_budget, parse_budget,
+};
 pub use snapshot::{
     Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,
     SessionNotice, Snapshot, StackFrame,

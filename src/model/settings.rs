@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Limits;
 use crate::filter::Expression;
+use crate::{Diagnostic, ExitStatus, Limits, format_duration};
 
 /// How long a session runs, which single calls it records, and what it may cost.
 ///
@@ -35,6 +35,45 @@ pub struct SessionSettings {
 impl SessionSettings {
     /// What probes may cost if nothing else is asked for, in percent of a core.
     pub const DEFAULT_BUDGET_PERCENT: f64 = 10.0;
+
+    /// Whether a call can make a record at all.
+    ///
+    /// # Errors
+    /// If calls would have to take longer than they may.
+    pub fn check_durations(&self) -> Result<(), ImpossibleDurations> {
+        match self.max {
+            Some(max) if self.min > max => Err(ImpossibleDurations { min: self.min, max }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it takes what calls receive or return, which not everybody may see: what a filter
+    /// lets through tells that, too.
+    pub fn reads_values(&self) -> bool {
+        self.capture.arguments || self.capture.results || self.filter.is_some()
+    }
+}
+
+/// Calls that are to take longer than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no call takes at least {} and at most {}", format_duration(*min), format_duration(*max))]
+pub struct ImpossibleDurations {
+    min: Duration,
+    max: Duration,
+}
+
+impl Diagnostic for ImpossibleDurations {
+    fn code(&self) -> &'static str {
+        "bad-durations"
+    }
+
+    fn help(&self) -> String {
+        "swap the shortest and the longest duration".into()
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        ExitStatus::Usage
+    }
 }
 
 impl Default for SessionSettings {

@@ -126,7 +126,7 @@ async fn serve_one(
         // It is closed as well where nobody can say so any more.
         let _ = closed.wait_for(|is_closed| *is_closed).await;
     };
-    let audit = service.audit();
+    let audit = Arc::clone(&service.audit);
     let refused = Arc::clone(&audit);
     let incoming =
         listener.incoming(move |address, error| refused.refused(address, error.to_string()));

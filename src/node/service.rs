@@ -87,10 +87,6 @@ impl Service {
         })
     }
 
-    pub(super) fn audit(&self) -> Arc<Audit> {
-        Arc::clone(&self.audit)
-    }
-
     /// Ends all sessions, and waits until no probe is left.
     pub(super) async fn end_all(&self) {
         self.is_closing.store(true, Ordering::Release);
@@ -175,7 +171,7 @@ impl Service {
     ) -> Result<Arc<Held>, Status> {
         let (who, mut entry) = asked(extensions, "session.download")?;
         let held = self.session(&who, Role::Read, id, Some(&mut entry))?;
-        if held.reads_values() {
+        if held.holds_values() {
             self.session(&who, Role::Capture, id, Some(&mut entry))?;
             self.audit.record(entry).await?;
         }
@@ -359,7 +355,7 @@ impl AgentCalls for Service {
             None => INTERVAL_USUAL,
         };
         let service = held.info().target.service;
-        let with_values = !held.reads_values() || who.may(Role::Capture, &service);
+        let with_values = !held.holds_values() || who.may(Role::Capture, &service);
         Ok(Response::new(watching::updates(
             held.snapshots(),
             interval,
@@ -586,7 +582,7 @@ impl Service {
                 return false;
             }
             // Who has started it may end it.
-            let denied = of_role(Role::Detach).filter(|_| held.owner() != who.name);
+            let denied = of_role(Role::Detach).filter(|_| !held.owner().is(&who));
             let may_end = denied.is_none();
             refusal = denied
                 .map(|denied| self.audit.denied(entry_of(held), denied))

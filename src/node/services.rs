@@ -119,9 +119,11 @@ impl Services {
     /// The name that a process goes by, if it has another one than its program's. Blocks while it
     /// looks for the process.
     pub(super) fn name_of(&self, pid: u32) -> Option<String> {
-        if let Some(name) = self.registered_name(pid) {
-            return Some(name);
+        let registered = self.registered();
+        if let Some(entry) = registered.get(&pid) {
+            return Some(entry.request.name.clone());
         }
+        drop(registered);
         if self.rules.is_empty() {
             return None;
         }
@@ -130,11 +132,6 @@ impl Services {
             .find(|process| process.pid == pid)?;
         let rule = self.rules.iter().find(|rule| is_service(rule, &process))?;
         Some(rule.name.clone())
-    }
-
-    fn registered_name(&self, pid: u32) -> Option<String> {
-        let registered = self.registered();
-        registered.get(&pid).map(|entry| entry.request.name.clone())
     }
 
     /// Where the SDK of a process answers.
@@ -147,16 +144,18 @@ impl Services {
     /// All services with their processes. Blocks while it looks through them.
     pub(super) fn list(&self) -> Vec<wire::Service> {
         let processes = list_processes();
+        let registered = self.registered();
         let mut services = BTreeMap::<(String, &str), wire::Service>::new();
         for process in &processes {
-            let Some((name, source)) = self.service_of(process) else {
+            let entry = registered.get(&process.pid);
+            let Some((name, source)) = self.service_of(process, entry) else {
                 continue;
             };
             let service = services.entry((name.clone(), source)).or_default();
             service.name = name;
             service.source = source.to_owned();
             service.processes.push(process.into());
-            if let Some(entry) = self.registered().get(&process.pid) {
+            if let Some(entry) = entry {
                 service.port = entry.request.port;
                 service
                     .health_endpoint
@@ -168,9 +167,13 @@ impl Services {
 
     /// What a process is a replica of, and how that is known. By discovery, processes that listen
     /// on a port are services.
-    fn service_of(&self, process: &ProcessSummary) -> Option<(String, &'static str)> {
-        if let Some(name) = self.registered_name(process.pid) {
-            return Some((name, "sdk"));
+    fn service_of(
+        &self,
+        process: &ProcessSummary,
+        registered: Option<&Registered>,
+    ) -> Option<(String, &'static str)> {
+        if let Some(entry) = registered {
+            return Some((entry.request.name.clone(), "sdk"));
         }
         if let Some(rule) = self.rules.iter().find(|rule| is_service(rule, process)) {
             return Some((rule.name.clone(), "configuration"));

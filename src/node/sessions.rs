@@ -9,6 +9,7 @@ use coral_proto::agent::v1::StartSessionResponse;
 use tokio::sync::watch;
 
 use super::recording::Recording;
+use crate::access::{Identity, Source};
 use crate::agent::{
     Agent, AgentError, AttachRequest, Attached, Session, TraceRule, TracesHandle, Watched,
 };
@@ -29,9 +30,30 @@ pub(super) struct Sessions {
 /// A client's name for its request: the same again is the same session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RequestName {
-    pub(super) owner: String,
+    pub(super) owner: Owner,
     /// Empty where the client gives it no name.
     pub(super) id: String,
+}
+
+/// Who has asked for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    name: String,
+    source: Source,
+}
+
+impl Owner {
+    pub(super) fn of(who: &Identity) -> Self {
+        Self {
+            name: who.name.clone(),
+            source: who.source,
+        }
+    }
+
+    /// Whether that is certainly the same one: all who come over the loopback have one name.
+    pub(super) fn is(&self, who: &Identity) -> bool {
+        *self == Self::of(who) && who.source != Source::Loopback
+    }
 }
 
 /// A session, and for whom it was started.
@@ -156,8 +178,8 @@ impl Held {
         self.snapshots.clone()
     }
 
-    /// Whether it reads what calls receive or return, which not everybody may see.
-    pub(super) fn reads_values(&self) -> bool {
+    /// Whether its records hold what calls receive or return, which not everybody may see.
+    pub(super) fn holds_values(&self) -> bool {
         let capture = self.snapshot().session.settings.capture;
         capture.arguments || capture.results
     }
@@ -180,7 +202,7 @@ impl Held {
     }
 
     /// Who has started it.
-    pub(super) fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &Owner {
         &self.request.owner
     }
 

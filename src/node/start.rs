@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Escaped, ExpectedCost, FunctionId, SessionSettings};
+use coral_model::{Escaped, FunctionId, SessionSettings};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::settings_from_wire;
 use serde_json::json;
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use super::hints::Notice;
 use super::service::{Service, blocking, no_such_function};
-use super::sessions::{Claim, RequestName};
+use super::sessions::{Claim, Owner, RequestName};
 use super::status;
 use crate::access::audit::Entry;
 use crate::access::{Identity, Role, Source};
@@ -31,8 +31,8 @@ const NAME_CHARS_MAX: usize = 100;
 /// How often it is looked whether a request that came twice is done, and for how long.
 const STARTING_POLL: Duration = Duration::from_millis(50);
 const STARTING_POLLS: u32 = 600;
-/// Functions that are named in the audit log; how many there are, it says of all.
-const AUDITED_MAX: usize = 100;
+/// Functions that are named in the audit log, and to the application.
+const NAMED_MAX: usize = 100;
 /// Functions on the path of a trace, if nothing else is asked for.
 const TRACED_USUAL: usize = 300;
 
@@ -46,7 +46,7 @@ impl Service {
         calls: Option<CallSink>,
     ) -> Result<wire::StartSessionResponse, Status> {
         let name = RequestName {
-            owner: who.name.clone(),
+            owner: Owner::of(&who),
             id: request.request_id.clone(),
         };
         let claim = match self.claim(name).await? {
@@ -56,19 +56,17 @@ impl Service {
         let asked_for = request.settings.clone().unwrap_or_default();
         let settings =
             settings_from_wire(&asked_for, &self.defaults).map_err(|error| status::of(&error))?;
-        check_durations(&settings)?;
+        let possible = settings.check_durations();
+        possible.map_err(|error| status::of(&error))?;
         entry.functions.clone_from(&request.patterns);
         let target = request.target.as_ref();
         let watched = self.target(&who, target, Some(&entry)).await?;
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
         entry.settings = settings_to_audit(&watched, &request, &settings);
-        let capture = settings.capture;
-        // What a filter lets through tells values, too.
-        let reads_values = capture.arguments || capture.results || settings.filter.is_some();
         let roles = [
             Some(Role::Attach),
-            reads_values.then_some(Role::Capture),
+            settings.reads_values().then_some(Role::Capture),
             // It may end the target.
             request.fast_returns.then_some(Role::Admin),
         ];
@@ -82,18 +80,18 @@ impl Service {
         let (attach, request) = attach_request(&watched, request, settings, by).await?;
         let attach = AttachRequest { calls, ..attach };
         let table = watched.table();
-        let names = attach.functions.iter().filter_map(|&id| table.get(id));
-        let names = names
-            .take(AUDITED_MAX)
-            .map(|function| function.name.to_owned());
-        entry.functions = names.collect();
+        let functions = attach.functions.iter().take(NAMED_MAX);
+        let functions = functions.filter_map(|&id| table.get(id));
+        let names: Vec<_> = functions.map(|it| it.name.to_owned()).collect();
+        entry.functions.clone_from(&names);
         self.audit.record(entry).await?;
-        let (sessions, target) = (Arc::clone(&self.sessions), Arc::clone(&watched));
-        let (duration, functions) = (attach.settings.duration, attach.functions.clone());
+        let sessions = Arc::clone(&self.sessions);
+        let (pid, duration) = (watched.target.pid, attach.settings.duration);
         let started = blocking(move || {
             let expected = sessions.agent().expected(&watched, &attach)?;
             let expected_wire = Some((&expected).into());
-            let is_refused = request.refuse_over_budget && is_over(&expected, &attach.settings);
+            let is_over = expected.is_over(attach.settings.budget_percent);
+            let is_refused = request.refuse_over_budget && is_over;
             if is_refused || request.only_expected {
                 return Ok(wire::StartSessionResponse {
                     expected: expected_wire,
@@ -109,14 +107,13 @@ impl Service {
             })
         })
         .await?;
-        let names = functions.iter().filter_map(|&id| target.table().get(id));
-        let notice = Notice {
-            session_id: started.session_id.clone(),
-            functions: names.map(|function| function.name.to_owned()).collect(),
-            duration,
-        };
         if !started.session_id.is_empty() {
-            self.hints.notify(&self.services, target.target.pid, notice);
+            let notice = Notice {
+                session_id: started.session_id.clone(),
+                functions: names,
+                duration,
+            };
+            self.hints.notify(&self.services, pid, notice);
         }
         Ok(started)
     }
@@ -161,21 +158,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// No call takes at least more than it takes at most.
-fn check_durations(settings: &SessionSettings) -> Result<(), Status> {
-    if settings.max.is_none_or(|max| settings.min <= max) {
-        return Ok(());
-    }
-    let message = "no call takes at least min_duration and at most max_duration";
-    let help = "swap the two";
-    Err(status::with(
-        Code::InvalidArgument,
-        "bad-durations",
-        message,
-        help,
-    ))
 }
 
 fn has_lines(watched: &Watched) -> bool {
@@ -240,8 +222,9 @@ fn select_functions(
     settings: SessionSettings,
     requested_by: String,
 ) -> Result<AttachRequest, Status> {
-    let mut given = request.function_ids.iter().map(|&id| FunctionId(id));
-    if given.any(|id| watched.table().get(id).is_none()) {
+    let given = request.function_ids.iter().map(|&id| FunctionId(id));
+    let given: Vec<_> = given.collect();
+    if given.iter().any(|&id| watched.table().get(id).is_none()) {
         return Err(no_such_function());
     }
     if let Some(trace) = &request.trace {
@@ -255,11 +238,7 @@ fn select_functions(
     let target = request.target.clone().unwrap_or_default();
     let wish = AttachWish {
         patterns: request.patterns.clone(),
-        functions: request
-            .function_ids
-            .iter()
-            .map(|&id| FunctionId(id))
-            .collect(),
+        functions: given,
         libraries: target.libraries,
         inlined: request.inlined,
         show_recursion: request.show_recursion,
@@ -302,9 +281,4 @@ pub(super) fn attached_to_wire(attached: Attached) -> wire::Attached {
             })
             .collect(),
     }
-}
-
-fn is_over(expected: &ExpectedCost, settings: &SessionSettings) -> bool {
-    let both = expected.cpu_percent.zip(settings.budget_percent);
-    both.is_some_and(|(percent, budget)| percent > budget)
 }

@@ -100,8 +100,8 @@ pub enum RemoteStart {
     Started {
         /// Its name.
         session: String,
-        /// What is attached; `None` if that very request had started it before.
-        attached: Option<Attached>,
+        /// What is attached.
+        attached: Attached,
     },
 }
 
@@ -246,7 +246,7 @@ impl RemoteAgent {
         }
         Ok(RemoteStart::Started {
             session: answer.session_id,
-            attached: answer.attached.map(attached),
+            attached: attached(answer.attached.unwrap_or_default()),
         })
     }
 

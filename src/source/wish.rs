@@ -16,7 +16,7 @@ const ROOM_TO_GROW: usize = 500;
 pub struct AttachWish {
     /// Names, their last parts, globs, or regexes between slashes.
     pub patterns: Vec<String>,
-    /// Functions by their numbers.
+    /// Functions of the target's table.
     pub functions: Vec<FunctionId>,
     /// Also in libraries whose path contains one of these, now and later.
     pub libraries: Vec<String>,
@@ -60,8 +60,7 @@ impl AttachWish {
         } else {
             Vec::new()
         };
-        let known = |id: &FunctionId| watched.table().get(*id).is_some();
-        let mut functions: Vec<_> = self.functions.iter().copied().filter(known).collect();
+        let mut functions = self.functions.clone();
         for pattern in &self.patterns {
             match select(watched.table(), std::slice::from_ref(pattern)) {
                 // It may be inlined everywhere.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use coral_tui::access::Sha256;
 use coral_tui::recording::Recording;
 use coral_tui::source::remote::RemoteAgent;
 use rustix::process::Signal;
@@ -77,7 +78,7 @@ fn a_client_finds_its_session_again() {
     need!(rights::probes());
     let binary = need!(compile::e2e_c(&["-O2"]));
     let daemon = Daemon::start_with(&Setup {
-        loopback_roles: "'debug:read', 'debug:attach'",
+        loopback_roles: "'debug:read', 'debug:attach', 'debug:detach'",
         ..Setup::default()
     });
     let proxy = Proxy::to(&daemon.loopback);
@@ -94,35 +95,56 @@ fn a_client_finds_its_session_again() {
     assert_eq!(document["session"]["end_reason"], "detached");
 }
 
-/// Who has started a session may end it, and what is not there cannot be ended.
+/// Who has started a session may end it, if it is certain that it is the same one; and what is not
+/// there cannot be ended.
 #[test]
 fn one_ends_ones_own_sessions() {
     need!(rights::probes());
     let binary = need!(compile::e2e_c(&["-O2"]));
+    let roles = "'debug:read', 'debug:attach'";
+    let token = format!(
+        ", tokens: [{{name: ann, sha256: '{}', roles: [{roles}], services: ['*'], \
+         expires_at: '2999-01-01T00:00:00Z'}}]",
+        Sha256::of(b"of ann")
+    );
     let daemon = Daemon::start_with(&Setup {
-        loopback_roles: "'debug:read', 'debug:attach'",
+        loopback_roles: roles,
+        access: &token,
         ..Setup::default()
     });
     let mut target = Target::spawn(&binary);
-    let (coral, _) = Coral::attach(target.pid(), &["pay"], &["--agent", &daemon.loopback]);
+    let of_ann = ["--agent", &daemon.loopback, "--token", "of ann"];
+    let (coral, _) = Coral::attach(target.pid(), &["pay"], &of_ann);
     let calls = target.run("pay").functions["pay"].calls;
     let document = coral.finish().document();
     assert_eq!(number(&function(&document, "pay")["calls"]), calls);
-    let (_coral, attached) = Coral::attach(target.pid(), &["pay"], &["--agent", &daemon.socket()]);
-    let detach = [
-        "debug",
-        "detach",
-        "--agent",
-        &daemon.loopback,
-        "--session-id",
-    ];
-    for (id, code) in [
-        (&*attached.session, "permission-denied"),
-        ("dbg-0", "no-such-session"),
+    // All who come over the loopback have one name.
+    let of_anybody = ["--agent", &daemon.loopback];
+    for (whose, by) in [
+        (&of_anybody[..], &of_anybody[..]),
+        (&of_anybody, &of_ann),
+        (&of_ann, &of_anybody),
     ] {
-        let refused = daemon.run(&[&detach[..], &[id]].concat());
-        assert_eq!(refused.error_code(), code);
+        let (_coral, attached) = Coral::attach(target.pid(), &["pay"], whose);
+        let detach = [
+            &["debug", "detach"][..],
+            by,
+            &["--session-id", &attached.session],
+        ]
+        .concat();
+        assert_eq!(
+            daemon.run(&detach).error_code(),
+            "permission-denied",
+            "{whose:?} {by:?}"
+        );
     }
+    let detach = [
+        &["debug", "detach"][..],
+        &of_ann,
+        &["--session-id", "dbg-0"],
+    ]
+    .concat();
+    assert_eq!(daemon.run(&detach).error_code(), "no-such-session");
 }
 
 /// Values are for who may capture them, to see and to filter by.

@@ -18,7 +18,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::driver::Reports;
 use super::host::{Host, News, ROOM_FOR_MORE, Started};
-use crate::agent::Attached;
 use crate::connection::AgentAddress;
 use crate::source::AttachWish;
 pub(super) use crate::source::remote::RemoteTarget;
@@ -195,18 +194,6 @@ impl RemoteHost {
             result => result,
         }
     }
-
-    /// What a session has attached that an earlier answer would have told, had it come.
-    async fn attached_before(&self, session: &str, attach: &Attach) -> Result<Attached, Failure> {
-        let call = async |mut agent: RemoteAgent| agent.sessions(None).await;
-        let sessions = self.link.call(call).await?;
-        let found = sessions.iter().find(|info| info.id.0 == session);
-        Ok(Attached {
-            functions: attach.functions.clone(),
-            probes: found.map_or(0, |info| info.probes),
-            refused: Vec::new(),
-        })
-    }
 }
 
 impl Host for RemoteHost {
@@ -255,11 +242,7 @@ impl Host for RemoteHost {
         };
         let target = self.opened()?.target.clone();
         let (link, reports) = (self.link.clone(), self.reports.clone());
-        let live = RemoteSession::watched(session.clone(), target, link, reports);
-        let attached = match attached {
-            Some(attached) => attached,
-            None => self.attached_before(&session, attach).await?,
-        };
+        let live = RemoteSession::watched(session, target, link, reports);
         Ok(Started::Live(live, attached))
     }
 

@@ -165,10 +165,11 @@ impl Hints {
 
     /// Tells an application that it is measured; for its log, so nothing waits for it.
     pub(super) fn notify(&self, services: &Services, pid: u32, session: Notice) {
-        let refused = self
-            .verdict(pid)
-            .is_some_and(|it| it.starts_with("refused"));
-        let Some(address) = services.sdk_address(pid).filter(|_| !refused) else {
+        let is_it = |((of, _), it): (&(u32, u64), &Verdict)| {
+            *of == pid && matches!(it, Verdict::Refused(_))
+        };
+        let is_refused = self.verdicts().iter().any(is_it);
+        let Some(address) = services.sdk_address(pid).filter(|_| !is_refused) else {
             return;
         };
         let time_max = self.api.timeout;
@@ -194,10 +195,18 @@ impl Hints {
         if let Some(address) = services.sdk_address(pid) {
             return Some(Source::Grpc(address));
         }
-        let (_, port) = self.api.http_addr.rsplit_once(':')?;
-        let port: u16 = port.parse().ok()?;
-        let listens = listening_ports(pid).contains(&port);
-        listens.then(|| Source::Http(self.api.http_addr.clone()))
+        let ports = listening_ports(pid);
+        let listens = |address: &str| {
+            let port = address
+                .rsplit_once(':')
+                .and_then(|(_, port)| port.parse().ok());
+            port.is_some_and(|port| ports.contains(&port))
+        };
+        let (sdk, http) = (&self.api.listen_addr, &self.api.http_addr);
+        if listens(sdk) {
+            return Some(Source::Grpc(sdk.clone()));
+        }
+        listens(http).then(|| Source::Http(http.clone()))
     }
 
     fn remember(&self, key: (u32, u64), verdict: Verdict) {
