@@ -203,6 +203,30 @@ fn a_chain_goes_on_through_full_files_restarts_and_threads() {
     assert_eq!(AuditLog::open(settings).unwrap_err().code(), "audit-broken");
 }
 
+/// Setting a full file aside takes two steps, and the second may fail: a disk without room.
+#[test]
+fn a_file_that_was_set_aside_half_way_is_not_set_aside_again() {
+    for is_begun_anew in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = AuditSettings {
+            rotate_bytes: 1,
+            ..settings(folder.path())
+        };
+        let log = AuditLog::open(settings.clone()).unwrap();
+        log.append(&entry(1)).unwrap();
+        let full = settings.path.with_extension("jsonl.1");
+        fs::rename(&settings.path, &full).unwrap();
+        if is_begun_anew {
+            fs::write(&settings.path, "").unwrap();
+        }
+        let kept = fs::read(&full).unwrap();
+        log.append(&entry(2)).unwrap();
+        assert_eq!(fs::read(&full).unwrap(), kept);
+        let verified = verify(&settings.path, settings.anchor.as_deref()).unwrap();
+        assert_eq!(verified.records, 2);
+    }
+}
+
 #[test]
 fn what_a_crash_left_of_a_record_is_taken_away_and_told() {
     let (_folder, settings, lines) = written();
@@ -223,13 +247,16 @@ fn what_a_crash_left_of_a_record_is_taken_away_and_told() {
 
 /// Runs one of these tests in a process of its own, behind some words of a shell.
 fn in_a_process(test: &str, log: &Path, shell: &str) -> Output {
-    Command::new("sh")
+    let output = Command::new("sh")
         .args(["-c", &format!("{shell} exec \"$0\" \"$@\"")])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
         .env(LOG, log)
         .output()
-        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("running 1 test"), "{said}");
+    output
 }
 
 #[test]

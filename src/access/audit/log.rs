@@ -102,8 +102,8 @@ impl AuditLog {
     /// disk: not to be called on a thread that serves others.
     ///
     /// # Errors
-    /// If that fails; then the log is as before, and what was to be done must not be done. Only
-    /// ending a session does not need a record.
+    /// If that fails; then what was to be done must not be done, though the log may have a record of
+    /// it where only the anchor failed. Only ending a session does not need a record.
     pub fn append(&self, entry: &Entry) -> Result<(), AuditError> {
         // Whatever a thread did that panicked, the end is set when a record is whole.
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +147,11 @@ impl End {
 
     /// Sets the full file aside; the chain goes on in a new one.
     fn rotate(&mut self, path: &Path) -> io::Result<()> {
-        fs::rename(path, files::full(path, self.position.count))?;
+        let full = files::full(path, self.position.count);
+        // A rotation that failed half-way has done this already: after it, records follow.
+        if !full.try_exists()? {
+            fs::rename(path, full)?;
+        }
         self.file = create(path)?;
         self.bytes = 0;
         Ok(())
