@@ -16,7 +16,7 @@ use crate::agent::v1 as wire;
 pub struct SessionUpdates {
     bytes_max: usize,
     sequence: u64,
-    last: Option<Snapshot>,
+    last: Option<Arc<Snapshot>>,
 }
 
 impl SessionUpdates {
@@ -44,9 +44,9 @@ impl SessionUpdates {
     /// What to send so that the other side has this snapshot: one update, in one or more messages.
     ///
     /// It is whole at first, and where the snapshot does not follow from the one before.
-    pub fn next(&mut self, snapshot: &Snapshot) -> Vec<wire::SessionUpdate> {
+    pub fn next(&mut self, snapshot: &Arc<Snapshot>) -> Vec<wire::SessionUpdate> {
         let last = self.last.take().filter(|last| follows(snapshot, last));
-        let last = last.as_ref();
+        let last = last.as_deref();
         let mut packer = Packer::new(self.bytes_max, header(snapshot, last));
         add_functions(&mut packer, snapshot, last);
         add_nodes(
@@ -59,7 +59,7 @@ impl SessionUpdates {
         for notice in &snapshot.notices[told..] {
             packer.add(notice.into(), |update, notice| update.notices.push(notice));
         }
-        self.last = Some(snapshot.clone());
+        self.last = Some(Arc::clone(snapshot));
         packer.finish(&mut self.sequence)
     }
 }

@@ -1,5 +1,7 @@
 //! Whatever comes from the other side is refused, or becomes numbers that one can reckon with.
 
+use std::sync::Arc;
+
 use coral_model::{Diagnostic, Snapshot};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::{Assembled, SessionUpdates};
@@ -30,7 +32,7 @@ proptest! {
         let mut last: Option<Snapshot> = None;
         for _ in 0..3 {
             let snapshot = tape.snapshot(last.as_ref());
-            for message in updates.next(&snapshot) {
+            for message in updates.next(&Arc::new(snapshot.clone())) {
                 let mut bytes = message.encode_to_vec();
                 for (place, byte) in &damages {
                     let place = place.index(bytes.len());
@@ -73,7 +75,7 @@ fn begun() -> Assembled {
 fn whole() -> wire::SessionUpdate {
     let mut updates = SessionUpdates::new();
     let mut whole = updates
-        .next(&Tape::new(Vec::new()).snapshot(None))
+        .next(&Arc::new(Tape::new(Vec::new()).snapshot(None)))
         .remove(0);
     whole.functions.push(function(0));
     whole.nodes.push(node(0, None, 0));

@@ -87,7 +87,7 @@ fn a_steady_load_costs_few_bytes() {
     let mut assembled = Assembled::new();
     let mut bytes = Vec::new();
     for step in 0..20 {
-        let messages = updates.next(&snapshot);
+        let messages = updates.next(&Arc::new(snapshot.clone()));
         assert_eq!(messages[0].is_whole, step == 0);
         bytes.push(messages.iter().map(Message::encoded_len).sum::<usize>());
         assert_eq!(apply_all(&mut assembled, messages), snapshot);
@@ -99,9 +99,9 @@ fn a_steady_load_costs_few_bytes() {
         bytes[0]
     );
     let mut quiet = snapshot.clone();
-    updates.next(&snapshot);
+    updates.next(&Arc::new(snapshot.clone()));
     quiet.session.elapsed += std::time::Duration::from_millis(200);
-    let messages = updates.next(&quiet);
+    let messages = updates.next(&Arc::new(quiet.clone()));
     let quiet = messages.iter().map(Message::encoded_len).sum::<usize>();
     println!("nothing called: {quiet} B an update");
     assert!(steady < 200_000, "{steady}");
@@ -130,7 +130,7 @@ fn large_sessions_arrive_in_messages_of_less_than_the_limit() {
         let mut updates = SessionUpdates::new();
         let mut assembled = Assembled::new();
         for snapshot in [first.clone(), busier(&first, 1)] {
-            let messages = updates.next(&snapshot);
+            let messages = updates.next(&Arc::new(snapshot.clone()));
             for message in &messages {
                 assert!(message.encoded_len() <= SessionUpdates::BYTES_MAX);
             }
@@ -156,7 +156,7 @@ fn what_is_larger_than_a_message_is_cut_and_says_so() {
         ..CallRecord::new(FunctionId(0), jiff::Timestamp::UNIX_EPOCH, 5)
     };
     snapshot.slow_calls = vec![call; 3];
-    let messages = SessionUpdates::new().next(&snapshot);
+    let messages = SessionUpdates::new().next(&Arc::new(snapshot.clone()));
     for message in &messages {
         assert!(message.encoded_len() <= SessionUpdates::BYTES_MAX);
     }
@@ -174,7 +174,7 @@ fn what_is_larger_than_a_message_is_cut_and_says_so() {
 fn a_session_without_an_end_is_refused() {
     let mut assembled = Assembled::with_bytes_max(16 << 20);
     assembled
-        .apply(SessionUpdates::new().next(&empty()).remove(0))
+        .apply(SessionUpdates::new().next(&Arc::new(empty())).remove(0))
         .unwrap();
     let name = "n".repeat(MESSAGE_BYTES_MAX);
     let mut place = 0;

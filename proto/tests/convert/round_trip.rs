@@ -1,5 +1,7 @@
 //! The other side has every snapshot exactly.
 
+use std::sync::Arc;
+
 use coral_model::Snapshot;
 use coral_proto::agent::v1::SessionUpdate;
 use coral_proto::convert::{Assembled, SessionUpdates};
@@ -23,7 +25,7 @@ proptest! {
         let mut last: Option<Snapshot> = None;
         for _ in 0..6 {
             let snapshot = tape.snapshot(last.as_ref());
-            let messages = updates.next(&snapshot);
+            let messages = updates.next(&Arc::new(snapshot.clone()));
             for message in &messages {
                 prop_assert!(message.encoded_len() <= bytes_max, "{}", message.encoded_len());
             }
@@ -44,7 +46,7 @@ proptest! {
         let mut last: Option<Snapshot> = None;
         for _ in 0..4 {
             let snapshot = tape.snapshot(last.as_ref());
-            messages.extend(updates.next(&snapshot));
+            messages.extend(updates.next(&Arc::new(snapshot.clone())));
             last = Some(snapshot);
         }
         let lost = lost.index(messages.len() - 1);
