@@ -16,6 +16,10 @@ pub(crate) fn demangle(name: &str) -> Cow<'_, str> {
 }
 
 fn rust(name: &str) -> Option<String> {
+    // Without it, names of C such as `RC4_init` are read as those of Rust on Windows.
+    if !name.starts_with('_') {
+        return None;
+    }
     let demangled = rustc_demangle::try_demangle(name).ok()?;
     let mut bounded = Bounded(String::new());
     write!(bounded, "{demangled:#}").ok()?;
@@ -62,6 +66,7 @@ mod tests {
             ("_ZN4shop8checkoutEi", "shop::checkout(int)"),
             ("_Znonsense", "_Znonsense"),
             ("checkout", "checkout"),
+            ("RC4_init", "RC4_init"),
         ] {
             assert_eq!(demangle(mangled), expected, "{mangled}");
         }

@@ -26,7 +26,12 @@ impl Executable {
 
     /// What offsets are of.
     pub(crate) fn binary(&self) -> Binary {
-        let build_id = Elf::read(&self.file).ok().and_then(|elf| elf.build_id());
+        let elf = Elf::read(&self.file).ok();
+        self.binary_of(elf.and_then(|elf| elf.build_id()))
+    }
+
+    /// The same, where its headers have been read.
+    pub(super) fn binary_of(&self, build_id: Option<String>) -> Binary {
         Binary {
             path: self.path.clone(),
             build_id: build_id.unwrap_or_default(),

@@ -90,7 +90,7 @@ impl Index {
         let symbols = elf.section_bytes(table, SYMBOLS_BYTES_MAX)?;
         let strings_bytes = elf.section_bytes(strings, STRINGS_BYTES_MAX)?;
         let mut index = Self {
-            binary: executable.binary(),
+            binary: executable.binary_of(elf.build_id()),
             left_out: (table.sh_size.get(Native) as usize - symbols.len())
                 / size_of::<Sym64<Native>>(),
             names: String::new(),

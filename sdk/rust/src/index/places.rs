@@ -20,6 +20,7 @@ const PATH_BYTES_MAX: usize = 4096;
 const REFERENCES_MAX: usize = 4;
 /// After how many rows of a line table the clock is looked at.
 const ROWS_PER_CLOCK_LOOK: u32 = 1 << 16;
+const ENTRIES_PER_CLOCK_LOOK: u32 = 1 << 12;
 
 type Reader<'d> = EndianSlice<'d, NativeEndian>;
 type Entry<'d> = DebuggingInformationEntry<Reader<'d>>;
@@ -53,7 +54,7 @@ pub(super) fn read(elf: &Elf<'_>, wanted: &[u64], deadline: Instant) -> Places {
                 places: &mut places,
             };
             // What a damaged unit told before the damage is kept.
-            let _damaged = search.read_declarations();
+            let _damaged = search.read_declarations(deadline);
             let _damaged = search.read_lines(wanted, deadline);
         }
     }
@@ -84,10 +85,15 @@ struct UnitSearch<'a, 'd> {
 }
 
 impl UnitSearch<'_, '_> {
-    fn read_declarations(&mut self) -> gimli::Result<()> {
+    fn read_declarations(&mut self, deadline: Instant) -> gimli::Result<()> {
         let (dwarf, unit) = (self.dwarf, self.unit);
         let mut entries = unit.entries();
+        let mut entry_count = 0_u32;
         while let Some(entry) = entries.next_dfs()? {
+            entry_count = entry_count.wrapping_add(1);
+            if entry_count.is_multiple_of(ENTRIES_PER_CLOCK_LOOK) && Instant::now() >= deadline {
+                return Ok(());
+            }
             if entry.tag() != gimli::DW_TAG_subprogram {
                 continue;
             }
