@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use coral_model::{
-    CallRecord, FunctionStats, Histogram, JoinedCalls, Overhead, SessionState, Snapshot, Target,
-    bucket_range_ns, escape,
+    Accounting, CallRecord, FunctionStats, Histogram, JoinedCalls, Overhead, SessionState,
+    Snapshot, Target, bucket_range_ns, escape,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -25,8 +25,8 @@ pub struct SessionDocument<'a> {
     slow_calls: Vec<SlowCallEntry<'a>>,
     in_flight: Vec<InFlightEntry<'a>>,
     notices: Vec<Cow<'a, str>>,
-    accounting: AccountingEntry,
-    overhead: OverheadEntry,
+    accounting: Accounting,
+    overhead: Overhead,
 }
 
 /// The session document of a snapshot.
@@ -57,8 +57,8 @@ pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
             .iter()
             .map(|call| SlowCallEntry::of(call, &names))
             .collect(),
-        accounting: AccountingEntry::of(snapshot),
-        overhead: OverheadEntry::of(snapshot.overhead),
+        accounting: snapshot.accounting,
+        overhead: snapshot.overhead,
     }
 }
 
@@ -287,54 +287,6 @@ impl JoinedEntry {
             busy_ns: joined.busy_ns,
             idle_ns: joined.idle_ns(),
             latency: LatencyEntry::of(&joined.latency),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct AccountingEntry {
-    hits: u64,
-    aggregated: u64,
-    events_stored: u64,
-    sampled_out: u64,
-    filtered_out: u64,
-    throttled: u64,
-    ring_full: u64,
-    map_full: u64,
-    unmatched_exits: u64,
-}
-
-impl AccountingEntry {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let accounting = &snapshot.accounting;
-        Self {
-            hits: accounting.hits,
-            aggregated: accounting.aggregated,
-            events_stored: accounting.events_stored,
-            sampled_out: accounting.sampled_out,
-            filtered_out: accounting.filtered_out,
-            throttled: accounting.throttled,
-            ring_full: accounting.ring_full,
-            map_full: accounting.map_full,
-            unmatched_exits: accounting.unmatched_exits,
-        }
-    }
-}
-
-/// Null where nothing was calibrated.
-#[derive(Clone, Debug, Serialize)]
-struct OverheadEntry {
-    hits_per_s: f64,
-    ns_per_hit: Option<f64>,
-    cpu_percent: Option<f64>,
-}
-
-impl OverheadEntry {
-    fn of(overhead: Overhead) -> Self {
-        Self {
-            hits_per_s: overhead.hits_per_s,
-            ns_per_hit: overhead.ns_per_hit,
-            cpu_percent: overhead.cpu_percent,
         }
     }
 }

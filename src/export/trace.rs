@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use coral_model::{
-    Analysis, FunctionId, SlowestNode, Snapshot, Trace, TraceCall, TraceLosses, TraceNode,
-    TraceSummary, escape,
+    Accounting, Analysis, FunctionId, SlowestNode, Snapshot, Trace, TraceCall, TraceLosses,
+    TraceNode, TraceSummary, escape,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::session::{AccountingEntry, SessionEntry, TargetEntry};
+use super::session::{SessionEntry, TargetEntry};
 
 /// What a session has traced, and what is needed to write it down.
 #[derive(Clone, Copy)]
@@ -226,7 +226,7 @@ impl<'a> TraceEvent<'a> {
 #[derive(Clone, Debug, Serialize)]
 struct TraceAccountingEntry {
     #[serde(flatten)]
-    hits: AccountingEntry,
+    hits: Accounting,
     /// Calls of finished traces that made no record.
     missing_calls: u64,
     /// Traces whose root never ended, and the records that they had made.
@@ -240,7 +240,7 @@ struct TraceAccountingEntry {
 impl TraceAccountingEntry {
     fn of(report: &TraceReport<'_>) -> Self {
         Self {
-            hits: AccountingEntry::of(report.snapshot),
+            hits: report.snapshot.accounting,
             missing_calls: report.summary.missing_calls(),
             traces_given_up: report.losses.traces,
             calls_given_up: report.losses.calls,
