@@ -125,14 +125,7 @@ impl Identity {
     /// # Errors
     /// If the role is missing, or the service is out of scope.
     pub fn check(&self, role: Role, service: &str) -> Result<(), Denied> {
-        let has_role = self.roles.contains(&role) || self.roles.contains(&Role::Admin);
-        if has_role && self.services.contain(service) {
-            return Ok(());
-        }
-        Err(Denied::Forbidden {
-            name: self.name.clone(),
-            role,
-        })
+        self.grant(role, self.services.contain(service))
     }
 
     /// Whether this may be done to any service at all; for what costs much before its service is
@@ -141,19 +134,23 @@ impl Identity {
     /// # Errors
     /// If the role is missing.
     pub fn check_anywhere(&self, role: Role) -> Result<(), Denied> {
+        self.grant(role, !self.services.0.is_empty())
+    }
+
+    /// Whether this may be done to that service; for lists, which leave out what may not be seen.
+    pub fn may(&self, role: Role, service: &str) -> bool {
+        self.check(role, service).is_ok()
+    }
+
+    fn grant(&self, role: Role, is_in_scope: bool) -> Result<(), Denied> {
         let has_role = self.roles.contains(&role) || self.roles.contains(&Role::Admin);
-        if has_role && !self.services.0.is_empty() {
+        if has_role && is_in_scope {
             return Ok(());
         }
         Err(Denied::Forbidden {
             name: self.name.clone(),
             role,
         })
-    }
-
-    /// Whether this may be done to that service; for lists, which leave out what may not be seen.
-    pub fn may(&self, role: Role, service: &str) -> bool {
-        self.check(role, service).is_ok()
     }
 }
 

@@ -25,13 +25,18 @@ pub(crate) struct ServiceTruth {
 pub(crate) struct Service {
     child: Child,
     answers: Lines,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Service {
     /// Starts that binary and waits until it listens.
     pub(crate) fn spawn(binary: &Path) -> Self {
-        let mut child = Command::new(binary)
+        Self::start(&mut Command::new(binary))
+    }
+
+    /// Starts a command, which has the binary and its arguments.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,10 +60,15 @@ impl Service {
         request(self.port, &format!("GET {path}"))
     }
 
+    /// What it answers to a line of its input.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        writeln!(self.child.stdin.as_ref().unwrap(), "{line}").unwrap();
+        self.answers.next().expect("the service answers").unwrap()
+    }
+
     /// The truth, while no request is under way.
     pub(crate) fn truth(&mut self) -> ServiceTruth {
-        writeln!(self.child.stdin.as_ref().unwrap(), "truth").unwrap();
-        let line = self.answers.next().expect("the service answers").unwrap();
+        let line = self.ask("truth");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 

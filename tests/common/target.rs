@@ -75,6 +75,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Asserts that its answers are those of a fresh process of its program, which nothing probes.
+    pub(crate) fn assert_answers_as_ever(&mut self) {
+        let program = format!("/proc/{}/exe", self.pid());
+        let fresh = Self::spawn(Path::new(&program)).run("plain").checksum;
+        assert_eq!(self.run("plain").checksum, fresh);
+    }
+
     /// Starts that binary and waits until it is ready.
     pub(crate) fn spawn(binary: &Path) -> Self {
         Self::start(&mut Command::new(binary))

@@ -331,7 +331,7 @@ impl State {
 
     /// Whether everything comes from an agent that does not answer now.
     pub(crate) fn is_cut_off(&self) -> bool {
-        self.options.agent.is_some() && !self.link.is_up()
+        self.agent().is_some() && !self.link.is_up()
     }
 
     /// How old a session's numbers are, if they should be newer.

@@ -83,9 +83,8 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 /// Where the target is, if that is with an agent and there is room for it.
 fn agent(state: &State, room: u16) -> String {
-    let agent = state.options.agent.as_deref();
     // Where the way to it is spoken of, it is named there.
-    let agent = agent.filter(|_| !state.is_cut_off());
+    let agent = state.agent().filter(|_| !state.is_cut_off());
     let text = agent.map_or_else(String::new, |agent| format!("  agent {}", escape(agent)));
     if width(&text) <= room {
         text
@@ -107,7 +106,7 @@ fn state_words(state: &State, columns: u16) -> Vec<(String, Meaning)> {
 
 /// How the way to the agent is, as far as there is room to say it, unless it is as it should be.
 fn link_words(state: &State, columns: u16) -> Option<String> {
-    let agent = escape(state.options.agent.as_deref()?);
+    let agent = escape(state.agent()?);
     let words = state.link.words(state.now)?;
     let short = words.split(',').next().unwrap_or_default();
     let texts = [

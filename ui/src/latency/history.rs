@@ -1,6 +1,7 @@
 //! What a function did, column of time by column of time: differences of the cumulative histograms
 //! that the timeline keeps.
 
+use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,8 +129,7 @@ impl History {
         let start_ms = snapshots().map(start_ms).min()?;
         let end_ms = snapshots().map(until_ms).max()?;
         let axis = TimeAxis::of(start_ms, end_ms, columns);
-        let gaps: Vec<&Gap> = timeline.gaps().iter().collect();
-        let slices = slices(snapshots(), function, &gaps, &axis);
+        let slices = slices(snapshots(), function, timeline.gaps(), &axis);
         let mut all = Histogram::default();
         slices.iter().for_each(|slice| all.merge(&slice.latency));
         let newest = moments.last()?;
@@ -177,7 +177,7 @@ fn gap_columns(slices: &[Slice], axis: &TimeAxis) -> Vec<RangeInclusive<u16>> {
 fn slices<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
     function: FunctionId,
-    gaps: &[&Gap],
+    gaps: &VecDeque<Gap>,
     axis: &TimeAxis,
 ) -> Vec<Slice> {
     let mut slices = Vec::new();

@@ -42,7 +42,7 @@ pub(super) fn changed(state: &mut State, link: Link) -> Vec<Effect> {
 /// Remembers the time since the last snapshot, if nothing was heard in it that should have been.
 pub(super) fn note_gap(state: &mut State, snapshot: &Snapshot) {
     let last = state.timeline.latest_moment(&snapshot.session.id);
-    let Some(last) = last.filter(|_| state.options.agent.is_some()) else {
+    let Some(last) = last.filter(|_| state.agent().is_some()) else {
         return;
     };
     let time_ms = until_ms(&last.snapshot)..until_ms(snapshot);
