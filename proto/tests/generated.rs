@@ -7,11 +7,12 @@ use std::{env, fs};
 use prost_build::Config;
 use protox::prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "coral/sdk/v1/runtime.proto",
     "coral/agent/v1/session.proto",
     "coral/agent/v1/agent.proto",
     "coral/colony/v1/debug.proto",
+    "coral/colony/v1/link.proto",
 ];
 
 #[test]

@@ -152,6 +152,7 @@ fn of_stack(stack: &LiveStack, tally: &Tally, now_ns: u64) -> Vec<InFlightCall> 
             callers: callers.map(function).collect(),
             is_innermost: !stack.frames[index + 1..].iter().any(has_exits),
             stack: Vec::new(),
+            replica: None,
         });
     }
     calls

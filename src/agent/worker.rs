@@ -627,6 +627,7 @@ impl Worker {
             notices: self.notices.clone(),
             accounting,
             overhead,
+            replicas: Vec::new(),
         }
     }
 

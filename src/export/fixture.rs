@@ -101,6 +101,7 @@ pub(super) fn snapshot() -> Snapshot {
             callers: vec![FunctionId(0)],
             is_innermost: true,
             stack: vec![frame("runtime.gopark", "proc.go", 9)],
+            replica: None,
         }],
         notices: vec![SessionNotice {
             at: std::time::Duration::from_millis(250),
@@ -119,6 +120,7 @@ pub(super) fn snapshot() -> Snapshot {
             ns_per_hit: Some(1250.5),
             cpu_percent: Some(0.25),
         },
+        replicas: Vec::new(),
     }
 }
 

@@ -13,9 +13,11 @@ mod glob;
 mod histogram;
 mod inner_calls;
 pub mod logic;
+pub mod merge;
 mod pattern;
 mod process;
 mod redaction;
+mod replica;
 mod session;
 mod settings;
 mod snapshot;
@@ -39,6 +41,7 @@ pub use process::{EMBEDDED_AGENT, ProcessSummary, Target};
 pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
+pub use replica::{Replica, ReplicaState};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use settings::{
     BudgetError, Capture, ImpossibleDurations, SessionSettings, format_budget, parse_budget,

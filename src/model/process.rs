@@ -17,6 +17,8 @@ pub struct ProcessSummary {
     pub command: String,
     /// The language of its executable, where it could be told.
     pub language: Option<Language>,
+    /// When it started, in clock ticks since boot: tells a process id that is used again.
+    pub start_ticks: u64,
     /// TCP ports that it listens on.
     pub ports: Vec<u16>,
     /// The container's short id, if it is in one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallTree, ExitProbe, FunctionId, Histogram, InnerCalls, SessionInfo};
+use crate::{CallTree, ExitProbe, FunctionId, Histogram, InnerCalls, Replica, SessionInfo};
 
 /// Everything a session knows at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,10 @@ pub struct Snapshot {
     pub accounting: Accounting,
     /// What measuring costs.
     pub overhead: Overhead,
+    /// The processes, where the session measures several on several nodes; all that stands above is
+    /// what they add up to. Empty where the session has one agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<Arc<Replica>>,
 }
 
 /// The numbers of one function in one session.
@@ -177,6 +181,9 @@ pub struct InFlightCall {
     pub is_innermost: bool,
     /// Where it is now, innermost first; empty where that cannot be told.
     pub stack: Vec<StackFrame>,
+    /// As in [`CallRecord`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
 }
 
 /// A place in a stack.
@@ -244,6 +251,9 @@ pub struct CallRecord {
     /// The probed calls inside of it; `None` where nobody looked for them.
     #[serde(default)]
     pub inner: Option<Arc<InnerCalls>>,
+    /// Where it was: its place among the snapshot's replicas, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
 }
 
 impl CallRecord {
@@ -261,6 +271,7 @@ impl CallRecord {
             results: Vec::new(),
             stack: Vec::new(),
             inner: None,
+            replica: None,
         }
     }
 }

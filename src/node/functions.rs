@@ -70,5 +70,6 @@ pub(super) fn page(
             0 => table.modules().iter().map(wire::Module::from).collect(),
             _ => Vec::new(),
         },
+        builds: Vec::new(),
     })
 }

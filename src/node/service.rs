@@ -221,6 +221,7 @@ impl AgentCalls for Service {
     type AttachUprobeStream = ReceiverStream<Result<wire::UprobeEvent, Status>>;
     type WatchSessionStream = ReceiverStream<Result<wire::SessionUpdate, Status>>;
     type DownloadTracesStream = ReceiverStream<Result<wire::DownloadTracesResponse, Status>>;
+    type ReadJournalStream = ReceiverStream<Result<wire::JournalEntry, Status>>;
     type DownloadRecordingStream = ReceiverStream<Result<wire::DownloadRecordingResponse, Status>>;
 
     async fn attach_uprobe(
@@ -531,6 +532,27 @@ impl AgentCalls for Service {
             let _ = sender.try_send(chunk);
         }
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn list_journals(
+        &self,
+        _request: Request<wire::ListJournalsRequest>,
+    ) -> Result<Response<wire::ListJournalsResponse>, Status> {
+        Err(Status::unimplemented("journals"))
+    }
+
+    async fn read_journal(
+        &self,
+        _request: Request<wire::ReadJournalRequest>,
+    ) -> Result<Response<Self::ReadJournalStream>, Status> {
+        Err(Status::unimplemented("journals"))
+    }
+
+    async fn acknowledge_journal(
+        &self,
+        _request: Request<wire::AcknowledgeJournalRequest>,
+    ) -> Result<Response<wire::AcknowledgeJournalResponse>, Status> {
+        Err(Status::unimplemented("journals"))
     }
 
     async fn register_service(

@@ -103,6 +103,7 @@ impl Service {
                     session_id: id.to_string(),
                     attached: Some(attached_to_wire(attached)),
                     expected: expected_wire,
+                    replicas: Vec::new(),
                 }
             })
         })

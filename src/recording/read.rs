@@ -226,6 +226,7 @@ fn apply(previous: Option<&Snapshot>, delta: Delta<'_>) -> Result<Snapshot, &'st
         notices,
         accounting: delta.accounting,
         overhead: delta.overhead,
+        replicas: Vec::new(),
     })
 }
 

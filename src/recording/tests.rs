@@ -85,6 +85,7 @@ fn snapshot(functions: Vec<Arc<FunctionStats>>, slow_calls: Vec<CallRecord>) -> 
         notices: Vec::new(),
         accounting: Accounting::default(),
         overhead: Overhead::default(),
+        replicas: Vec::new(),
     }
 }
 

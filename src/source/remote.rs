@@ -484,6 +484,7 @@ impl From<&RemoteTarget> for wire::TargetRef {
             service_name: target.service.clone().unwrap_or_default(),
             pids: target.pids.clone(),
             libraries: target.libraries.clone(),
+            replicas: Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use coral_model::{Language, ProcessSummary};
 
 use super::image::FileIdentity;
 use super::process::{admit, open_executable};
-use super::procfs::{self, Status};
+use super::procfs::{self, Stat, Status};
 use super::sockets;
 use super::{ProcessError, SymbolError};
 
@@ -78,6 +78,7 @@ impl Lister {
                 .ok()
                 .and_then(|text| container(&text)),
             resident_bytes: status.resident_bytes,
+            start_ticks: Stat::read(pid).ok()?.start_ticks,
             refusal,
         })
     }

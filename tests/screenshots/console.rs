@@ -96,6 +96,7 @@ fn processes(recording: &Recording) -> Arc<[ProcessSummary]> {
     let target = recording.target();
     let process = |pid, name: &str, language, ports: &[u16], mib: u64| ProcessSummary {
         pid,
+        start_ticks: 1,
         user: "app".into(),
         name: name.into(),
         command: format!("/srv/{name}"),

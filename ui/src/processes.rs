@@ -148,6 +148,7 @@ mod tests {
     fn process(pid: u32, ports: &[u16], refusal: Option<&str>) -> ProcessSummary {
         ProcessSummary {
             pid,
+            start_ticks: 1,
             user: "app".into(),
             name: format!("service-{pid}"),
             command: "serve".into(),

@@ -324,6 +324,7 @@ pub(crate) mod tests {
                 settings: SessionSettings::default(),
             },
             functions: Vec::new(),
+            replicas: Vec::new(),
             call_tree: Arc::new(CallTree::default()),
             slow_calls: Vec::new(),
             in_flight: Vec::new(),

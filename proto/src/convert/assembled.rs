@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use coral_model::{Accounting, CallRecord, InFlightCall, Overhead, SessionNotice, Snapshot};
+use coral_model::{
+    Accounting, CallRecord, InFlightCall, Overhead, Replica, SessionNotice, Snapshot,
+};
 
 use super::held::Held;
 use super::totals::{check_functions, check_tree};
-use super::{ConvertError, stats, tree};
+use super::{ConvertError, replicas, stats, tree};
 use crate::agent::v1 as wire;
 
 /// What one session may take in the receiver's memory if nothing else is said, in bytes, about.
@@ -98,6 +100,7 @@ impl Session {
                 notices: Vec::new(),
                 accounting: Accounting::default(),
                 overhead: Overhead::default(),
+                replicas: Vec::new(),
             },
             is_open: false,
             lists_slow_calls: false,
@@ -154,6 +157,12 @@ impl Session {
         for node in &update.nodes {
             self.take_node(node)?;
         }
+        for head in update.replicas {
+            self.take_replica(head)?;
+        }
+        for changed in update.replica_functions {
+            self.take_replica_function(changed)?;
+        }
         if let Some(calls) = update.slow_calls {
             self.take_slow_calls(calls)?;
         }
@@ -205,6 +214,39 @@ impl Session {
         let before_bytes = nodes.get(place).map_or(0, Held::held_bytes);
         tree::put(nodes, node)?;
         let bytes = nodes.get(place).map_or(0, Held::held_bytes);
+        self.keep(bytes, before_bytes)
+    }
+
+    fn take_replica(&mut self, head: wire::Replica) -> Result<(), ConvertError> {
+        let place = head.place as usize;
+        let before_bytes = self
+            .next
+            .replicas
+            .get(place)
+            .map_or(0, |it| it.held_bytes());
+        replicas::put(&mut self.next.replicas, head)?;
+        let bytes = self
+            .next
+            .replicas
+            .get(place)
+            .map_or(0, |it| it.held_bytes());
+        self.keep(bytes, before_bytes)
+    }
+
+    fn take_replica_function(
+        &mut self,
+        changed: wire::ReplicaFunction,
+    ) -> Result<(), ConvertError> {
+        let replica = changed.replica as usize;
+        let place = changed.stats.as_ref().map_or(0, |stats| stats.place) as usize;
+        let bytes = |replicas: &[Arc<Replica>]| {
+            let stats = replicas.get(replica).and_then(|it| it.function(place));
+            stats.map_or(0, |it| it.held_bytes())
+        };
+        let before_bytes = bytes(&self.next.replicas);
+        let functions_len = self.next.functions.len();
+        replicas::put_function(&mut self.next.replicas, changed, functions_len)?;
+        let bytes = bytes(&self.next.replicas);
         self.keep(bytes, before_bytes)
     }
 

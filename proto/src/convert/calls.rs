@@ -24,6 +24,7 @@ impl From<&CallRecord> for wire::CallRecord {
             results: list(&call.results),
             stack: list(&call.stack),
             inner: call.inner.as_deref().map(Into::into),
+            replica: call.replica,
         }
     }
 }
@@ -53,6 +54,7 @@ impl TryFrom<wire::CallRecord> for CallRecord {
             results: values(call.results),
             stack: frames(call.stack),
             inner: call.inner.map(TryInto::try_into).transpose()?.map(Arc::new),
+            replica: call.replica,
         })
     }
 }
@@ -138,6 +140,7 @@ impl From<&InFlightCall> for wire::InFlightCall {
             callers: call.callers.iter().map(|caller| caller.0).collect(),
             is_innermost: call.is_innermost,
             stack: list(&call.stack),
+            replica: call.replica,
         }
     }
 }
@@ -153,6 +156,7 @@ impl From<wire::InFlightCall> for InFlightCall {
             callers: call.callers.into_iter().map(FunctionId).collect(),
             is_innermost: call.is_innermost,
             stack: frames(call.stack),
+            replica: call.replica,
         }
     }
 }

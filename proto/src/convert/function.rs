@@ -56,6 +56,7 @@ impl From<Function<'_>> for wire::Function {
             source: wire::SymbolSource::from(function.source).into(),
             module: function.module.into(),
             plan: function.plan.map(Into::into),
+            builds: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::mem::size_of;
 
 use coral_model::{
     Bucket, CallNode, CallRecord, CallValue, FunctionStats, Histogram, InFlightCall, InnerCall,
-    JoinedCalls, SessionNotice, StackFrame,
+    JoinedCalls, Replica, SessionNotice, StackFrame,
 };
 
 /// What a part of a snapshot takes.
@@ -50,6 +50,18 @@ impl Held for CallRecord {
 impl Held for InFlightCall {
     fn held_bytes(&self) -> usize {
         size_of::<Self>() + self.callers.len() * size_of::<u32>() + frames(&self.stack)
+    }
+}
+
+impl Held for Replica {
+    /// Without its functions, which are counted one by one.
+    fn held_bytes(&self) -> usize {
+        let target = &self.target;
+        size_of::<Self>()
+            + target.service.len()
+            + target.exe.len()
+            + target.agent_id.len()
+            + self.trouble.as_ref().map_or(0, String::len)
     }
 }
 

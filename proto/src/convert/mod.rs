@@ -20,6 +20,7 @@ mod number;
 mod packer;
 mod pages;
 mod process;
+mod replicas;
 mod session;
 mod stats;
 mod text;

@@ -87,6 +87,9 @@ impl From<&ProcessSummary> for wire::Process {
             resident_bytes: process.resident_bytes,
             refusal: optional_text(&process.refusal),
             sdk: None,
+            start_ticks: process.start_ticks,
+            agent_id: String::new(),
+            build_id: None,
         }
     }
 }
@@ -129,6 +132,7 @@ impl TryFrom<wire::Process> for ProcessSummary {
             container: process.container,
             resident_bytes: process.resident_bytes,
             refusal: process.refusal,
+            start_ticks: process.start_ticks,
         })
     }
 }

@@ -6,7 +6,7 @@ use coral_model::{CallTree, FunctionStats, Snapshot};
 
 use super::fit::{fit_in_flight, fit_record};
 use super::packer::Packer;
-use super::{stats, tree};
+use super::{replicas, stats, tree};
 use crate::MESSAGE_BYTES_MAX;
 use crate::agent::v1 as wire;
 
@@ -54,6 +54,7 @@ impl SessionUpdates {
             &snapshot.call_tree,
             last.map(|it| &it.call_tree),
         );
+        replicas::add(&mut packer, snapshot, last);
         add_calls(&mut packer, snapshot, last);
         let told = last.map_or(0, |last| last.notices.len());
         for notice in &snapshot.notices[told..] {
@@ -76,6 +77,7 @@ fn follows(now: &Snapshot, last: &Snapshot) -> bool {
     let last_nodes = &last.call_tree.nodes;
     now.functions.len() >= last.functions.len()
         && now.notices.starts_with(&last.notices)
+        && replicas::follows(&now.replicas, &last.replicas)
         && nodes.len() >= last_nodes.len()
         && (Arc::ptr_eq(&now.call_tree, &last.call_tree)
             || nodes

@@ -110,6 +110,47 @@ pub struct SessionUpdate {
     pub accounting: ::core::option::Option<Accounting>,
     #[prost(message, optional, tag = "12")]
     pub overhead: ::core::option::Option<Overhead>,
+    /// Of a session on several processes: each of them, and its own numbers. What they add up to is
+    /// in the parts above.
+    #[prost(message, repeated, tag = "13")]
+    pub replicas: ::prost::alloc::vec::Vec<Replica>,
+    #[prost(message, repeated, tag = "14")]
+    pub replica_functions: ::prost::alloc::vec::Vec<ReplicaFunction>,
+}
+/// One of the processes that a session measures; all of it where one part has changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Replica {
+    /// Its place in the session; new ones follow without a gap.
+    #[prost(uint32, tag = "1")]
+    pub place: u32,
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<Target>,
+    /// Its session on its agent; empty where there is none.
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "ReplicaStatus", tag = "4")]
+    pub status: i32,
+    /// Of one that has ended: how.
+    #[prost(enumeration = "SessionStatus", tag = "5")]
+    pub ended: i32,
+    /// Why it is not measured, or since when nothing is heard of it.
+    #[prost(string, tag = "6")]
+    pub trouble: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "7")]
+    pub elapsed: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "8")]
+    pub accounting: ::core::option::Option<Accounting>,
+    #[prost(double, optional, tag = "9")]
+    pub cpu_percent: ::core::option::Option<f64>,
+}
+/// The numbers of a function in one replica.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReplicaFunction {
+    #[prost(uint32, tag = "1")]
+    pub replica: u32,
+    /// Its place is that of the function in the session.
+    #[prost(message, optional, tag = "2")]
+    pub stats: ::core::option::Option<FunctionStats>,
 }
 /// The numbers of a function, all of them where one has changed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -264,6 +305,9 @@ pub struct CallRecord {
     /// The probed calls inside of it; unset where they were not looked for.
     #[prost(message, optional, tag = "11")]
     pub inner: ::core::option::Option<InnerCalls>,
+    /// Where it was, in a session on several processes: its place among the replicas.
+    #[prost(uint32, optional, tag = "12")]
+    pub replica: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InnerCalls {
@@ -342,6 +386,9 @@ pub struct InFlightCall {
     pub is_innermost: bool,
     #[prost(message, repeated, tag = "8")]
     pub stack: ::prost::alloc::vec::Vec<StackFrame>,
+    /// As in CallRecord.
+    #[prost(uint32, optional, tag = "9")]
+    pub replica: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionNotice {
@@ -459,6 +506,43 @@ impl SessionStatus {
             "SESSION_STATUS_TARGET_EXECED" => Some(Self::TargetExeced),
             "SESSION_STATUS_BUDGET" => Some(Self::Budget),
             "SESSION_STATUS_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReplicaStatus {
+    Unspecified = 0,
+    Measuring = 1,
+    /// Nothing is heard of it now: its numbers are old.
+    Silent = 2,
+    /// It is not measured, and why is in the trouble.
+    Refused = 3,
+    Ended = 4,
+}
+impl ReplicaStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REPLICA_STATUS_UNSPECIFIED",
+            Self::Measuring => "REPLICA_STATUS_MEASURING",
+            Self::Silent => "REPLICA_STATUS_SILENT",
+            Self::Refused => "REPLICA_STATUS_REFUSED",
+            Self::Ended => "REPLICA_STATUS_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REPLICA_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "REPLICA_STATUS_MEASURING" => Some(Self::Measuring),
+            "REPLICA_STATUS_SILENT" => Some(Self::Silent),
+            "REPLICA_STATUS_REFUSED" => Some(Self::Refused),
+            "REPLICA_STATUS_ENDED" => Some(Self::Ended),
             _ => None,
         }
     }
@@ -666,6 +750,15 @@ pub struct Process {
     /// What came of holding its SDK's list of functions against its executable, if it was asked.
     #[prost(string, optional, tag = "10")]
     pub sdk: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it started, in clock ticks since boot.
+    #[prost(uint64, tag = "11")]
+    pub start_ticks: u64,
+    /// Of a service on several nodes: the agent of its node.
+    #[prost(string, tag = "12")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Of a service on several nodes, as far as it is known.
+    #[prost(string, optional, tag = "13")]
+    pub build_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProcessesRequest {}
@@ -675,7 +768,7 @@ pub struct ListProcessesResponse {
     pub processes: ::prost::alloc::vec::Vec<Process>,
 }
 /// Which process: by its service, or its id.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TargetRef {
     #[prost(string, tag = "1")]
     pub service_name: ::prost::alloc::string::String,
@@ -685,8 +778,19 @@ pub struct TargetRef {
     /// Also the functions of libraries whose path contains one of these; * for all.
     #[prost(string, repeated, tag = "3")]
     pub libraries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of a service on several nodes: only these processes; empty for all, also those that come later.
+    #[prost(message, repeated, tag = "4")]
+    pub replicas: ::prost::alloc::vec::Vec<ReplicaRef>,
 }
+/// A process of one of several nodes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplicaRef {
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListFunctionsRequest {
     #[prost(message, optional, tag = "1")]
     pub target: ::core::option::Option<TargetRef>,
@@ -717,6 +821,18 @@ pub struct ListFunctionsResponse {
     pub total: u64,
     #[prost(message, repeated, tag = "5")]
     pub modules: ::prost::alloc::vec::Vec<Module>,
+    /// Of a service on several nodes: the builds that run, and which processes run them.
+    #[prost(message, repeated, tag = "6")]
+    pub builds: ::prost::alloc::vec::Vec<Build>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Build {
+    #[prost(string, optional, tag = "1")]
+    pub build_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub replicas: ::prost::alloc::vec::Vec<ReplicaRef>,
+    #[prost(uint64, tag = "3")]
+    pub functions: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Module {
@@ -757,6 +873,9 @@ pub struct Function {
     /// Unset while its probes are not planned.
     #[prost(message, optional, tag = "12")]
     pub plan: ::core::option::Option<ProbePlan>,
+    /// Of a service of which several builds run: the places of those that have it; empty for all.
+    #[prost(uint32, repeated, tag = "13")]
+    pub builds: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProbePlan {
@@ -768,7 +887,7 @@ pub struct ProbePlan {
     #[prost(string, optional, tag = "3")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListCalleesRequest {
     #[prost(message, optional, tag = "1")]
     pub target: ::core::option::Option<TargetRef>,
@@ -826,6 +945,9 @@ pub struct StartSessionRequest {
     /// Attach nothing: say what it would cost.
     #[prost(bool, tag = "15")]
     pub only_expected: bool,
+    /// Keep what it measures in a journal, until somebody has stored it.
+    #[prost(bool, tag = "16")]
+    pub journal: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceRequest {
@@ -848,6 +970,25 @@ pub struct StartSessionResponse {
     /// What it would cost; the session was not started because of it if session_id is empty.
     #[prost(message, optional, tag = "3")]
     pub expected: ::core::option::Option<ExpectedCost>,
+    /// What came of it on each of several nodes' processes.
+    #[prost(message, repeated, tag = "4")]
+    pub replicas: ::prost::alloc::vec::Vec<ReplicaStart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplicaStart {
+    #[prost(message, optional, tag = "1")]
+    pub replica: ::core::option::Option<ReplicaRef>,
+    #[prost(uint32, tag = "2")]
+    pub functions: u32,
+    #[prost(uint32, tag = "3")]
+    pub probes: u32,
+    /// Why it is not measured: a stable code, what and why, and the next step.
+    #[prost(string, tag = "4")]
+    pub error_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub error: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub help: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Attached {
@@ -983,6 +1124,91 @@ pub struct DownloadTracesResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub chunk: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListJournalsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListJournalsResponse {
+    /// One number for each start of the agent, ascending.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub journals: ::prost::alloc::vec::Vec<Journal>,
+}
+/// What a session has left on disk. Its entries are numbered from 1.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Journal {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The start of the agent that wrote it.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// As StartSession had it.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The first entry that is still there, and the last.
+    #[prost(uint64, tag = "4")]
+    pub first_sequence: u64,
+    #[prost(uint64, tag = "5")]
+    pub last_sequence: u64,
+    /// Whether the last entry is there: nothing will follow.
+    #[prost(bool, tag = "6")]
+    pub is_complete: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadJournalRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// The last entry that is stored; 0 for none.
+    #[prost(uint64, tag = "3")]
+    pub after_sequence: u64,
+}
+/// One message of a journal. An entry is what holds together and is stored together.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JournalEntry {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// The session as it was when the entry was written; a whole update of its own, in as many
+    /// entries as it takes, each of which but the last continues.
+    #[prost(message, optional, tag = "2")]
+    pub checkpoint: ::core::option::Option<SessionUpdate>,
+    /// Calls that were recorded since the entry before.
+    #[prost(message, repeated, tag = "3")]
+    pub calls: ::prost::alloc::vec::Vec<JournalCall>,
+    /// Entries from there up to this one, which were dropped because the disk had no more room for
+    /// them, and how many calls they held.
+    #[prost(message, optional, tag = "4")]
+    pub gap: ::core::option::Option<JournalGap>,
+    /// The session is over, and this is the end of its journal.
+    #[prost(bool, tag = "5")]
+    pub is_last: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JournalCall {
+    #[prost(message, optional, tag = "1")]
+    pub record: ::core::option::Option<CallRecord>,
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalGap {
+    #[prost(uint64, tag = "1")]
+    pub first_sequence: u64,
+    #[prost(uint64, tag = "2")]
+    pub calls: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcknowledgeJournalRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "3")]
+    pub sequence: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcknowledgeJournalResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterServiceRequest {
     #[prost(string, tag = "1")]
@@ -1622,6 +1848,82 @@ pub mod agent_client {
                 .insert(GrpcMethod::new("coral.agent.v1.Agent", "DownloadTraces"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What sessions have left on disk for somebody who stores it.
+        pub async fn list_journals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListJournalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJournalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.agent.v1.Agent/ListJournals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.agent.v1.Agent", "ListJournals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The entries of a journal behind those that are stored already, and those that come, until the
+        /// last one.
+        pub async fn read_journal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::JournalEntry>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.agent.v1.Agent/ReadJournal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.agent.v1.Agent", "ReadJournal"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Entries up to there are stored for good: the agent forgets them.
+        pub async fn acknowledge_journal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcknowledgeJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcknowledgeJournalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.agent.v1.Agent/AcknowledgeJournal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.agent.v1.Agent", "AcknowledgeJournal"));
+            self.inner.unary(req, path, codec).await
+        }
         /// An application makes itself known; again and again, because this is forgotten when the lease
         /// runs out or the agent starts anew.
         pub async fn register_service(
@@ -1819,6 +2121,37 @@ pub mod agent_server {
             request: tonic::Request<super::DownloadTracesRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::DownloadTracesStream>,
+            tonic::Status,
+        >;
+        /// What sessions have left on disk for somebody who stores it.
+        async fn list_journals(
+            &self,
+            request: tonic::Request<super::ListJournalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJournalsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReadJournal method.
+        type ReadJournalStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::JournalEntry, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The entries of a journal behind those that are stored already, and those that come, until the
+        /// last one.
+        async fn read_journal(
+            &self,
+            request: tonic::Request<super::ReadJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReadJournalStream>,
+            tonic::Status,
+        >;
+        /// Entries up to there are stored for good: the agent forgets them.
+        async fn acknowledge_journal(
+            &self,
+            request: tonic::Request<super::AcknowledgeJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcknowledgeJournalResponse>,
             tonic::Status,
         >;
         /// An application makes itself known; again and again, because this is forgotten when the lease
@@ -2669,6 +3002,142 @@ pub mod agent_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.agent.v1.Agent/ListJournals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListJournalsSvc<T: Agent>(pub Arc<T>);
+                    impl<
+                        T: Agent,
+                    > tonic::server::UnaryService<super::ListJournalsRequest>
+                    for ListJournalsSvc<T> {
+                        type Response = super::ListJournalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListJournalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::list_journals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListJournalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.agent.v1.Agent/ReadJournal" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadJournalSvc<T: Agent>(pub Arc<T>);
+                    impl<
+                        T: Agent,
+                    > tonic::server::ServerStreamingService<super::ReadJournalRequest>
+                    for ReadJournalSvc<T> {
+                        type Response = super::JournalEntry;
+                        type ResponseStream = T::ReadJournalStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadJournalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::read_journal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadJournalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.agent.v1.Agent/AcknowledgeJournal" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcknowledgeJournalSvc<T: Agent>(pub Arc<T>);
+                    impl<
+                        T: Agent,
+                    > tonic::server::UnaryService<super::AcknowledgeJournalRequest>
+                    for AcknowledgeJournalSvc<T> {
+                        type Response = super::AcknowledgeJournalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcknowledgeJournalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::acknowledge_journal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcknowledgeJournalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -62,12 +62,16 @@ pub struct DetachUprobeResponse {
 pub struct ListDebugSessionsRequest {
     #[prost(string, tag = "1")]
     pub service_name: ::prost::alloc::string::String,
+    /// Also those that are over, as far as the history goes.
+    #[prost(bool, tag = "2")]
+    pub with_ended: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDebugSessionsResponse {
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<DebugSession>,
 }
+/// One row for each function of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DebugSession {
     #[prost(string, tag = "1")]
@@ -82,11 +86,15 @@ pub struct DebugSession {
     pub started_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "6")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// active, expired or detached.
+    /// active, expired or detached; or target_exited, target_execed, budget or failed.
     #[prost(string, tag = "7")]
     pub status: ::prost::alloc::string::String,
     #[prost(uint64, tag = "8")]
     pub event_count: u64,
+    #[prost(string, tag = "9")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "10")]
+    pub agent_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceRequestPathRequest {
@@ -109,6 +117,207 @@ pub struct TraceEvent {
     pub depth: u32,
     #[prost(string, tag = "5")]
     pub span_id: ::prost::alloc::string::String,
+    /// Names the request that the call is part of.
+    #[prost(uint64, tag = "6")]
+    pub request: u64,
+    #[prost(string, tag = "7")]
+    pub agent_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAgentsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAgentsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub agents: ::prost::alloc::vec::Vec<Agent>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Agent {
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub kernel: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub is_connected: bool,
+    /// When it was heard of last.
+    #[prost(message, optional, tag = "6")]
+    pub heard_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(bool, tag = "7")]
+    pub can_debug_uprobes: bool,
+    /// Why it cannot, and the next step.
+    #[prost(string, tag = "8")]
+    pub lacks: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub help: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "10")]
+    pub sessions: u32,
+    #[prost(uint32, tag = "11")]
+    pub services: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryHistoryRequest {
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+    /// A name, its last parts, a glob or a regex between slashes; empty for all.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Sessions that measured within this time, up to now.
+    #[prost(message, optional, tag = "3")]
+    pub since: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryHistoryResponse {
+    /// What they add up to, by function, those with the most calls first.
+    #[prost(message, repeated, tag = "1")]
+    pub functions: ::prost::alloc::vec::Vec<HistoryFunction>,
+    /// The sessions, newest first.
+    #[prost(message, repeated, tag = "2")]
+    pub sessions: ::prost::alloc::vec::Vec<HistorySession>,
+    /// What is known to be missing.
+    #[prost(string, repeated, tag = "3")]
+    pub losses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryFunction {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub sessions: u32,
+    #[prost(uint64, tag = "3")]
+    pub calls: u64,
+    #[prost(uint64, tag = "4")]
+    pub returns: u64,
+    #[prost(uint64, tag = "5")]
+    pub unwound: u64,
+    #[prost(uint64, tag = "6")]
+    pub in_flight: u64,
+    #[prost(uint64, optional, tag = "7")]
+    pub errors: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "8")]
+    pub latency: ::core::option::Option<super::super::agent::v1::Histogram>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistorySession {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub service_name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "5")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(enumeration = "super::super::agent::v1::SessionStatus", tag = "6")]
+    pub status: i32,
+    #[prost(uint32, tag = "7")]
+    pub replicas: u32,
+    /// Those of its functions that were asked for.
+    #[prost(message, repeated, tag = "8")]
+    pub functions: ::prost::alloc::vec::Vec<HistoryFunction>,
+    #[prost(uint64, tag = "9")]
+    pub events: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuerySqlRequest {
+    #[prost(string, tag = "1")]
+    pub sql: ::prost::alloc::string::String,
+    /// At most so many rows; 0 lets the colony choose.
+    #[prost(uint32, tag = "2")]
+    pub rows_max: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuerySqlResponse {
+    /// In the first message alone.
+    #[prost(message, repeated, tag = "1")]
+    pub columns: ::prost::alloc::vec::Vec<SqlColumn>,
+    #[prost(message, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<SqlRow>,
+    /// There are more rows than were asked for.
+    #[prost(bool, tag = "3")]
+    pub is_cut: bool,
+    /// When the history was as the rows show it; in the first message alone.
+    #[prost(message, optional, tag = "4")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SqlColumn {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub type_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SqlRow {
+    #[prost(message, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<SqlValue>,
+}
+/// Unset for NULL.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SqlValue {
+    #[prost(string, optional, tag = "1")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportSessionRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// json or csv.
+    #[prost(string, tag = "2")]
+    pub format: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportSessionResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub chunk: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListApprovalsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListApprovalsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub approvals: ::prost::alloc::vec::Vec<Approval>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Approval {
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub requested_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "5")]
+    pub service_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "6")]
+    pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub duration: ::core::option::Option<::prost_types::Duration>,
+    #[prost(bool, tag = "8")]
+    pub capture: bool,
+    /// waiting, granted, refused or expired.
+    #[prost(string, tag = "9")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub decided_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideApprovalRequest {
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub is_granted: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideApprovalResponse {
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -332,6 +541,518 @@ pub mod debug_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What is asked of an agent about its node is asked of the colony about all of them. A target is
+        /// a service, on all of its replicas or on those that are named.
+        pub async fn get_capabilities(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::GetCapabilitiesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::GetCapabilitiesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/GetCapabilities",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "GetCapabilities"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_services(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::ListServicesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListServicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListServices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListServices"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::ListFunctionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListFunctionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "ListFunctions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_callees(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::ListCalleesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListCalleesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListCallees",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListCallees"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn start_session(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::StartSessionRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::StartSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/StartSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "StartSession"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The replicas' numbers and what they add up to; of a session that is over, its final ones.
+        pub async fn watch_session(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::WatchSessionRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::super::super::agent::v1::SessionUpdate>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/WatchSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "WatchSession"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn list_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::ListSessionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListSessions"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn add_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::AddFunctionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::AddFunctionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/AddFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "AddFunctions"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn remove_functions(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::RemoveFunctionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::RemoveFunctionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/RemoveFunctions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "RemoveFunctions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn update_filter(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::UpdateFilterRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::UpdateFilterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/UpdateFilter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "UpdateFilter"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn extend_session(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::ExtendSessionRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ExtendSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ExtendSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "ExtendSession"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn end_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::EndSessionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::EndSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/EndSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "EndSessions"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn download_traces(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::super::super::agent::v1::DownloadTracesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<
+                    super::super::super::agent::v1::DownloadTracesResponse,
+                >,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/DownloadTraces",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "DownloadTraces"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// The agents, and what each can do.
+        pub async fn list_agents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAgentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListAgents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListAgents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What sessions have measured of a function, from the history.
+        pub async fn query_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QueryHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/QueryHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "QueryHistory"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The rows of a query over the history, which can change nothing.
+        pub async fn query_sql(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QuerySqlRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::QuerySqlResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/QuerySql",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "QuerySql"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// The document of a session.
+        pub async fn export_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportSessionResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ExportSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "ExportSession"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Sessions that wait for somebody else's word.
+        pub async fn list_approvals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListApprovals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "ListApprovals"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn decide_approval(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecideApprovalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideApprovalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/DecideApproval",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("coral.colony.v1.DebugService", "DecideApproval"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -387,6 +1108,180 @@ pub mod debug_service_server {
             request: tonic::Request<super::TraceRequestPathRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::TraceRequestPathStream>,
+            tonic::Status,
+        >;
+        /// What is asked of an agent about its node is asked of the colony about all of them. A target is
+        /// a service, on all of its replicas or on those that are named.
+        async fn get_capabilities(
+            &self,
+            request: tonic::Request<
+                super::super::super::agent::v1::GetCapabilitiesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::GetCapabilitiesResponse>,
+            tonic::Status,
+        >;
+        async fn list_services(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::ListServicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListServicesResponse>,
+            tonic::Status,
+        >;
+        async fn list_functions(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::ListFunctionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListFunctionsResponse>,
+            tonic::Status,
+        >;
+        async fn list_callees(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::ListCalleesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListCalleesResponse>,
+            tonic::Status,
+        >;
+        async fn start_session(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::StartSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::StartSessionResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchSession method.
+        type WatchSessionStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::super::super::agent::v1::SessionUpdate,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The replicas' numbers and what they add up to; of a session that is over, its final ones.
+        async fn watch_session(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::WatchSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchSessionStream>,
+            tonic::Status,
+        >;
+        async fn list_sessions(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::ListSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ListSessionsResponse>,
+            tonic::Status,
+        >;
+        async fn add_functions(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::AddFunctionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::AddFunctionsResponse>,
+            tonic::Status,
+        >;
+        async fn remove_functions(
+            &self,
+            request: tonic::Request<
+                super::super::super::agent::v1::RemoveFunctionsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::RemoveFunctionsResponse>,
+            tonic::Status,
+        >;
+        async fn update_filter(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::UpdateFilterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::UpdateFilterResponse>,
+            tonic::Status,
+        >;
+        async fn extend_session(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::ExtendSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::ExtendSessionResponse>,
+            tonic::Status,
+        >;
+        async fn end_sessions(
+            &self,
+            request: tonic::Request<super::super::super::agent::v1::EndSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::agent::v1::EndSessionsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the DownloadTraces method.
+        type DownloadTracesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::super::super::agent::v1::DownloadTracesResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn download_traces(
+            &self,
+            request: tonic::Request<
+                super::super::super::agent::v1::DownloadTracesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<Self::DownloadTracesStream>,
+            tonic::Status,
+        >;
+        /// The agents, and what each can do.
+        async fn list_agents(
+            &self,
+            request: tonic::Request<super::ListAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAgentsResponse>,
+            tonic::Status,
+        >;
+        /// What sessions have measured of a function, from the history.
+        async fn query_history(
+            &self,
+            request: tonic::Request<super::QueryHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the QuerySql method.
+        type QuerySqlStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::QuerySqlResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The rows of a query over the history, which can change nothing.
+        async fn query_sql(
+            &self,
+            request: tonic::Request<super::QuerySqlRequest>,
+        ) -> std::result::Result<tonic::Response<Self::QuerySqlStream>, tonic::Status>;
+        /// Server streaming response type for the ExportSession method.
+        type ExportSessionStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExportSessionResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The document of a session.
+        async fn export_session(
+            &self,
+            request: tonic::Request<super::ExportSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportSessionStream>,
+            tonic::Status,
+        >;
+        /// Sessions that wait for somebody else's word.
+        async fn list_approvals(
+            &self,
+            request: tonic::Request<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        >;
+        async fn decide_approval(
+            &self,
+            request: tonic::Request<super::DecideApprovalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideApprovalResponse>,
             tonic::Status,
         >;
     }
@@ -651,6 +1546,904 @@ pub mod debug_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/coral.colony.v1.DebugService/GetCapabilities" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCapabilitiesSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::GetCapabilitiesRequest,
+                    > for GetCapabilitiesSvc<T> {
+                        type Response = super::super::super::agent::v1::GetCapabilitiesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::GetCapabilitiesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::get_capabilities(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCapabilitiesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListServices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListServicesSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::ListServicesRequest,
+                    > for ListServicesSvc<T> {
+                        type Response = super::super::super::agent::v1::ListServicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::ListServicesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_services(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListServicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFunctionsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::ListFunctionsRequest,
+                    > for ListFunctionsSvc<T> {
+                        type Response = super::super::super::agent::v1::ListFunctionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::ListFunctionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListCallees" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCalleesSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::ListCalleesRequest,
+                    > for ListCalleesSvc<T> {
+                        type Response = super::super::super::agent::v1::ListCalleesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::ListCalleesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_callees(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCalleesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/StartSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartSessionSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::StartSessionRequest,
+                    > for StartSessionSvc<T> {
+                        type Response = super::super::super::agent::v1::StartSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::StartSessionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::start_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/WatchSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSessionSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::ServerStreamingService<
+                        super::super::super::agent::v1::WatchSessionRequest,
+                    > for WatchSessionSvc<T> {
+                        type Response = super::super::super::agent::v1::SessionUpdate;
+                        type ResponseStream = T::WatchSessionStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::WatchSessionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::watch_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSessionsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::ListSessionsRequest,
+                    > for ListSessionsSvc<T> {
+                        type Response = super::super::super::agent::v1::ListSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::ListSessionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_sessions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSessionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/AddFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddFunctionsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::AddFunctionsRequest,
+                    > for AddFunctionsSvc<T> {
+                        type Response = super::super::super::agent::v1::AddFunctionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::AddFunctionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::add_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/RemoveFunctions" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveFunctionsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::RemoveFunctionsRequest,
+                    > for RemoveFunctionsSvc<T> {
+                        type Response = super::super::super::agent::v1::RemoveFunctionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::RemoveFunctionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::remove_functions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveFunctionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/UpdateFilter" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateFilterSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::UpdateFilterRequest,
+                    > for UpdateFilterSvc<T> {
+                        type Response = super::super::super::agent::v1::UpdateFilterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::UpdateFilterRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::update_filter(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateFilterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ExtendSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExtendSessionSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::ExtendSessionRequest,
+                    > for ExtendSessionSvc<T> {
+                        type Response = super::super::super::agent::v1::ExtendSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::ExtendSessionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::extend_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExtendSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/EndSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndSessionsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<
+                        super::super::super::agent::v1::EndSessionsRequest,
+                    > for EndSessionsSvc<T> {
+                        type Response = super::super::super::agent::v1::EndSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::EndSessionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::end_sessions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndSessionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/DownloadTraces" => {
+                    #[allow(non_camel_case_types)]
+                    struct DownloadTracesSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::ServerStreamingService<
+                        super::super::super::agent::v1::DownloadTracesRequest,
+                    > for DownloadTracesSvc<T> {
+                        type Response = super::super::super::agent::v1::DownloadTracesResponse;
+                        type ResponseStream = T::DownloadTracesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::super::super::agent::v1::DownloadTracesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::download_traces(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DownloadTracesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListAgents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAgentsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<super::ListAgentsRequest>
+                    for ListAgentsSvc<T> {
+                        type Response = super::ListAgentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAgentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_agents(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAgentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/QueryHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct QueryHistorySvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<super::QueryHistoryRequest>
+                    for QueryHistorySvc<T> {
+                        type Response = super::QueryHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::query_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QueryHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/QuerySql" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySqlSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::ServerStreamingService<super::QuerySqlRequest>
+                    for QuerySqlSvc<T> {
+                        type Response = super::QuerySqlResponse;
+                        type ResponseStream = T::QuerySqlStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QuerySqlRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::query_sql(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySqlSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ExportSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportSessionSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::ServerStreamingService<super::ExportSessionRequest>
+                    for ExportSessionSvc<T> {
+                        type Response = super::ExportSessionResponse;
+                        type ResponseStream = T::ExportSessionStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::export_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListApprovals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListApprovalsSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<super::ListApprovalsRequest>
+                    for ListApprovalsSvc<T> {
+                        type Response = super::ListApprovalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListApprovalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_approvals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListApprovalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/DecideApproval" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideApprovalSvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<super::DecideApprovalRequest>
+                    for DecideApprovalSvc<T> {
+                        type Response = super::DecideApprovalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecideApprovalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::decide_approval(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideApprovalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -688,6 +2481,352 @@ pub mod debug_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "coral.colony.v1.DebugService";
     impl<T> tonic::server::NamedService for DebugServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenLinkRequest {
+    /// In the first message alone.
+    #[prost(message, optional, tag = "1")]
+    pub greeting: ::core::option::Option<Greeting>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Greeting {
+    /// Has to be the name in the agent's certificate, or that of its token.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
+    /// One number for each start of the agent, ascending.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenLinkResponse {
+    /// In the first message alone.
+    #[prost(message, optional, tag = "1")]
+    pub welcome: ::core::option::Option<Welcome>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Welcome {
+    #[prost(string, tag = "1")]
+    pub colony_id: ::prost::alloc::string::String,
+    /// An agent of which nothing is heard for so long counts as lost.
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<::prost_types::Duration>,
+}
+/// Generated client implementations.
+pub mod agent_link_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct AgentLinkClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl AgentLinkClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> AgentLinkClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AgentLinkClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AgentLinkClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The bytes of a connection in which the agent is the server of coral.agent.v1.Agent and the
+        /// colony its client. The stream's end is the connection's.
+        pub async fn open_link(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::OpenLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::OpenLinkResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.AgentLink/OpenLink",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.AgentLink", "OpenLink"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod agent_link_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AgentLinkServer.
+    #[async_trait]
+    pub trait AgentLink: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the OpenLink method.
+        type OpenLinkStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::OpenLinkResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The bytes of a connection in which the agent is the server of coral.agent.v1.Agent and the
+        /// colony its client. The stream's end is the connection's.
+        async fn open_link(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::OpenLinkRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::OpenLinkStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct AgentLinkServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AgentLinkServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AgentLinkServer<T>
+    where
+        T: AgentLink,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/coral.colony.v1.AgentLink/OpenLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenLinkSvc<T: AgentLink>(pub Arc<T>);
+                    impl<
+                        T: AgentLink,
+                    > tonic::server::StreamingService<super::OpenLinkRequest>
+                    for OpenLinkSvc<T> {
+                        type Response = super::OpenLinkResponse;
+                        type ResponseStream = T::OpenLinkStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::OpenLinkRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentLink>::open_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AgentLinkServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "coral.colony.v1.AgentLink";
+    impl<T> tonic::server::NamedService for AgentLinkServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -192,6 +192,7 @@ fn a_reason_of_a_newer_agent_is_no_error() {
 fn processes_costs_and_limits_arrive_as_they_were() {
     let process = ProcessSummary {
         pid: 7,
+        start_ticks: 1,
         user: "root".to_owned(),
         name: "checkout".to_owned(),
         command: "checkout --port 80".to_owned(),

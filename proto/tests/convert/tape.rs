@@ -88,6 +88,7 @@ impl Tape {
                 ns_per_hit: self.some(Self::rate),
                 cpu_percent: self.some(Self::rate),
             },
+            replicas: Vec::new(),
         }
     }
 
@@ -332,6 +333,7 @@ impl Tape {
             callers: self.list(4, |it| FunctionId(it.below(9))),
             is_innermost: self.flag(),
             stack: self.list(3, Self::frame),
+            replica: None,
         }
     }
 

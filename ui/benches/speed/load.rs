@@ -84,6 +84,7 @@ fn calls() -> Snapshot {
         callers: vec![FunctionId(1); 8],
         is_innermost: true,
         stack: Vec::new(),
+        replica: None,
     };
     Snapshot {
         slow_calls: (0..CALLS).rev().map(slow).collect(),

@@ -313,6 +313,7 @@ mod tests {
             notices: Vec::new(),
             accounting: coral_model::Accounting::default(),
             overhead: coral_model::Overhead::default(),
+            replicas: Vec::new(),
         }
     }
 

@@ -100,6 +100,7 @@ pub(crate) fn snapshot() -> Snapshot {
         callers: callers.to_vec(),
         is_innermost: true,
         stack: vec![frame("sync.(*Mutex).Lock", 81, false)],
+        replica: None,
     };
     snapshot.in_flight = vec![
         call(SERVE_FOREVER, 18_000, 1, &[]),

@@ -247,6 +247,7 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         slow_calls: (0..6).map(slow_call).collect(),
         functions: [checkout, add, forever].map(Arc::new).to_vec(),
+        replicas: Vec::new(),
         call_tree: Arc::default(),
         in_flight: Vec::new(),
         notices: Vec::new(),
@@ -328,6 +329,7 @@ pub(crate) fn ended() -> Snapshot {
 pub(crate) fn processes() -> Arc<[ProcessSummary]> {
     let process = |pid, name: &str, language, ports: &[u16], mib: u64| ProcessSummary {
         pid,
+        start_ticks: 1,
         user: "app".into(),
         name: name.into(),
         command: format!("/srv/{name} --config /etc/{name}.toml"),
