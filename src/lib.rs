@@ -14,6 +14,7 @@ pub mod failure;
 pub mod node;
 pub mod probe;
 pub mod recording;
+pub mod serving;
 mod signals;
 pub mod source;
 pub mod symbols;

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("symbols", 2),
     ("access", 2),
     ("config", 3),
+    ("serving", 5),
     ("node", 6),
 ];
 
@@ -29,7 +30,10 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("iced_x86", &["symbols"]),
     ("gimli", &["symbols"]),
     ("object", &["symbols"]),
-    ("tokio", &["access", "agent", "cli", "console", "node"]),
+    (
+        "tokio",
+        &["access", "agent", "cli", "console", "node", "serving"],
+    ),
     ("rustls", &["access"]),
     ("tokio_rustls", &["access"]),
     ("rcgen", &["access"]),

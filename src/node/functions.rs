@@ -6,8 +6,8 @@ use coral_proto::convert::function_page;
 use regex::RegexBuilder;
 use tonic::{Code, Status};
 
-use super::status;
 use crate::agent::Watched;
+use crate::serving::status;
 
 /// Functions in a page, if nothing else is asked for, and at most.
 const PAGE_USUAL: u32 = 2_000;

@@ -17,9 +17,9 @@ use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::status;
 use crate::agent::Watched;
 use crate::recording::Recorder;
+use crate::serving::status;
 
 /// What all recordings together may take on the disk; a recording ends where there is no more.
 const ALL_BYTES_MAX: u64 = 256 << 20;

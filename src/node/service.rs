@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{FunctionId, SessionSettings};
@@ -16,25 +15,23 @@ use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
-use super::audit::Audit;
+use super::functions;
 use super::hints::Hints;
 use super::services::Services;
 use super::sessions::{Held, Sessions};
 use super::start::attached_to_wire;
 use super::targets::Targets;
-use super::{NodeError, functions, status, watching};
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
 use crate::access::{Denied, Identity, Role};
 use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
+use crate::serving::Audit;
+use crate::serving::{status, watching};
 use crate::source::TraceFormat;
 use crate::symbols::list_processes;
 
-/// The shortest time between two updates of a session, and what it is if nothing is asked for.
-const INTERVAL_MIN: Duration = Duration::from_millis(50);
-const INTERVAL_USUAL: Duration = Duration::from_millis(200);
 /// Bytes of a document in one message.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Lines of text are no longer, whoever asks.
@@ -56,21 +53,20 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn open(config: &AgentConfig, ports: Vec<u16>) -> Result<Self, NodeError> {
+    pub(super) fn open(config: &AgentConfig, ports: Vec<u16>, audit: Arc<Audit>) -> Self {
         let host = || {
             rustix::system::uname()
                 .nodename()
                 .to_string_lossy()
                 .into_owned()
         };
-        let audit = Arc::new(Audit::open(config.audit.as_ref())?);
         let hints = Arc::new(Hints::new(config.debug.sdk_api.clone()));
         let id = if config.id.is_empty() {
             host()
         } else {
             config.id.clone()
         };
-        Ok(Self {
+        Self {
             id: id.clone(),
             is_enabled: config.debug.enabled,
             is_closing: AtomicBool::new(false),
@@ -84,7 +80,7 @@ impl Service {
             hints,
             require_dwarf: config.debug.require_dwarf,
             audit,
-        })
+        }
     }
 
     /// Ends all sessions, and waits until no probe is left.
@@ -349,12 +345,7 @@ impl AgentCalls for Service {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
         let held = self.session(&who, Role::Read, &request.session_id, None)?;
-        let interval = match &request.interval {
-            Some(interval) => duration_from_wire(interval, "interval")
-                .map_err(|error| status::of(&error))?
-                .max(INTERVAL_MIN),
-            None => INTERVAL_USUAL,
-        };
+        let interval = watching::interval(&request)?;
         let service = held.info().target.service;
         let with_values = !held.holds_values() || who.may(Role::Capture, &service);
         Ok(Response::new(watching::updates(

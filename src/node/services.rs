@@ -12,9 +12,9 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::RegisterServiceRequest;
 use tonic::{Code, Status};
 
-use super::status;
 use crate::access::{Peer, PeerAddress};
 use crate::config::ServiceRule;
+use crate::serving::status;
 use crate::source::local;
 use crate::symbols::{Process, executable_path, holds_connection, list_processes};
 

@@ -14,10 +14,10 @@ use tonic::{Code, Status};
 
 use super::service::Service;
 use super::sessions::Held;
-use super::status;
 use crate::access::Identity;
 use crate::access::audit::Entry;
 use crate::agent::{CallStream, call_stream};
+use crate::serving::status;
 use crate::source::select;
 
 /// Calls that wait for a client; what is above is counted.

@@ -7,11 +7,11 @@ use coral_proto::agent::v1::TargetRef;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
-use super::audit::Audit;
 use super::hints::Hints;
 use super::services::Services;
-use super::status;
 use crate::agent::Watched;
+use crate::serving::Audit;
+use crate::serving::status;
 use crate::source::local;
 
 /// So many processes are held; the one that was asked about longest ago goes first.

@@ -17,11 +17,11 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::audit::Audit;
 use super::services::Services;
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::agent::Watched;
 use crate::config::SdkApi;
+use crate::serving::Audit;
 use crate::symbols::{executable_path, listening_ports};
 pub(super) use grpc::Notice;
 use verify::Verified;

@@ -10,7 +10,7 @@ const TEXT_BYTES_MAX: usize = 1 << 10;
 const CUT: &str = "...";
 
 /// The status of an error.
-pub(super) fn of(error: &dyn Diagnostic) -> Status {
+pub(crate) fn of(error: &dyn Diagnostic) -> Status {
     let code = match (error.code(), error.exit_status()) {
         ("over-limit", _) => Code::ResourceExhausted,
         ("session-ended", _) => Code::FailedPrecondition,
@@ -24,7 +24,7 @@ pub(super) fn of(error: &dyn Diagnostic) -> Status {
 }
 
 /// A status with a stable code.
-pub(super) fn with(code: Code, name: &str, message: &str, help: &str) -> Status {
+pub(crate) fn with(code: Code, name: &str, message: &str, help: &str) -> Status {
     let mut status = Status::new(code, cut(Escaped(message).to_string()));
     for (key, text) in [(ERROR_CODE, name), (ERROR_HELP, help)] {
         let line: String = text
@@ -39,7 +39,7 @@ pub(super) fn with(code: Code, name: &str, message: &str, help: &str) -> Status 
 }
 
 /// The status where this program itself has failed: a thread that others wait for.
-pub(super) fn failed(message: &str) -> Status {
+pub(crate) fn failed(message: &str) -> Status {
     let help = "ask again, and report it if that fails too";
     with(Code::Internal, "agent-failed", message, help)
 }

@@ -10,14 +10,14 @@ use tonic::Status;
 use crate::access::audit::{AuditError, AuditLog, AuditSettings, Entry, Outcome, Who};
 use crate::access::{Denied, PeerAddress};
 
-use super::NodeError;
+use super::ServeError;
 
 /// The audit log, or none where none is configured.
 #[derive(Debug)]
-pub(super) struct Audit(Option<Arc<AuditLog>>);
+pub(crate) struct Audit(Option<Arc<AuditLog>>);
 
 impl Audit {
-    pub(super) fn open(settings: Option<&AuditSettings>) -> Result<Self, NodeError> {
+    pub(crate) fn open(settings: Option<&AuditSettings>) -> Result<Self, ServeError> {
         let log = settings.map(|settings| {
             // Where it cannot be made, opening the log says why.
             let _ = settings.path.parent().map(fs::create_dir_all);
@@ -30,7 +30,7 @@ impl Audit {
     ///
     /// # Errors
     /// If it could not be written: then what was asked for must not be done.
-    pub(super) async fn record(&self, entry: Entry) -> Result<(), Status> {
+    pub(crate) async fn record(&self, entry: Entry) -> Result<(), Status> {
         let Some(log) = self.0.clone() else {
             return Ok(());
         };
@@ -43,7 +43,7 @@ impl Audit {
     }
 
     /// Writes a record of what is done whether that works or not.
-    pub(super) fn note(&self, entry: Entry) {
+    pub(crate) fn note(&self, entry: Entry) {
         if let Some(log) = self.0.clone() {
             spawn_blocking(move || {
                 // Ending a session must not depend on a disk; the log says itself that it is full.
@@ -53,13 +53,13 @@ impl Audit {
     }
 
     /// Somebody was not let in.
-    pub(super) fn refused(&self, address: PeerAddress, reason: String) {
+    pub(crate) fn refused(&self, address: PeerAddress, reason: String) {
         let who = Who::unidentified(address);
         self.note(Entry::new(who, "connect", Outcome::Refused(reason)));
     }
 
     /// Somebody may not do that: notes it, and returns what they get.
-    pub(super) fn denied(&self, mut entry: Entry, denied: Denied) -> Status {
+    pub(crate) fn denied(&self, mut entry: Entry, denied: Denied) -> Status {
         entry.outcome = Outcome::Refused(denied.reason());
         if let Some(log) = self.0.clone() {
             spawn_blocking(move || {

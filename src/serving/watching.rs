@@ -4,19 +4,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{SessionState, Snapshot};
-use coral_proto::agent::v1::SessionUpdate;
-use coral_proto::convert::SessionUpdates;
+use coral_proto::agent::v1::{SessionUpdate, WatchSessionRequest};
+use coral_proto::convert::{SessionUpdates, duration_from_wire};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::status;
+
 /// Messages that wait for a client. While they do, snapshots are passed over: the latest counts.
 const WAITING_MAX: usize = 4;
 
+/// The shortest time between two updates of a session, and what it is if nothing is asked for.
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+const INTERVAL_USUAL: Duration = Duration::from_millis(200);
+
+/// How long a client wants to wait between two updates.
+///
+/// # Errors
+/// If that is no duration.
+pub(crate) fn interval(request: &WatchSessionRequest) -> Result<Duration, Status> {
+    let asked = request
+        .interval
+        .as_ref()
+        .map(|asked| duration_from_wire(asked, "interval"));
+    let asked = asked.transpose().map_err(|error| status::of(&error))?;
+    Ok(asked.map_or(INTERVAL_USUAL, |asked| asked.max(INTERVAL_MIN)))
+}
+
 /// Updates from now until the session has ended, at most one in each interval; without what calls
 /// receive and return for who may not see it.
-pub(super) fn updates(
+pub(crate) fn updates(
     snapshots: watch::Receiver<Arc<Snapshot>>,
     interval: Duration,
     with_values: bool,

@@ -1,13 +1,13 @@
-//! Why an agent cannot serve.
+//! Why a server cannot serve.
 
 use coral_model::{Diagnostic, ExitStatus};
 
 use crate::access::AccessError;
 use crate::access::audit::AuditError;
 
-/// Why an agent cannot serve.
+/// Why a server cannot serve.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
+pub enum ServeError {
     /// A place to listen at, or who may come in.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -16,7 +16,7 @@ pub enum NodeError {
     Audit(#[from] AuditError),
 }
 
-impl Diagnostic for NodeError {
+impl Diagnostic for ServeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Access(error) => error.code(),
