@@ -3,6 +3,7 @@
 pub mod access;
 pub mod agent;
 pub mod cli;
+pub mod colony;
 mod command_line;
 pub mod config;
 mod connection;

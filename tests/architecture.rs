@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("config", 3),
     ("serving", 5),
     ("node", 6),
+    ("colony", 6),
 ];
 
 /// Crates, and the only rooms that may know them.
@@ -32,7 +33,9 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("object", &["symbols"]),
     (
         "tokio",
-        &["access", "agent", "cli", "console", "node", "serving"],
+        &[
+            "access", "agent", "cli", "colony", "console", "node", "serving",
+        ],
     ),
     ("rustls", &["access"]),
     ("tokio_rustls", &["access"]),

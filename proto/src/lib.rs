@@ -41,5 +41,8 @@ pub const ERROR_CODE: &str = "coral-code";
 /// The metadata of an error that holds the next step.
 pub const ERROR_HELP: &str = "coral-help";
 
+/// The metadata of a colony's request that names for whom it asks.
+pub const ON_BEHALF_OF: &str = "coral-on-behalf-of";
+
 /// No message on the wire is longer than this, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;

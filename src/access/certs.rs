@@ -100,13 +100,14 @@ pub fn init(plan: &Plan) -> Result<Vec<PathBuf>, CertsError> {
     Ok(written)
 }
 
-/// The name of the files of a role's client certificate.
+/// The name of the files of the certificate that has a role.
 pub fn client_name(role: Role) -> &'static str {
     match role {
         Role::Read => "client-read",
         Role::Attach => "client-attach",
         Role::Detach => "client-detach",
         Role::Capture => "client-capture",
+        Role::Agent => "agent",
         Role::Admin => "client-admin",
     }
 }
@@ -130,10 +131,10 @@ fn make(plan: &Plan) -> Result<Vec<Pem>, CertsError> {
         files.extend(pair(file, certificate.pem(), &key));
         Ok(())
     };
-    leaf("agent", server(&plan.name, &plan.hosts, &[])?)?;
+    leaf("agent", server(&plan.name, &plan.hosts, &[Role::Agent])?)?;
     // A colony acts at the agents for its own clients.
     leaf("colony", server("colony", &plan.hosts, &[Role::Admin])?)?;
-    for role in Role::ALL {
+    for role in Role::ALL.into_iter().filter(|&role| role != Role::Agent) {
         leaf(client_name(role), client(role)?)?;
     }
     Ok(files)

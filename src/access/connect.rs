@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use coral_proto::ON_BEHALF_OF;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -23,6 +24,8 @@ use super::{AccessError, Endpoint, TlsConfig};
 
 /// A server that does not answer by then is not reached.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Longer names are cut.
+const NAME_CHARS_MAX: usize = 100;
 /// How often an idle connection is tried, and how long an answer may take: half-open ones end.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
@@ -30,9 +33,12 @@ const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
 /// A channel whose requests carry the client's token, if it has one.
 pub type AuthorizedChannel = InterceptedService<Channel, Bearer>;
 
-/// Puts a token into requests.
-#[derive(Clone)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+/// Puts into requests who makes them: a token, and for whom a colony asks.
+#[derive(Clone, Default)]
+pub struct Bearer {
+    token: Option<MetadataValue<Ascii>>,
+    on_behalf_of: Option<MetadataValue<Ascii>>,
+}
 
 /// Connects to a server. The channel connects again by itself.
 ///
@@ -75,24 +81,39 @@ pub async fn connect(
 }
 
 impl Bearer {
+    /// Requests of a colony for somebody who has proven to it who they are.
+    pub fn on_behalf_of(name: &str) -> Self {
+        // Headers hold ASCII.
+        let name: String = name.escape_default().take(NAME_CHARS_MAX).collect();
+        Self {
+            token: None,
+            on_behalf_of: name.parse().ok(),
+        }
+    }
+
     fn new(token: Option<&str>) -> Result<Self, AccessError> {
         let Some(token) = token else {
-            return Ok(Self(None));
+            return Ok(Self::default());
         };
         let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
             .parse()
             .map_err(|_| AccessError::Token)?;
         value.set_sensitive(true);
-        Ok(Self(Some(value)))
+        Ok(Self {
+            token: Some(value),
+            on_behalf_of: None,
+        })
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", value.clone());
+        let metadata = request.metadata_mut();
+        if let Some(token) = &self.token {
+            metadata.insert("authorization", token.clone());
+        }
+        if let Some(name) = &self.on_behalf_of {
+            metadata.insert(ON_BEHALF_OF, name.clone());
         }
         Ok(request)
     }

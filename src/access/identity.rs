@@ -21,7 +21,10 @@ pub enum Role {
     /// Read what calls receive and return.
     #[serde(rename = "debug:capture")]
     Capture,
-    /// All of it, of every service in scope.
+    /// Connect to a colony as the agent of that name. Nobody has it by another role.
+    #[serde(rename = "agent")]
+    Agent,
+    /// All of it but being an agent, of every service in scope.
     #[serde(rename = "admin")]
     Admin,
 }
@@ -82,11 +85,12 @@ pub enum Denied {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Read,
         Self::Attach,
         Self::Detach,
         Self::Capture,
+        Self::Agent,
         Self::Admin,
     ];
 
@@ -97,6 +101,7 @@ impl Role {
             Self::Attach => "debug:attach",
             Self::Detach => "debug:detach",
             Self::Capture => "debug:capture",
+            Self::Agent => "agent",
             Self::Admin => "admin",
         }
     }
@@ -140,6 +145,26 @@ impl Identity {
     /// Whether this may be done to that service; for lists, which leave out what may not be seen.
     pub fn may(&self, role: Role, service: &str) -> bool {
         self.check(role, service).is_ok()
+    }
+
+    /// Whether this is the agent of that name. A certificate or a token proves the name; where only
+    /// this machine is proven, any agent of it may come.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_agent(&self, agent_id: &str) -> Result<(), Denied> {
+        let is_it = match self.source {
+            Source::Certificate | Source::Token => self.name == agent_id,
+            Source::UnixUser | Source::Loopback => true,
+        };
+        let is_root = self.source == Source::UnixUser && self.roles.contains(&Role::Admin);
+        if is_it && (is_root || self.roles.contains(&Role::Agent)) {
+            return Ok(());
+        }
+        Err(Denied::Forbidden {
+            name: self.name.clone(),
+            role: Role::Agent,
+        })
     }
 
     fn grant(&self, role: Role, is_in_scope: bool) -> Result<(), Denied> {

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Debug(DebugCommand),
     /// Serve sessions on this node to other programs
     Agent(AgentArguments),
+    /// Serve sessions on the replicas of services, on the nodes of many agents
+    Colony(ColonyArguments),
     /// Audit logs of agents and colonies
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -72,6 +74,16 @@ pub(super) struct AgentArguments {
     /// Print a unit of systemd that runs the agent without root
     #[arg(long)]
     pub(super) print_unit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ColonyArguments {
+    /// The colony's configuration; without it, every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print every key with its default and what it means
+    #[arg(long)]
+    pub(super) print_config: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod arguments;
 mod attach;
 mod audit;
 mod certs;
+mod colony;
 mod completions;
 mod doctor;
 mod functions;
@@ -44,6 +45,7 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Debug(DebugCommand::List(arguments)) => remote::list(arguments),
         Command::Debug(DebugCommand::Detach(arguments)) => remote::detach(arguments),
         Command::Agent(arguments) => agent::serve(arguments),
+        Command::Colony(arguments) => colony::serve(arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(arguments),
         Command::Certs(CertsCommand::Init(arguments)) => certs::init(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),

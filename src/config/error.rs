@@ -19,6 +19,7 @@ pub struct ConfigError {
 
 const CONSOLE: &str = "coral-tui --print-config --config /dev/null";
 const AGENT: &str = "coral agent --print-config";
+const COLONY: &str = "coral colony --print-config";
 
 impl ConfigError {
     /// A file that cannot be read at all.
@@ -63,6 +64,14 @@ impl ConfigError {
     pub(super) fn of_agent(self) -> Self {
         Self {
             prints: AGENT,
+            ..self
+        }
+    }
+
+    /// The same of a file of the colony's.
+    pub(super) fn of_colony(self) -> Self {
+        Self {
+            prints: COLONY,
             ..self
         }
     }

@@ -4,6 +4,7 @@
 //! of a [`Config`] is the file that means the same, with an explanation of every key.
 
 mod agent;
+mod colony;
 mod error;
 mod file;
 mod print;
@@ -23,6 +24,7 @@ use etcetera::base_strategy::Xdg;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
+pub use colony::{Ai, COLONY_YAML, ColonyConfig, ColonyDebug, ColonySessions, Storage};
 pub use error::ConfigError;
 
 /// Larger files are no configuration.

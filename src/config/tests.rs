@@ -142,7 +142,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[session]\nlease = '60'",
-        "2:9: `60` is not a duration: it needs a unit: ns, us, ms, s, m or h, as in `60s`",
+        "2:9: `60` is not a duration: it needs a unit: ns, us, ms, s, m, h or d, as in `60s`",
     ),
     (
         "[session]\nbudget_percent = -1",

@@ -84,6 +84,28 @@ pub(super) mod lease {
     }
 }
 
+/// Times as long as `30s` or `7d`.
+pub(super) mod period {
+    use std::time::Duration;
+
+    use coral_model::parse_duration;
+    use serde::de::{Deserialize, Deserializer, Error};
+
+    const MIN: Duration = Duration::from_secs(1);
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let period = parse_duration(&text).map_err(D::Error::custom)?;
+        if period < MIN {
+            let min_s = MIN.as_secs();
+            return Err(D::Error::custom(format_args!("`{text}` is below {min_s}s")));
+        }
+        Ok(period)
+    }
+}
+
 /// Percent of a core, or `"none"`.
 pub(super) mod budget_percent {
     use std::fmt;

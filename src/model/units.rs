@@ -33,7 +33,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let trimmed = text.trim();
     let split = trimmed
         .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .ok_or_else(|| fail("it needs a unit: ns, us, ms, s, m or h, as in `60s`"))?;
+        .ok_or_else(|| fail("it needs a unit: ns, us, ms, s, m, h or d, as in `60s`"))?;
     let (number, unit) = trimmed.split_at(split);
     let number: f64 = number
         .parse()
@@ -41,10 +41,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let unit = unit.trim();
     let unit_ns = UNITS_NS
         .iter()
-        .chain(&[("h", 3600e9)])
+        .chain(&[("h", 3_600e9), ("d", 86_400e9)])
         .find(|(name, _)| *name == unit)
         .map(|(_, ns)| ns)
-        .ok_or_else(|| fail("its unit is none of ns, us, ms, s, m and h"))?;
+        .ok_or_else(|| fail("its unit is none of ns, us, ms, s, m, h and d"))?;
     let ns = number * unit_ns;
     if !(0.0..=u64::MAX as f64).contains(&ns) {
         return Err(fail("it is too long"));

@@ -8,7 +8,6 @@
 //! **Architecture invariant: nothing privileged happens without an audit record.** Attaching waits
 //! for its record to be on disk and is refused without it. Detaching never waits.
 
-mod functions;
 mod hints;
 mod privileges;
 mod recording;

@@ -15,7 +15,6 @@ use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
-use super::functions;
 use super::hints::Hints;
 use super::services::Services;
 use super::sessions::{Held, Sessions};
@@ -28,7 +27,7 @@ use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
 use crate::serving::Audit;
-use crate::serving::{status, watching};
+use crate::serving::{functions, status, watching};
 use crate::source::TraceFormat;
 use crate::symbols::list_processes;
 
@@ -306,7 +305,9 @@ impl AgentCalls for Service {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
         let watched = self.target(&who, request.target.as_ref(), None).await?;
-        let page = spawn_blocking(move || functions::page(&watched, &request)).await;
+        let page =
+            spawn_blocking(move || functions::page(&watched.target, watched.table(), &request))
+                .await;
         let page = page.map_err(|_| status::failed("the page cannot be made"))??;
         Ok(Response::new(page))
     }

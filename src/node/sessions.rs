@@ -9,10 +9,10 @@ use coral_proto::agent::v1::StartSessionResponse;
 use tokio::sync::watch;
 
 use super::recording::Recording;
-use crate::access::{Identity, Source};
 use crate::agent::{
     Agent, AgentError, AttachRequest, Attached, Session, TraceRule, TracesHandle, Watched,
 };
+use crate::serving::Owner;
 use crate::source::{TraceFormat, write_traces};
 
 /// So many sessions are remembered, live or ended; ended ones go first.
@@ -33,27 +33,6 @@ pub(super) struct RequestName {
     pub(super) owner: Owner,
     /// Empty where the client gives it no name.
     pub(super) id: String,
-}
-
-/// Who has asked for a session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Owner {
-    name: String,
-    source: Source,
-}
-
-impl Owner {
-    pub(super) fn of(who: &Identity) -> Self {
-        Self {
-            name: who.name.clone(),
-            source: who.source,
-        }
-    }
-
-    /// Whether that is certainly the same one: all who come over the loopback have one name.
-    pub(super) fn is(&self, who: &Identity) -> bool {
-        *self == Self::of(who) && who.source != Source::Loopback
-    }
 }
 
 /// A session, and for whom it was started.

@@ -15,10 +15,11 @@ use tonic::{Code, Status};
 
 use super::hints::Notice;
 use super::service::{Service, blocking, no_such_function};
-use super::sessions::{Claim, Owner, RequestName};
+use super::sessions::{Claim, RequestName};
 use crate::access::audit::Entry;
 use crate::access::{Identity, Role, Source};
 use crate::agent::{AttachRequest, Attached, CallSink, TraceRule, Watched};
+use crate::serving::Owner;
 use crate::serving::status;
 use crate::source::{AttachWish, TraceWish, trace_targets};
 

@@ -3,7 +3,10 @@
 
 mod audit;
 mod error;
+pub(crate) mod functions;
+mod owner;
 pub(crate) mod status;
+pub mod tunnel;
 pub(crate) mod watching;
 
 use std::fs;
@@ -27,6 +30,7 @@ use crate::access::grpc::{Guard, note_path};
 use crate::access::{AccessError, Gate, Listen, Listener, Settings};
 pub(crate) use audit::Audit;
 pub use error::ServeError;
+pub(crate) use owner::Owner;
 
 /// How many requests of one connection are served at the same time.
 const REQUESTS_MAX: usize = 64;

@@ -1,6 +1,7 @@
 //! An agent that is another program, on this node or another.
 
 mod back_off;
+mod client;
 mod error;
 
 use std::io;
@@ -15,6 +16,7 @@ use coral_model::{
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
+use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
 use coral_proto::convert::{Assembled, ConvertError, FunctionPages, duration_to_wire};
 use tonic::Streaming;
 use ulid::Ulid;
@@ -24,6 +26,7 @@ use super::wish::AttachWish;
 use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::agent::{Attached, Refused};
 pub use back_off::BackOff;
+use client::Client;
 pub use error::RemoteError;
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program
@@ -36,10 +39,10 @@ const PAGE_FUNCTIONS: u32 = u32::MAX;
 /// Documents that an agent writes are shorter.
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 
-/// A connection to an agent.
+/// A connection to an agent, or to a colony, which has the same calls for all of its agents.
 #[derive(Clone)]
 pub struct RemoteAgent {
-    client: AgentClient<AuthorizedChannel>,
+    client: Client,
 }
 
 /// What is to be attached there.
@@ -115,11 +118,27 @@ impl RemoteAgent {
         tls: Option<&TlsConfig>,
         token: Option<&str>,
     ) -> Result<Self, RemoteError> {
-        let channel = connect(endpoint, tls, token).await?;
+        Ok(Self::over(connect(endpoint, tls, token).await?))
+    }
+
+    /// The agent at the other end of a channel.
+    pub fn over(channel: AuthorizedChannel) -> Self {
         let client = AgentClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(Self { client })
+        Self {
+            client: Client::Agent(client),
+        }
+    }
+
+    /// The colony at the other end of a channel.
+    pub fn colony_over(channel: AuthorizedChannel) -> Self {
+        let client = DebugServiceClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Self {
+            client: Client::Colony(client),
+        }
     }
 
     /// What the agent may do, and can.
@@ -342,10 +361,7 @@ impl RemoteAgent {
             interval: None,
         };
         let stream = self.client.watch_session(request).await?.into_inner();
-        Ok(Watching {
-            stream,
-            assembled: Assembled::new(),
-        })
+        Ok(Watching::of(stream))
     }
 
     /// The sessions of the agent, of that service or of all.
@@ -456,6 +472,14 @@ pub struct Watching {
 }
 
 impl Watching {
+    /// A session of which nothing has come yet.
+    pub fn of(stream: Streaming<wire::SessionUpdate>) -> Self {
+        Self {
+            stream,
+            assembled: Assembled::new(),
+        }
+    }
+
     /// The next snapshot; `None` once the final one has come.
     ///
     /// # Errors

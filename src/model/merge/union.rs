@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Function, FunctionId, FunctionTable, FunctionTableBuilder, NewFunction};
+use crate::{
+    Function, FunctionId, FunctionTable, FunctionTableBuilder, Language, NewFunction, SymbolSource,
+};
 
 /// The functions of several builds: those of one name are one. Its numbers stay when builds come.
 #[derive(Debug, Default)]
@@ -111,6 +113,36 @@ impl FunctionUnion {
             from_union,
         });
         Ok(self.builds.len() - 1)
+    }
+
+    /// The number of the first function of a name, which gets one if no build that is known yet has
+    /// such a function.
+    ///
+    /// # Errors
+    /// If there are more functions than have numbers.
+    pub fn of_name(&mut self, name: &str) -> Result<FunctionId, UnionTooLarge> {
+        if let Some(&id) = self.by_name.get(name).and_then(|known| known.first()) {
+            return Ok(id);
+        }
+        if self.table.len() >= u32::MAX as usize {
+            return Err(UnionTooLarge);
+        }
+        let mut builder = FunctionTableBuilder::extend(&self.table);
+        let id = builder.push(&NewFunction {
+            name,
+            package: 0..0,
+            file: None,
+            line: None,
+            address: 0,
+            size: 0,
+            language: Language::Unknown,
+            source: SymbolSource::Symtab,
+            module: 0,
+            plan: None,
+        });
+        self.table = Arc::new(builder.build());
+        self.by_name.entry(name.into()).or_default().push(id);
+        Ok(id)
     }
 
     /// The number of a build's function in the union.

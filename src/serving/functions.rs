@@ -1,13 +1,12 @@
 //! Function lists, in pages.
 
-use coral_model::{Function, FunctionId};
+use coral_model::{Function, FunctionId, FunctionTable, Target};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::function_page;
 use regex::RegexBuilder;
 use tonic::{Code, Status};
 
-use crate::agent::Watched;
-use crate::serving::status;
+use super::status;
 
 /// Functions in a page, if nothing else is asked for, and at most.
 const PAGE_USUAL: u32 = 2_000;
@@ -17,9 +16,13 @@ const PAGE_BYTES: usize = 768 << 10;
 /// What a compiled pattern may take.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
-/// One page of a process's functions.
-pub(super) fn page(
-    watched: &Watched,
+/// One page of a target's functions.
+///
+/// # Errors
+/// If the pattern or the page's token is none.
+pub(crate) fn page(
+    target: &Target,
+    table: &FunctionTable,
     request: &wire::ListFunctionsRequest,
 ) -> Result<wire::ListFunctionsResponse, Status> {
     let bad =
@@ -45,7 +48,6 @@ pub(super) fn page(
         0 => PAGE_USUAL,
         size => size.min(PAGE_MAX),
     };
-    let table = watched.table();
     let rest = (first..table.len() as u32).filter_map(|id| table.get(FunctionId(id)));
     let is_meant = |function: &Function<'_>| {
         pattern
@@ -64,7 +66,7 @@ pub(super) fn page(
             .filter(|_| has_more)
             .map(|next| next.to_string())
             .unwrap_or_default(),
-        target: Some((&watched.target).into()),
+        target: Some(target.into()),
         total: table.len() as u64,
         modules: match first {
             0 => table.modules().iter().map(wire::Module::from).collect(),

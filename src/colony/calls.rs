@@ -1,0 +1,95 @@
+//! Parts of answers.
+
+use std::sync::Arc;
+
+use coral_model::{FunctionId, Snapshot, Target};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+use super::catalog::{Catalog, of_remote};
+use super::registry::{Link, ReplicaProcess};
+use crate::export::{csv, session_document};
+use crate::serving::status;
+use crate::source::remote::RemoteTarget;
+
+/// Bytes of a document in one message.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// What a session has measured, as a document.
+pub(super) async fn document(snapshot: Arc<Snapshot>, format: String) -> Result<Vec<u8>, Status> {
+    let written = spawn_blocking(move || match format.as_str() {
+        "json" | "" => serde_json::to_vec_pretty(&session_document(&snapshot))
+            .map_err(|error| status::failed(&error.to_string())),
+        "csv" => {
+            let mut rows = Vec::new();
+            csv::write_session(&mut rows, &snapshot)
+                .map_err(|error| status::failed(&error.to_string()))?;
+            Ok(rows)
+        }
+        _ => {
+            let message = "a session is written as json or csv";
+            Err(status::with(
+                Code::InvalidArgument,
+                "usage",
+                message,
+                "choose one of them",
+            ))
+        }
+    });
+    written
+        .await
+        .map_err(|_| status::failed("it cannot be written down"))?
+}
+
+/// A document in messages.
+pub(super) fn chunks<T: Send + 'static>(
+    document: Vec<u8>,
+    message: impl Fn(Vec<u8>) -> T,
+) -> ReceiverStream<Result<T, Status>> {
+    let chunks: Vec<_> = document.chunks(CHUNK_BYTES).collect();
+    let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+    for chunk in chunks {
+        // There is room for all of them.
+        let _ = sender.try_send(Ok(message(chunk.to_vec())));
+    }
+    ReceiverStream::new(receiver)
+}
+
+/// What a function of a replica calls, by the numbers of the service's catalog.
+pub(super) async fn callees(
+    catalog: &Catalog,
+    link: &Link,
+    replica: &ReplicaProcess,
+    function: FunctionId,
+) -> Result<Vec<FunctionId>, Status> {
+    let meant = RemoteTarget {
+        pids: vec![replica.process.pid],
+        ..RemoteTarget::default()
+    };
+    let callees = link.agent(None).callees(&meant, function).await;
+    let target = Target {
+        service: String::new(),
+        pid: replica.process.pid,
+        exe: String::new(),
+        build_id: None,
+        language: coral_model::Language::Unknown,
+        start_ticks: replica.process.start_ticks,
+        agent_id: replica.agent_id.clone(),
+    };
+    let callees = callees.map_err(of_remote)?.into_iter();
+    Ok(callees
+        .map(|id| catalog.in_union(&target, id, ""))
+        .collect())
+}
+
+pub(super) fn not_yet(call: &str) -> Status {
+    let message = format!("{call} is not there yet");
+    status::with(
+        Code::Unimplemented,
+        "unimplemented",
+        &message,
+        "use another call",
+    )
+}

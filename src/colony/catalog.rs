@@ -1,0 +1,252 @@
+//! The functions of services: those of all builds that their replicas run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use coral_model::merge::FunctionUnion;
+use coral_model::{FunctionId, FunctionTable, Target};
+use tonic::{Code, Status};
+use ulid::Ulid;
+
+use super::registry::{Registry, ReplicaProcess};
+use crate::serving::status;
+use crate::source::remote::{RemoteError, RemoteTarget};
+
+/// The functions of every service that somebody has asked for.
+#[derive(Debug, Default)]
+pub(super) struct Catalogs(Mutex<HashMap<String, Arc<Catalog>>>);
+
+/// The functions of a service.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    /// Tells this catalog from that of the same service after the colony has started anew: the
+    /// functions have other numbers then.
+    generation: u64,
+    known: Mutex<Functions>,
+    /// One at a time looks for builds.
+    loading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Functions {
+    union: FunctionUnion,
+    /// The target of every replica that was looked at, and the place of its build.
+    builds: HashMap<(String, u32, u64), (Target, Option<usize>)>,
+}
+
+/// The functions of a service at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    /// The service, as if it were one process.
+    pub(super) target: Target,
+    pub(super) table: Arc<FunctionTable>,
+    /// The builds, and which processes run them.
+    pub(super) builds: Vec<(Option<String>, usize, Vec<ReplicaProcess>)>,
+}
+
+impl Catalogs {
+    pub(super) fn of(&self, service: &str) -> Arc<Catalog> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalog = all.entry(service.to_owned()).or_insert_with(|| {
+            Arc::new(Catalog {
+                // Random, and in the order of time.
+                generation: (Ulid::generate().0 >> 64) as u64,
+                known: Mutex::default(),
+                loading: tokio::sync::Mutex::default(),
+            })
+        });
+        Arc::clone(catalog)
+    }
+}
+
+impl Catalog {
+    /// Reads the functions of all builds that run now, as far as they are not known.
+    ///
+    /// # Errors
+    /// If there is no replica, or none of their agents answers.
+    pub(super) async fn load(&self, registry: &Registry, service: &str) -> Result<Listing, Status> {
+        let _one_at_a_time = self.loading.lock().await;
+        let replicas = registry.replicas(service);
+        let mut failure = None;
+        for replica in &replicas {
+            if let Err(status) = self.load_one(registry, replica).await {
+                failure = Some(status);
+            }
+        }
+        match (self.listing(&replicas), failure) {
+            (Some(listing), _) => Ok(listing),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(no_replica(service)),
+        }
+    }
+
+    /// The number of a function in the union, by its number and its name in a replica's session.
+    pub(super) fn in_union(&self, target: &Target, id: FunctionId, name: &str) -> FunctionId {
+        let mut known = self.locked();
+        let build = known.builds.get(&key_of(target)).and_then(|it| it.1);
+        let id = build.and_then(|build| known.union.in_union(build, id));
+        // Where the build was not read, its functions are known by their names.
+        id.unwrap_or_else(|| known.union.of_name(name).unwrap_or(FunctionId(u32::MAX)))
+    }
+
+    /// The numbers that functions of the union have in a replica's build; functions that the build
+    /// does not have are left out.
+    ///
+    /// # Errors
+    /// If its functions cannot be read.
+    pub(super) async fn in_build(
+        &self,
+        registry: &Registry,
+        replica: &ReplicaProcess,
+        functions: &[FunctionId],
+    ) -> Result<Vec<FunctionId>, Status> {
+        let _one_at_a_time = self.loading.lock().await;
+        let build = self.load_one(registry, replica).await?;
+        let known = self.locked();
+        let functions = functions.iter();
+        Ok(functions
+            .filter_map(|&id| known.union.in_build(build, id))
+            .collect())
+    }
+
+    /// The names of functions.
+    pub(super) fn names(&self, functions: &[FunctionId]) -> Vec<String> {
+        let known = self.locked();
+        let table = known.union.table();
+        let found = functions.iter().filter_map(|&id| table.get(id));
+        found.map(|function| function.name.to_owned()).collect()
+    }
+
+    /// The places of the builds that have a function; none where all have it.
+    pub(super) fn builds_with(&self, id: FunctionId) -> Vec<u32> {
+        let with = self.locked().union.builds_with(id).unwrap_or_default();
+        with.into_iter().map(|build| build as u32).collect()
+    }
+
+    /// The place of a replica's build, which is read if it is not known.
+    async fn load_one(
+        &self,
+        registry: &Registry,
+        replica: &ReplicaProcess,
+    ) -> Result<usize, Status> {
+        let key = key(replica);
+        let known = self.locked().builds.get(&key).cloned();
+        if let Some((_, Some(build))) = known {
+            return Ok(build);
+        }
+        let link = registry.link(&replica.agent_id).ok_or_else(cut_off)?;
+        let mut agent = link.agent(None);
+        let meant = RemoteTarget {
+            pids: vec![replica.process.pid],
+            ..RemoteTarget::default()
+        };
+        let target = match known {
+            Some((target, _)) => target,
+            None => agent.look_at(&meant).await.map_err(of_remote)?,
+        };
+        let build_id = build_name(&target);
+        let same = self.locked().union.build(&build_id);
+        let build = match same {
+            Some(build) => build,
+            None => {
+                let read = agent.functions(&meant, |_, _| {}).await;
+                let (_, table) = read.map_err(of_remote)?;
+                let added = self.locked().union.add(Some(build_id), &table);
+                added.map_err(|error| status::failed(&error.to_string()))?
+            }
+        };
+        self.locked().builds.insert(key, (target, Some(build)));
+        Ok(build)
+    }
+
+    fn listing(&self, replicas: &[ReplicaProcess]) -> Option<Listing> {
+        let known = self.locked();
+        let mut builds: Vec<(Option<String>, usize, Vec<ReplicaProcess>)> =
+            (0..known.union.builds())
+                .map(|build| (None, known.union.functions_of(build), Vec::new()))
+                .collect();
+        let mut targets = Vec::new();
+        for replica in replicas {
+            if let Some((target, Some(build))) = known.builds.get(&key(replica)) {
+                builds[*build].0.clone_from(&target.build_id);
+                builds[*build].2.push(replica.clone());
+                targets.push(target);
+            }
+        }
+        let first = targets.first()?;
+        let is_one =
+            |of: fn(&Target) -> Option<&str>| targets.iter().all(|target| of(target) == of(first));
+        Some(Listing {
+            target: Target {
+                pid: 0,
+                build_id: first
+                    .build_id
+                    .clone()
+                    .filter(|_| is_one(|target| target.build_id.as_deref())),
+                start_ticks: self.generation,
+                agent_id: String::new(),
+                ..(*first).clone()
+            },
+            table: Arc::clone(known.union.table()),
+            builds,
+        })
+    }
+
+    /// What a session's target is to who watches it: the service, as if it were one process.
+    pub(super) fn target(&self, service: &str, replicas: &[Target]) -> Target {
+        let first = replicas.first();
+        Target {
+            service: service.to_owned(),
+            pid: 0,
+            exe: first.map(|it| it.exe.clone()).unwrap_or_default(),
+            build_id: first
+                .and_then(|it| it.build_id.clone())
+                .filter(|id| replicas.iter().all(|it| it.build_id.as_ref() == Some(id))),
+            language: first.map(|it| it.language).unwrap_or_default(),
+            start_ticks: self.generation,
+            agent_id: String::new(),
+        }
+    }
+
+    /// What it guards is whole at any time, so a panic spoils nothing.
+    fn locked(&self) -> MutexGuard<'_, Functions> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Programs without a build id are the same where agent and path are.
+fn build_name(target: &Target) -> String {
+    match &target.build_id {
+        Some(build_id) => build_id.clone(),
+        None => format!("{} {} {}", target.agent_id, target.pid, target.exe),
+    }
+}
+
+fn key(replica: &ReplicaProcess) -> (String, u32, u64) {
+    let process = &replica.process;
+    (replica.agent_id.clone(), process.pid, process.start_ticks)
+}
+
+fn key_of(target: &Target) -> (String, u32, u64) {
+    (target.agent_id.clone(), target.pid, target.start_ticks)
+}
+
+/// What an agent says goes on to who asked the colony.
+pub(super) fn of_remote(error: RemoteError) -> Status {
+    match error {
+        RemoteError::Refused(status) => status,
+        error => status::of(&error),
+    }
+}
+
+pub(super) fn cut_off() -> Status {
+    let message = "the agent of that node is not connected";
+    let help = "wait until it is back, or look at it on its node";
+    status::with(Code::Unavailable, "agent-unreachable", message, help)
+}
+
+pub(super) fn no_replica(service: &str) -> Status {
+    let message = format!("no replica of `{service}` runs on the node of a connected agent");
+    let help = "`coral services` lists the services and their replicas";
+    status::with(Code::NotFound, "no-such-process", &message, help)
+}

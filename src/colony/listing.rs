@@ -1,0 +1,132 @@
+//! Lists of what the colony knows.
+
+use std::collections::BTreeMap;
+
+use coral_model::SessionState;
+use coral_proto::agent::v1 as agent;
+use coral_proto::colony::v1 as wire;
+use coral_proto::convert::timestamp_to_wire;
+use jiff::SignedDuration;
+
+use super::registry::{Registry, ReplicaProcess};
+use super::sessions::{Held, Sessions};
+
+/// The services of all nodes, each with its replicas.
+pub(super) fn services(registry: &Registry) -> Vec<agent::Service> {
+    let mut services = BTreeMap::<String, agent::Service>::new();
+    for (agent_id, known) in registry.all() {
+        if !known.is_connected() {
+            continue;
+        }
+        for of_node in known.services {
+            let service = services
+                .entry(of_node.name.clone())
+                .or_insert_with(|| agent::Service {
+                    processes: Vec::new(),
+                    ..of_node.clone()
+                });
+            let processes = of_node.processes.into_iter().map(|process| agent::Process {
+                agent_id: agent_id.clone(),
+                ..process
+            });
+            service.processes.extend(processes);
+        }
+    }
+    services.into_values().collect()
+}
+
+/// The agents, and what each can do.
+pub(super) fn agents(registry: &Registry, sessions: &Sessions) -> Vec<wire::Agent> {
+    let live: Vec<_> = sessions
+        .all()
+        .into_iter()
+        .filter(|it| it.is_live())
+        .collect();
+    let of_agent = |agent_id: &str| {
+        let has_it = |held: &&std::sync::Arc<Held>| {
+            let snapshot = held.snapshots().borrow().clone();
+            let mut replicas = snapshot.replicas.iter();
+            replicas.any(|it| it.target.agent_id == agent_id)
+        };
+        live.iter().filter(has_it).count() as u32
+    };
+    let all = registry.all().into_iter();
+    all.map(|(agent_id, known)| {
+        let is_connected = known.is_connected();
+        let (lacks, help) = known.lacks.unwrap_or_default();
+        wire::Agent {
+            sessions: of_agent(&agent_id),
+            agent_id,
+            is_connected,
+            host: known.host,
+            version: known.version,
+            kernel: known.kernel,
+            heard_at: Some(timestamp_to_wire(known.heard_at)),
+            can_debug_uprobes: known.can_debug,
+            lacks,
+            help,
+            services: known.services.len() as u32,
+        }
+    })
+    .collect()
+}
+
+/// The builds of a service, and which processes run them.
+pub(super) fn builds(builds: &[(Option<String>, usize, Vec<ReplicaProcess>)]) -> Vec<agent::Build> {
+    let builds = builds.iter();
+    builds
+        .map(|(build_id, functions, replicas)| agent::Build {
+            build_id: build_id.clone(),
+            replicas: replicas
+                .iter()
+                .map(|it| agent::ReplicaRef {
+                    agent_id: it.agent_id.clone(),
+                    pid: it.process.pid,
+                })
+                .collect(),
+            functions: *functions as u64,
+        })
+        .collect()
+}
+
+/// A row for each function of a session, as the documented list has it.
+pub(super) fn debug_sessions(held: &Held) -> Vec<wire::DebugSession> {
+    let snapshot = held.snapshots().borrow().clone();
+    let session = &snapshot.session;
+    let length = SignedDuration::try_from(session.settings.duration);
+    let expires_at = length
+        .ok()
+        .and_then(|length| session.started_at.checked_add(length).ok());
+    let mut agent_ids: Vec<String> = snapshot
+        .replicas
+        .iter()
+        .map(|it| it.target.agent_id.clone())
+        .collect();
+    agent_ids.sort();
+    agent_ids.dedup();
+    let row = wire::DebugSession {
+        session_id: session.id.0.clone(),
+        service_name: session.target.service.clone(),
+        function_name: String::new(),
+        agent_id: agent_ids.first().cloned().unwrap_or_default(),
+        started_at: Some(timestamp_to_wire(session.started_at)),
+        expires_at: expires_at.map(timestamp_to_wire),
+        status: match session.state {
+            SessionState::Active => "active".into(),
+            SessionState::Ended(reason) => reason.name().into(),
+        },
+        event_count: snapshot.accounting.events_stored,
+        requested_by: session.requested_by.clone(),
+        agent_ids,
+    };
+    if snapshot.functions.is_empty() {
+        return vec![row];
+    }
+    let functions = snapshot.functions.iter();
+    functions
+        .map(|function| wire::DebugSession {
+            function_name: function.name.clone(),
+            ..row.clone()
+        })
+        .collect()
+}

@@ -1,0 +1,498 @@
+//! The calls of `coral.colony.v1.DebugService`.
+
+use std::sync::Arc;
+
+use coral_model::filter::Expression;
+use coral_model::{FunctionId, Limits};
+use coral_proto::agent::v1 as agent;
+use coral_proto::colony::v1 as wire;
+use coral_proto::colony::v1::debug_service_server::DebugService;
+use coral_proto::convert::{duration_from_wire, duration_to_wire};
+use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Extensions, Request, Response, Status};
+
+use super::catalog::Catalogs;
+use super::registry::Registry;
+use super::session::Command;
+use super::sessions::{Held, Sessions};
+use super::{calls, listing};
+use crate::access::audit::{Entry, Outcome, Who};
+use crate::access::grpc::{identity, peer};
+use crate::access::{Identity, Role};
+use crate::config::{ColonyConfig, ColonyDebug};
+use crate::serving::{Audit, functions, status, watching};
+
+/// Answers clients.
+pub(super) struct Service {
+    pub(super) id: String,
+    pub(super) debug: ColonyDebug,
+    pub(super) registry: Arc<Registry>,
+    pub(super) catalogs: Catalogs,
+    pub(super) sessions: Sessions,
+    pub(super) audit: Arc<Audit>,
+}
+
+impl Service {
+    pub(super) fn new(
+        id: String,
+        config: &ColonyConfig,
+        registry: Arc<Registry>,
+        audit: Arc<Audit>,
+    ) -> Self {
+        Self {
+            id,
+            debug: config.debug.clone(),
+            registry,
+            catalogs: Catalogs::default(),
+            sessions: Sessions::new(config.debug.sessions.auto_cleanup_after),
+            audit,
+        }
+    }
+
+    /// A session that the client may see, with the role that is needed for what comes. A refusal
+    /// is written down where that is privileged, and has an entry.
+    pub(super) fn session(
+        &self,
+        who: &Identity,
+        role: Role,
+        id: &str,
+        entry: Option<&mut Entry>,
+    ) -> Result<Arc<Held>, Status> {
+        let held = self.sessions.get(id).ok_or_else(no_such_session)?;
+        let entry = entry.map(|entry| {
+            entry.session = Some(id.to_owned());
+            entry.service = Some(held.service.clone());
+            &*entry
+        });
+        let refuse = |denied| match entry {
+            Some(entry) => self.audit.denied(entry.clone(), denied),
+            None => Status::from(denied),
+        };
+        if let Err(denied) = who.check(Role::Read, &held.service) {
+            // It is not told, not even that there is such a session.
+            refuse(denied);
+            return Err(no_such_session());
+        }
+        who.check(role, &held.service).map_err(refuse)?;
+        Ok(held)
+    }
+
+    /// The live sessions that are meant and that the client may end. Ending waits for no disk. Who
+    /// means all leaves those of others out; else nothing is ended where one may not be.
+    fn to_end(
+        &self,
+        extensions: &Extensions,
+        is_all: bool,
+        is_meant: impl Fn(&Held) -> bool,
+    ) -> Result<Vec<Arc<Held>>, Status> {
+        let (who, entry) = asked(extensions, "session.end")?;
+        let mut sessions = self.sessions.all();
+        sessions
+            .retain(|held| held.is_live() && is_meant(held) && who.may(Role::Read, &held.service));
+        let entry_of = |held: &Held| Entry {
+            session: Some(held.id.0.clone()),
+            service: Some(held.service.clone()),
+            ..entry.clone()
+        };
+        let mut refusal = None;
+        sessions.retain(|held| {
+            // Who has started it may end it.
+            let denied = who.check(Role::Detach, &held.service).err();
+            let denied = denied.filter(|_| !held.owner.is(&who));
+            let may_end = denied.is_none();
+            if let Some(denied) = denied {
+                refusal = Some(self.audit.denied(entry_of(held), denied));
+            }
+            may_end
+        });
+        match refusal {
+            Some(refusal) if !is_all || sessions.is_empty() => Err(refusal),
+            _ => {
+                for held in &sessions {
+                    self.audit.note(entry_of(held));
+                }
+                Ok(sessions)
+            }
+        }
+    }
+
+    /// Ends sessions, all at once, and says what they were.
+    async fn end(&self, sessions: Vec<Arc<Held>>) -> Vec<agent::SessionInfo> {
+        let ending = sessions.iter().map(|held| {
+            let held = Arc::clone(held);
+            tokio::spawn(async move { held.end().await })
+        });
+        for ended in ending.collect::<Vec<_>>() {
+            // A task that failed has dropped its session.
+            let _ = ended.await;
+        }
+        sessions.iter().map(|held| (&held.info()).into()).collect()
+    }
+}
+
+/// Who asks, and how the record of it begins.
+pub(super) fn asked(extensions: &Extensions, action: &str) -> Result<(Identity, Entry), Status> {
+    let (identity, peer) = (identity(extensions)?, peer(extensions)?);
+    let entry = Entry::new(Who::of(identity, peer), action, Outcome::Allowed);
+    Ok((identity.clone(), entry))
+}
+
+pub(super) fn no_such_session() -> Status {
+    let message = "there is no such session";
+    let help = "`coral debug list` lists the sessions";
+    status::with(Code::NotFound, "no-such-session", message, help)
+}
+
+fn ids(ids: Vec<u32>) -> Vec<FunctionId> {
+    ids.into_iter().map(FunctionId).collect()
+}
+
+#[tonic::async_trait]
+impl DebugService for Service {
+    type AttachUprobeStream = ReceiverStream<Result<wire::UprobeEvent, Status>>;
+    type TraceRequestPathStream = ReceiverStream<Result<wire::TraceEvent, Status>>;
+    type WatchSessionStream = ReceiverStream<Result<agent::SessionUpdate, Status>>;
+    type DownloadTracesStream = ReceiverStream<Result<agent::DownloadTracesResponse, Status>>;
+    type QuerySqlStream = ReceiverStream<Result<wire::QuerySqlResponse, Status>>;
+    type ExportSessionStream = ReceiverStream<Result<wire::ExportSessionResponse, Status>>;
+
+    async fn attach_uprobe(
+        &self,
+        _request: Request<wire::AttachUprobeRequest>,
+    ) -> Result<Response<Self::AttachUprobeStream>, Status> {
+        Err(calls::not_yet("AttachUprobe"))
+    }
+
+    async fn detach_uprobe(
+        &self,
+        request: Request<wire::DetachUprobeRequest>,
+    ) -> Result<Response<wire::DetachUprobeResponse>, Status> {
+        let extensions = request.extensions().clone();
+        let id = request.into_inner().session_id;
+        let meant = self.to_end(&extensions, false, |held| held.id.0 == id)?;
+        let success = !self.end(meant).await.is_empty();
+        Ok(Response::new(wire::DetachUprobeResponse { success }))
+    }
+
+    async fn list_debug_sessions(
+        &self,
+        request: Request<wire::ListDebugSessionsRequest>,
+    ) -> Result<Response<wire::ListDebugSessionsResponse>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let sessions = self.visible(&who, &request.service_name, request.with_ended);
+        let rows = sessions
+            .iter()
+            .flat_map(|held| listing::debug_sessions(held));
+        Ok(Response::new(wire::ListDebugSessionsResponse {
+            sessions: rows.collect(),
+        }))
+    }
+
+    async fn trace_request_path(
+        &self,
+        _request: Request<wire::TraceRequestPathRequest>,
+    ) -> Result<Response<Self::TraceRequestPathStream>, Status> {
+        Err(calls::not_yet("TraceRequestPath"))
+    }
+
+    async fn get_capabilities(
+        &self,
+        request: Request<agent::GetCapabilitiesRequest>,
+    ) -> Result<Response<agent::GetCapabilitiesResponse>, Status> {
+        identity(request.extensions())?;
+        let limits = Limits {
+            sessions: self.debug.sessions.max_concurrent,
+            duration: self.debug.sessions.max_duration,
+            ..Limits::default()
+        };
+        Ok(Response::new(agent::GetCapabilitiesResponse {
+            agent_id: self.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            can_debug_uprobes: true,
+            limits: Some((&limits).into()),
+            ..agent::GetCapabilitiesResponse::default()
+        }))
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<agent::ListServicesRequest>,
+    ) -> Result<Response<agent::ListServicesResponse>, Status> {
+        let who = identity(request.extensions())?;
+        let mut services = listing::services(&self.registry);
+        services.retain(|service| who.may(Role::Read, &service.name));
+        Ok(Response::new(agent::ListServicesResponse { services }))
+    }
+
+    async fn list_functions(
+        &self,
+        request: Request<agent::ListFunctionsRequest>,
+    ) -> Result<Response<agent::ListFunctionsResponse>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let service = request.target.clone().unwrap_or_default().service_name;
+        who.check(Role::Read, &service)?;
+        let catalog = self.catalogs.of(&service);
+        let listing = catalog.load(&self.registry, &service).await?;
+        let is_first = request.page_token.is_empty();
+        let builds = listing.builds.clone();
+        let page = spawn_blocking(move || {
+            let mut page = functions::page(&listing.target, &listing.table, &request)?;
+            for function in &mut page.functions {
+                function.builds = catalog.builds_with(FunctionId(function.id));
+            }
+            Ok::<_, Status>(page)
+        });
+        let mut page = page
+            .await
+            .map_err(|_| status::failed("the page cannot be made"))??;
+        if is_first {
+            page.builds = listing::builds(&builds);
+        }
+        Ok(Response::new(page))
+    }
+
+    async fn list_callees(
+        &self,
+        request: Request<agent::ListCalleesRequest>,
+    ) -> Result<Response<agent::ListCalleesResponse>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let service = request.target.unwrap_or_default().service_name;
+        who.check(Role::Read, &service)?;
+        let callees = self
+            .callees(&service, FunctionId(request.function_id))
+            .await?;
+        Ok(Response::new(agent::ListCalleesResponse {
+            function_ids: callees.into_iter().map(|id| id.0).collect(),
+        }))
+    }
+
+    async fn start_session(
+        &self,
+        request: Request<agent::StartSessionRequest>,
+    ) -> Result<Response<agent::StartSessionResponse>, Status> {
+        let (who, entry) = asked(request.extensions(), "session.start")?;
+        let started = self.start(who, entry, request.into_inner()).await?;
+        Ok(Response::new(started))
+    }
+
+    async fn watch_session(
+        &self,
+        request: Request<agent::WatchSessionRequest>,
+    ) -> Result<Response<Self::WatchSessionStream>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let held = self.session(&who, Role::Read, &request.session_id, None)?;
+        let interval = watching::interval(&request)?;
+        let with_values = !held.holds_values || who.may(Role::Capture, &held.service);
+        let updates = watching::updates(held.snapshots(), interval, with_values);
+        Ok(Response::new(updates))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<agent::ListSessionsRequest>,
+    ) -> Result<Response<agent::ListSessionsResponse>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        let sessions = self.visible(&who, &request.service_name, request.with_ended);
+        let infos = sessions.iter().map(|held| (&held.info()).into());
+        Ok(Response::new(agent::ListSessionsResponse {
+            sessions: infos.collect(),
+        }))
+    }
+
+    async fn add_functions(
+        &self,
+        request: Request<agent::AddFunctionsRequest>,
+    ) -> Result<Response<agent::AddFunctionsResponse>, Status> {
+        let (who, mut entry) = asked(request.extensions(), "session.add")?;
+        let request = request.into_inner();
+        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
+        let functions = ids(request.function_ids);
+        entry.functions = self.catalogs.of(&held.service).names(&functions);
+        self.audit.record(entry).await?;
+        let attached = held.ask(|answer| Command::Add(functions, answer)).await?;
+        Ok(Response::new(agent::AddFunctionsResponse {
+            attached: Some(attached),
+        }))
+    }
+
+    async fn remove_functions(
+        &self,
+        request: Request<agent::RemoveFunctionsRequest>,
+    ) -> Result<Response<agent::RemoveFunctionsResponse>, Status> {
+        let (who, mut entry) = asked(request.extensions(), "session.remove")?;
+        let request = request.into_inner();
+        let held = self.session(&who, Role::Detach, &request.session_id, Some(&mut entry))?;
+        self.audit.note(entry);
+        let functions = ids(request.function_ids);
+        held.ask(|answer| Command::Remove(functions, answer))
+            .await?;
+        Ok(Response::new(agent::RemoveFunctionsResponse {}))
+    }
+
+    async fn update_filter(
+        &self,
+        request: Request<agent::UpdateFilterRequest>,
+    ) -> Result<Response<agent::UpdateFilterResponse>, Status> {
+        let (who, mut entry) = asked(request.extensions(), "session.filter")?;
+        let request = request.into_inner();
+        let id = &request.session_id;
+        let held = self.session(&who, Role::Attach, id, Some(&mut entry))?;
+        let filter = match request.filter.as_str() {
+            "" => None,
+            filter => {
+                // What it lets through tells values.
+                self.session(&who, Role::Capture, id, Some(&mut entry))?;
+                Some(Expression::parse(filter).map_err(|error| status::of(&error))?)
+            }
+        };
+        entry.settings = serde_json::json!({ "filter": request.filter });
+        self.audit.record(entry).await?;
+        held.ask(|answer| Command::SetFilter(filter, answer))
+            .await?;
+        Ok(Response::new(agent::UpdateFilterResponse {}))
+    }
+
+    async fn extend_session(
+        &self,
+        request: Request<agent::ExtendSessionRequest>,
+    ) -> Result<Response<agent::ExtendSessionResponse>, Status> {
+        let (who, mut entry) = asked(request.extensions(), "session.extend")?;
+        let request = request.into_inner();
+        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
+        let by = request.by.unwrap_or_default();
+        let by = duration_from_wire(&by, "by").map_err(|error| status::of(&error))?;
+        entry.settings = serde_json::json!({ "by_s": by.as_secs_f64() });
+        self.audit.record(entry).await?;
+        let remaining = held.ask(|answer| Command::Extend(by, answer)).await?;
+        Ok(Response::new(agent::ExtendSessionResponse {
+            remaining: Some(duration_to_wire(remaining)),
+        }))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<agent::EndSessionsRequest>,
+    ) -> Result<Response<agent::EndSessionsResponse>, Status> {
+        let extensions = request.extensions().clone();
+        let request = request.into_inner();
+        if !request.session_id.is_empty() {
+            let (who, mut entry) = asked(&extensions, "session.end")?;
+            self.session(&who, Role::Read, &request.session_id, Some(&mut entry))?;
+        }
+        let meant = self.to_end(&extensions, request.all, |held| {
+            request.all
+                || held.id.0 == request.session_id
+                || (!request.service_name.is_empty() && held.service == request.service_name)
+        })?;
+        let sessions = self.end(meant).await;
+        Ok(Response::new(agent::EndSessionsResponse { sessions }))
+    }
+
+    async fn download_traces(
+        &self,
+        _request: Request<agent::DownloadTracesRequest>,
+    ) -> Result<Response<Self::DownloadTracesStream>, Status> {
+        Err(calls::not_yet("DownloadTraces"))
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<wire::ListAgentsRequest>,
+    ) -> Result<Response<wire::ListAgentsResponse>, Status> {
+        let who = identity(request.extensions())?;
+        who.check_anywhere(Role::Read)?;
+        let agents = listing::agents(&self.registry, &self.sessions);
+        Ok(Response::new(wire::ListAgentsResponse { agents }))
+    }
+
+    async fn query_history(
+        &self,
+        _request: Request<wire::QueryHistoryRequest>,
+    ) -> Result<Response<wire::QueryHistoryResponse>, Status> {
+        Err(calls::not_yet("QueryHistory"))
+    }
+
+    async fn query_sql(
+        &self,
+        _request: Request<wire::QuerySqlRequest>,
+    ) -> Result<Response<Self::QuerySqlStream>, Status> {
+        Err(calls::not_yet("QuerySql"))
+    }
+
+    async fn export_session(
+        &self,
+        request: Request<wire::ExportSessionRequest>,
+    ) -> Result<Response<Self::ExportSessionStream>, Status> {
+        let (who, mut entry) = asked(request.extensions(), "session.download")?;
+        let request = request.into_inner();
+        let id = &request.session_id;
+        let held = self.session(&who, Role::Read, id, Some(&mut entry))?;
+        if held.holds_values {
+            self.session(&who, Role::Capture, id, Some(&mut entry))?;
+            self.audit.record(entry).await?;
+        }
+        let snapshot = Arc::clone(&held.snapshots().borrow());
+        let document = calls::document(snapshot, request.format).await?;
+        Ok(Response::new(calls::chunks(document, |chunk| {
+            wire::ExportSessionResponse { chunk }
+        })))
+    }
+
+    async fn list_approvals(
+        &self,
+        _request: Request<wire::ListApprovalsRequest>,
+    ) -> Result<Response<wire::ListApprovalsResponse>, Status> {
+        Err(calls::not_yet("ListApprovals"))
+    }
+
+    async fn decide_approval(
+        &self,
+        _request: Request<wire::DecideApprovalRequest>,
+    ) -> Result<Response<wire::DecideApprovalResponse>, Status> {
+        Err(calls::not_yet("DecideApproval"))
+    }
+}
+
+impl Service {
+    /// The sessions that the client may see, of a service or of all.
+    fn visible(&self, who: &Identity, service: &str, with_ended: bool) -> Vec<Arc<Held>> {
+        let mut sessions = self.sessions.all();
+        sessions.retain(|held| {
+            (service.is_empty() || held.service == service)
+                && (with_ended || held.is_live())
+                && who.may(Role::Read, &held.service)
+        });
+        sessions
+    }
+
+    /// What a function calls, as far as the code of the first replica that has it tells.
+    async fn callees(
+        &self,
+        service: &str,
+        function: FunctionId,
+    ) -> Result<Vec<FunctionId>, Status> {
+        let catalog = self.catalogs.of(service);
+        let listing = catalog.load(&self.registry, service).await?;
+        let replicas = listing.builds.iter().flat_map(|build| &build.2);
+        for replica in replicas {
+            let own = catalog
+                .in_build(&self.registry, replica, &[function])
+                .await?;
+            let (Some(own), Some(link)) = (own.first(), self.registry.link(&replica.agent_id))
+            else {
+                continue;
+            };
+            return calls::callees(&catalog, &link, replica, *own).await;
+        }
+        let message = "no replica has a function of that number";
+        let help = "list the functions again";
+        let code = Code::NotFound;
+        Err(status::with(code, "no-such-function", message, help))
+    }
+}

@@ -1,0 +1,463 @@
+//! A session on the replicas of a service: one task owns what is known of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::filter::Expression;
+use coral_model::merge::{Merger, ReplicaPart};
+use coral_model::{
+    EndReason, FunctionId, Replica, ReplicaState, SessionInfo, SessionNotice, SessionState,
+    Snapshot, Target,
+};
+use coral_proto::agent::v1 as wire;
+use coral_proto::convert::duration_to_wire;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tonic::Status;
+
+use super::catalog::{Catalog, cut_off};
+use super::registry::{Registry, ReplicaProcess, timed};
+use super::replica::{AgentSession, Follower, News, What, Wish, start_of};
+
+/// How often what replicas report is added up, where it has changed.
+const MERGE_EVERY: Duration = Duration::from_millis(200);
+/// What followers have said and nobody has heard yet.
+const NEWS_MAX: usize = 256;
+/// How long replicas may be gone before the session is over: restarts take a while.
+const GONE_MAX: Duration = Duration::from_secs(10);
+/// How long after its lease a session waits for what agents that are cut off have measured.
+const LATE_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+const NOTICES_MAX: usize = 200;
+
+/// What is asked of a session while it runs.
+pub(super) enum Command {
+    Add(Vec<FunctionId>, Answer<wire::Attached>),
+    Remove(Vec<FunctionId>, Answer<()>),
+    SetFilter(Option<Expression>, Answer<()>),
+    Extend(Duration, Answer<Duration>),
+    /// Answered when no probe is left on a replica whose agent can be reached.
+    End(Answer<()>),
+}
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Status>>;
+
+/// What a session is made of.
+pub(super) struct NewSession {
+    pub(super) registry: Arc<Registry>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) info: SessionInfo,
+    pub(super) wish: Arc<Wish>,
+    /// Only these processes; all of the service where there is none.
+    pub(super) chosen: Vec<wire::ReplicaRef>,
+    /// Replicas of before the colony started anew.
+    pub(super) known: Vec<(Target, Option<AgentSession>)>,
+}
+
+/// The task of a session.
+pub(super) struct SessionTask {
+    session: NewSession,
+    merger: Merger,
+    parts: Vec<ReplicaPart>,
+    replicas: Vec<Held>,
+    followers: JoinSet<()>,
+    news: mpsc::Receiver<News>,
+    sender: mpsc::Sender<News>,
+    notices: Vec<SessionNotice>,
+    began: Instant,
+    /// Since when no replica is measured.
+    gone_since: Option<Instant>,
+    end: Option<EndReason>,
+    is_dirty: bool,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Told once, when what was there at the start is attached or refused.
+    started: Option<oneshot::Sender<Vec<wire::ReplicaStart>>>,
+}
+
+/// What is known of a replica beside its numbers.
+struct Held {
+    process: ReplicaProcess,
+    session: Option<AgentSession>,
+    /// What came of attaching, once that is known.
+    start: Option<wire::ReplicaStart>,
+    heard_at: Instant,
+}
+
+impl SessionTask {
+    /// A session of which nothing is attached yet, with its snapshots and where it tells what came
+    /// of its start.
+    pub(super) fn new(
+        session: NewSession,
+    ) -> (
+        Self,
+        watch::Receiver<Arc<Snapshot>>,
+        oneshot::Receiver<Vec<wire::ReplicaStart>>,
+    ) {
+        let (sender, news) = mpsc::channel(NEWS_MAX);
+        let empty = Merger::new().merge(session.info.clone(), Vec::new(), &[], |_, id, _| id);
+        let (snapshots, receiver) = watch::channel(Arc::new(empty));
+        let (started, start) = oneshot::channel();
+        let task = Self {
+            session,
+            merger: Merger::new(),
+            parts: Vec::new(),
+            replicas: Vec::new(),
+            followers: JoinSet::new(),
+            news,
+            sender,
+            notices: Vec::new(),
+            began: Instant::now(),
+            gone_since: None,
+            end: None,
+            is_dirty: true,
+            snapshots,
+            started: Some(started),
+        };
+        (task, receiver, start)
+    }
+
+    /// Runs until the session is over.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut changes = self.session.registry.changes();
+        let mut tick = interval(MERGE_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for (target, session) in std::mem::take(&mut self.session.known) {
+            self.follow_known(target, session);
+        }
+        self.look_for_replicas();
+        while !self.is_over() {
+            tokio::select! {
+                Some(news) = self.news.recv() => self.hear(news),
+                Ok(()) = changes.changed() => self.look_for_replicas(),
+                Some(command) = commands.recv() => self.obey(command),
+                _ = tick.tick() => self.publish(),
+            }
+        }
+        self.publish_end();
+    }
+
+    /// Attaches to every replica that is new.
+    fn look_for_replicas(&mut self) {
+        let is_late = Instant::now() >= self.session.wish.deadline;
+        if is_late || self.end.is_some() {
+            return;
+        }
+        let service = self.session.info.target.service.clone();
+        for process in self.session.registry.replicas(&service) {
+            let is_known = self
+                .replicas
+                .iter()
+                .any(|held| is_same(held, &process, self));
+            if !is_known && self.is_chosen(&process) {
+                let target = target_of(&service, &process);
+                self.follow(process, target, None);
+            }
+        }
+        self.tell_start();
+    }
+
+    fn is_chosen(&self, process: &ReplicaProcess) -> bool {
+        let chosen = &self.session.chosen;
+        let is_it = |it: &wire::ReplicaRef| {
+            it.agent_id == process.agent_id && it.pid == process.process.pid
+        };
+        process.process.refusal.is_none() && (chosen.is_empty() || chosen.iter().any(is_it))
+    }
+
+    fn follow_known(&mut self, target: Target, session: Option<AgentSession>) {
+        let process = ReplicaProcess {
+            agent_id: target.agent_id.clone(),
+            process: wire::Process {
+                pid: target.pid,
+                start_ticks: target.start_ticks,
+                ..wire::Process::default()
+            },
+        };
+        self.follow(process, target, session);
+    }
+
+    fn follow(&mut self, process: ReplicaProcess, target: Target, session: Option<AgentSession>) {
+        let place = self.replicas.len();
+        let epoch = self.session.registry.link(&process.agent_id);
+        let epoch = epoch.map_or(0, |link| link.epoch);
+        let id = &self.session.info.id;
+        let follower = Follower {
+            registry: Arc::clone(&self.session.registry),
+            catalog: Arc::clone(&self.session.catalog),
+            place,
+            request_id: format!(
+                "{id}/{}/{}/{epoch}",
+                process.process.pid, process.process.start_ticks
+            ),
+            wish: Arc::clone(&self.session.wish),
+            agent_session: session.clone(),
+            news: self.sender.clone(),
+            process: process.clone(),
+        };
+        let state = match &session {
+            Some(_) => ReplicaState::Silent,
+            None => ReplicaState::Measuring,
+        };
+        self.parts.push(ReplicaPart {
+            replica: Replica::new(target, state),
+            snapshot: None,
+        });
+        self.replicas.push(Held {
+            process,
+            start: None,
+            session,
+            heard_at: Instant::now(),
+        });
+        self.followers.spawn(follower.run());
+        self.is_dirty = true;
+    }
+
+    fn hear(&mut self, news: News) {
+        let (Some(part), Some(held)) = (
+            self.parts.get_mut(news.place),
+            self.replicas.get_mut(news.place),
+        ) else {
+            return;
+        };
+        self.is_dirty = true;
+        let replica = &mut part.replica;
+        let name = format!("{} on {}", replica.target.pid, replica.target.agent_id);
+        let mut notice = None;
+        match news.what {
+            What::Started { session, attached } => {
+                held.start = Some(start_of(&replica.target, Ok(&attached)));
+                replica.session = Some(coral_model::SessionId(session.id.clone()));
+                held.session = Some(session);
+                replica.state = ReplicaState::Measuring;
+            }
+            What::Refused(status) => {
+                held.start = Some(start_of(&replica.target, Err(&status)));
+                replica.state = ReplicaState::Refused;
+                replica.trouble = Some(status.message().to_owned());
+                notice = Some(format!("{name} is not measured: {}", status.message()));
+            }
+            What::Measured(snapshot) => {
+                held.heard_at = Instant::now();
+                if replica.state == ReplicaState::Silent && replica.trouble.is_some() {
+                    notice = Some(format!("{name} is heard of again; its counts are whole"));
+                }
+                replica.trouble = None;
+                replica.session = Some(snapshot.session.id.clone());
+                replica.state = match snapshot.session.state {
+                    SessionState::Active => ReplicaState::Measuring,
+                    SessionState::Ended(reason) => ReplicaState::Ended(reason),
+                };
+                replica.target = Target {
+                    agent_id: replica.target.agent_id.clone(),
+                    service: replica.target.service.clone(),
+                    ..snapshot.session.target.clone()
+                };
+                part.snapshot = Some(snapshot);
+            }
+            What::Silent(why) => {
+                if replica.state != ReplicaState::Silent {
+                    notice = Some(format!("{name} is not heard of: {why}"));
+                }
+                replica.state = ReplicaState::Silent;
+                replica.trouble = Some(why);
+            }
+            What::Gone(why) => {
+                notice = Some(format!("{name}: {why}"));
+                replica.state = ReplicaState::Ended(EndReason::Failed);
+                replica.trouble = Some(why);
+            }
+        }
+        if let Some(text) = notice {
+            self.notice(text);
+        }
+        self.tell_start();
+    }
+
+    fn notice(&mut self, text: String) {
+        if self.notices.len() < NOTICES_MAX {
+            let at = self.began.elapsed();
+            self.notices.push(SessionNotice { at, text });
+        }
+    }
+
+    /// Says what came of the start, once all that was there then is attached or refused, and the
+    /// numbers of what is attached have come.
+    fn tell_start(&mut self) {
+        let is_settled = |(held, part): (&Held, &ReplicaPart)| match &held.start {
+            None => false,
+            Some(start) => !start.error.is_empty() || part.snapshot.is_some(),
+        };
+        let is_done = self.replicas.iter().zip(&self.parts).all(is_settled);
+        if !is_done || self.replicas.is_empty() {
+            return;
+        }
+        if self.started.is_some() {
+            self.publish();
+        }
+        if let Some(started) = self.started.take() {
+            let starts = self.replicas.iter().filter_map(|held| held.start.clone());
+            // Who asked may have gone away.
+            let _ = started.send(starts.collect());
+        }
+    }
+
+    fn publish(&mut self) {
+        if !std::mem::take(&mut self.is_dirty) && self.end.is_none() {
+            // The time passes all the same.
+            let info = self.info(SessionState::Active);
+            self.snapshots.send_modify(|snapshot| {
+                Arc::make_mut(snapshot).session = info;
+            });
+            return;
+        }
+        let info = self.info(SessionState::Active);
+        self.publish_as(info);
+    }
+
+    fn publish_end(&mut self) {
+        let reason = self.end.unwrap_or(EndReason::Expired);
+        let info = SessionInfo {
+            ended_at: Some(jiff::Timestamp::now()),
+            remaining: Duration::ZERO,
+            ..self.info(SessionState::Ended(reason))
+        };
+        self.publish_as(info);
+    }
+
+    fn publish_as(&mut self, info: SessionInfo) {
+        let catalog = &self.session.catalog;
+        let targets: Vec<Target> = self.targets();
+        let in_union = |place: usize, id, name: &str| catalog.in_union(&targets[place], id, name);
+        let notices = self.notices.clone();
+        let snapshot = self.merger.merge(info, notices, &self.parts, in_union);
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let parts = self.parts.iter();
+        parts.map(|part| part.replica.target.clone()).collect()
+    }
+
+    /// What the session is now.
+    fn info(&self, state: SessionState) -> SessionInfo {
+        let snapshots = || self.parts.iter().filter_map(|part| part.snapshot.as_ref());
+        let left = self.session.wish.deadline;
+        let service = &self.session.info.target.service;
+        let settings = snapshots().next().map(|it| it.session.settings.clone());
+        let duration = self.session.info.settings.duration;
+        let mut settings = settings.unwrap_or_else(|| self.session.info.settings.clone());
+        settings.duration = duration;
+        SessionInfo {
+            target: self.session.catalog.target(service, &self.targets()),
+            elapsed: self.began.elapsed(),
+            remaining: left.saturating_duration_since(Instant::now()),
+            state,
+            probes: snapshots().map(|it| it.session.probes).sum(),
+            settings,
+            ..self.session.info.clone()
+        }
+    }
+
+    /// Whether nothing more will come; then it is known why.
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        let deadline = self.session.wish.deadline;
+        let state = |part: &ReplicaPart| part.replica.state;
+        let is_live = |state| matches!(state, ReplicaState::Measuring | ReplicaState::Silent);
+        if self.parts.iter().map(state).any(is_live) {
+            self.gone_since = None;
+            let is_late = now >= deadline + LATE_MAX;
+            if is_late {
+                self.end.get_or_insert(EndReason::Expired);
+            }
+            return is_late;
+        }
+        if self.end.is_some() {
+            return true;
+        }
+        let reasons = self
+            .parts
+            .iter()
+            .filter_map(|part| match part.replica.state {
+                ReplicaState::Ended(reason) => Some(reason),
+                _ => None,
+            });
+        let reasons: Vec<EndReason> = reasons.collect();
+        let is_final = |it: &EndReason| matches!(it, EndReason::Expired | EndReason::Budget);
+        let gone_since = *self.gone_since.get_or_insert(now);
+        let ended = reasons.iter().copied().find(is_final);
+        let is_given_up = now >= gone_since + GONE_MAX || now >= deadline;
+        if ended.is_none() && !is_given_up {
+            return false;
+        }
+        let last = reasons.last().copied();
+        self.end = ended.or(last).or(Some(EndReason::Failed));
+        true
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Add(functions, answer) => self.add(functions, answer),
+            Command::Remove(functions, answer) => self.remove(functions, answer),
+            Command::SetFilter(filter, answer) => {
+                let filter = filter.as_ref().map(Expression::to_string);
+                self.ask_all(answer, move |mut agent, session, _| {
+                    let request = wire::UpdateFilterRequest {
+                        session_id: session,
+                        filter: filter.clone().unwrap_or_default(),
+                    };
+                    async move {
+                        agent
+                            .update_filter(timed(ANSWER_MAX, request))
+                            .await
+                            .map(drop)
+                    }
+                });
+            }
+            Command::Extend(by, answer) => self.extend(by, answer),
+            Command::End(answer) => {
+                self.end.get_or_insert(EndReason::Detached);
+                self.ask_all(answer, |mut agent, session, _| async move {
+                    let request = wire::EndSessionsRequest {
+                        session_id: session,
+                        ..wire::EndSessionsRequest::default()
+                    };
+                    agent
+                        .end_sessions(timed(ANSWER_MAX, request))
+                        .await
+                        .map(drop)
+                });
+            }
+        }
+    }
+}
+
+mod asking;
+
+/// The process of a list as a session's target, as far as it is known before attaching.
+fn target_of(service: &str, process: &ReplicaProcess) -> Target {
+    Target {
+        service: service.to_owned(),
+        pid: process.process.pid,
+        exe: process.process.name.clone(),
+        build_id: None,
+        language: coral_model::Language::Unknown,
+        start_ticks: process.process.start_ticks,
+        agent_id: process.agent_id.clone(),
+    }
+}
+
+/// Whether that process is followed already. One that outlives its agent is attached to anew.
+fn is_same(held: &Held, process: &ReplicaProcess, task: &SessionTask) -> bool {
+    let (known, new) = (&held.process, process);
+    let is_process = known.agent_id == new.agent_id
+        && known.process.pid == new.process.pid
+        && known.process.start_ticks == new.process.start_ticks;
+    let link = task.session.registry.link(&new.agent_id);
+    let is_epoch = match (&held.session, link) {
+        (Some(session), Some(link)) => session.epoch == link.epoch,
+        _ => true,
+    };
+    is_process && is_epoch
+}

@@ -1,0 +1,24 @@
+//! Whose a session is.
+
+use crate::access::{Identity, Source};
+
+/// Who has asked for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    name: String,
+    source: Source,
+}
+
+impl Owner {
+    pub(crate) fn of(who: &Identity) -> Self {
+        Self {
+            name: who.name.clone(),
+            source: who.source,
+        }
+    }
+
+    /// Whether that is certainly the same one: all who come over the loopback have one name.
+    pub(crate) fn is(&self, who: &Identity) -> bool {
+        *self == Self::of(who) && who.source != Source::Loopback
+    }
+}
