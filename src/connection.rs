@@ -1,23 +1,31 @@
-//! How both programs are told where an agent is, and who they are there.
+//! How both programs are told where an agent or a colony is, and who they are there.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::access::{AccessError, Endpoint, TlsConfig};
+use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::source::remote::{RemoteAgent, RemoteError};
 
 /// Where an agent listens if nothing else is said.
 const USUAL_AGENT: &str = "unix:/run/coral/agent.sock";
 
-/// How to reach an agent.
+/// How to reach an agent or a colony.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConnectionArguments {
     /// The agent: unix:/run/coral/agent.sock, 127.0.0.1:9001, https://node7:9001
     #[arg(long, value_name = "ADDRESS", env = "CORAL_AGENT")]
-    pub(crate) agent: Option<String>,
+    agent: Option<String>,
+    /// The colony, for all replicas of a service: https://colony:9000, unix:/run/coral/colony.sock
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "CORAL_COLONY",
+        conflicts_with = "agent"
+    )]
+    colony: Option<String>,
     /// The CA of its certificate
-    #[arg(long, value_name = "FILE", requires = "agent")]
+    #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The own certificate
     #[arg(long, value_name = "FILE", requires = "key")]
@@ -35,24 +43,43 @@ pub(crate) struct ConnectionArguments {
     token: Option<String>,
 }
 
-/// An agent, and what it takes to connect to it, again and again.
+/// An agent or a colony, and what it takes to connect to it, again and again.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentAddress {
     /// Where it is.
     pub(crate) endpoint: Endpoint,
+    /// Whether it is a colony.
+    pub(crate) is_colony: bool,
     tls: Option<TlsConfig>,
     token: Option<String>,
 }
 
 impl ConnectionArguments {
-    /// Where the agent is.
+    /// Whether an agent or a colony is named, here or by the environment.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.agent.is_some() || self.colony.is_some()
+    }
+
+    /// Whether a colony is named.
+    pub(crate) fn is_colony(&self) -> bool {
+        self.colony.is_some()
+    }
+
+    /// The same without an agent or a colony that is named.
+    pub(crate) fn forget(&mut self) {
+        (self.agent, self.colony) = (None, None);
+    }
+
+    /// Where the agent or the colony is.
     ///
     /// # Errors
     /// If that is no address.
     pub(crate) fn address(&self) -> Result<AgentAddress, AccessError> {
         let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
+        let named = self.colony.as_deref().or(self.agent.as_deref());
         Ok(AgentAddress {
-            endpoint: self.agent.as_deref().unwrap_or(USUAL_AGENT).parse()?,
+            endpoint: named.unwrap_or(USUAL_AGENT).parse()?,
+            is_colony: self.is_colony(),
             tls: is_given.then(|| TlsConfig {
                 ca: self.ca.clone(),
                 certificate: self.cert.clone(),
@@ -62,7 +89,7 @@ impl ConnectionArguments {
         })
     }
 
-    /// Connects to the agent.
+    /// Connects to the agent or the colony.
     ///
     /// # Errors
     /// If it cannot be reached, or what is needed for that cannot be used.
@@ -72,11 +99,24 @@ impl ConnectionArguments {
 }
 
 impl AgentAddress {
-    /// Connects to the agent.
+    /// Connects to the agent or the colony.
     ///
     /// # Errors
     /// If it cannot be reached, or what is needed for that cannot be used.
     pub(crate) async fn connect(&self) -> Result<RemoteAgent, RemoteError> {
-        RemoteAgent::connect(&self.endpoint, self.tls.as_ref(), self.token.as_deref()).await
+        let channel = self.channel().await?;
+        Ok(if self.is_colony {
+            RemoteAgent::colony_over(channel)
+        } else {
+            RemoteAgent::over(channel)
+        })
+    }
+
+    /// Connects, for calls that only a colony has.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub(crate) async fn channel(&self) -> Result<AuthorizedChannel, AccessError> {
+        connect(&self.endpoint, self.tls.as_ref(), self.token.as_deref()).await
     }
 }

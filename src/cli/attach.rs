@@ -26,7 +26,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     let settings = settings(arguments, &config, filter);
     settings.check_durations()?;
     let record = arguments.record.as_deref();
-    if arguments.connection.agent.is_some() {
+    if arguments.connection.is_remote() {
         let measured = remote::measure(
             &arguments.connection,
             &arguments.target,

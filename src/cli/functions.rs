@@ -17,7 +17,7 @@ const INLINED_MAX: usize = 10_000;
 pub(super) fn list(arguments: &FunctionsArguments) -> Result<ExitCode, Failure> {
     let pattern = arguments.pattern.as_deref().map(Pattern::parse);
     let pattern = pattern.transpose().map_err(SelectError::from)?;
-    if arguments.connection.agent.is_some() {
+    if arguments.connection.is_remote() {
         refuse_what_needs_the_file(arguments)?;
         let (target, table) = remote::functions(arguments)?;
         return write(arguments, pattern.as_ref(), &target, &table, &[]);

@@ -20,7 +20,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     }
     let format = format(arguments.format)?;
     let config = arguments.session.config()?;
-    let (snapshot, document) = if arguments.connection.agent.is_some() {
+    let (snapshot, document) = if arguments.connection.is_remote() {
         let settings = settings(&config);
         remote::trace(
             &arguments.connection,

@@ -73,7 +73,7 @@ impl Catalog {
                 failure = Some(status);
             }
         }
-        match (self.listing(&replicas), failure) {
+        match (self.listing(service, &replicas), failure) {
             (Some(listing), _) => Ok(listing),
             (None, Some(failure)) => Err(failure),
             (None, None) => Err(no_replica(service)),
@@ -159,50 +159,40 @@ impl Catalog {
         Ok(build)
     }
 
-    fn listing(&self, replicas: &[ReplicaProcess]) -> Option<Listing> {
+    fn listing(&self, service: &str, replicas: &[ReplicaProcess]) -> Option<Listing> {
         let known = self.locked();
         let mut builds: Vec<(Option<String>, usize, Vec<ReplicaProcess>)> =
             (0..known.union.builds())
                 .map(|build| (None, known.union.functions_of(build), Vec::new()))
                 .collect();
-        let mut targets = Vec::new();
         for replica in replicas {
             if let Some((target, Some(build))) = known.builds.get(&key(replica)) {
                 builds[*build].0.clone_from(&target.build_id);
                 builds[*build].2.push(replica.clone());
-                targets.push(target);
             }
         }
-        let first = targets.first()?;
-        let is_one =
-            |of: fn(&Target) -> Option<&str>| targets.iter().all(|target| of(target) == of(first));
-        Some(Listing {
-            target: Target {
-                pid: 0,
-                build_id: first
-                    .build_id
-                    .clone()
-                    .filter(|_| is_one(|target| target.build_id.as_deref())),
-                start_ticks: self.generation,
-                agent_id: String::new(),
-                ..(*first).clone()
-            },
+        // While a service restarts there is no replica; its functions are those of before.
+        (!builds.is_empty()).then(|| Listing {
+            target: self.target_of(service, &known),
             table: Arc::clone(known.union.table()),
             builds,
         })
     }
 
-    /// What a session's target is to who watches it: the service, as if it were one process.
-    pub(super) fn target(&self, service: &str, replicas: &[Target]) -> Target {
-        let first = replicas.first();
+    /// What a session's target is to who watches it: the service, as if it were one process. It
+    /// stays the same whatever becomes of the replicas.
+    pub(super) fn target(&self, service: &str) -> Target {
+        self.target_of(service, &self.locked())
+    }
+
+    fn target_of(&self, service: &str, known: &Functions) -> Target {
+        let first = known.union.table().modules().first();
         Target {
             service: service.to_owned(),
             pid: 0,
-            exe: first.map(|it| it.exe.clone()).unwrap_or_default(),
-            build_id: first
-                .and_then(|it| it.build_id.clone())
-                .filter(|id| replicas.iter().all(|it| it.build_id.as_ref() == Some(id))),
-            language: first.map(|it| it.language).unwrap_or_default(),
+            exe: String::new(),
+            build_id: None,
+            language: first.map(|module| module.language).unwrap_or_default(),
             start_ticks: self.generation,
             agent_id: String::new(),
         }

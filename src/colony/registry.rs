@@ -99,7 +99,6 @@ impl Registry {
         self.locked().get(agent_id)?.link.clone()
     }
 
-
     /// The processes of a service on the nodes of connected agents.
     pub(super) fn replicas(&self, service: &str) -> Vec<ReplicaProcess> {
         let known = self.locked();

@@ -349,7 +349,7 @@ impl SessionTask {
         let mut settings = settings.unwrap_or_else(|| self.session.info.settings.clone());
         settings.duration = duration;
         SessionInfo {
-            target: self.session.catalog.target(service, &self.targets()),
+            target: self.session.catalog.target(service),
             elapsed: self.began.elapsed(),
             remaining: left.saturating_duration_since(Instant::now()),
             state,

@@ -23,10 +23,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connection: ConnectionArguments,
     /// The process on the agent's node to watch; without it, pick one from a list
-    #[arg(long, requires = "agent")]
+    #[arg(long, requires = "agent", conflicts_with = "colony")]
     pid: Option<u32>,
-    /// Watch all processes of a program of that name on the agent's node
-    #[arg(long, value_name = "NAME", requires = "agent", conflicts_with = "pid")]
+    /// Watch all processes of a program of that name on the agent's node, or all replicas of a
+    /// service of the colony
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pid", "local", "demo", "replay"])]
     service: Option<String>,
     /// Watch the bundled sample service under real probes; without the rights for probes, play
     /// the shipped recording of it
@@ -76,21 +77,29 @@ impl Arguments {
         let matches = Self::command().try_get_matches()?;
         let mut arguments = Self::from_arg_matches(&matches)?;
         let is_without = arguments.local.is_some() || arguments.demo || arguments.replay.is_some();
-        if !is_without || arguments.connection.agent.is_none() {
+        if arguments.service.is_some() && !arguments.connection.is_remote() {
+            let message = "--service takes an agent or a colony: --agent or --colony";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        if !is_without || !arguments.connection.is_remote() {
             return Ok(arguments);
         }
-        // An agent that the environment names is only for those who name nothing else.
-        if matches.value_source("agent") == Some(ValueSource::CommandLine) {
-            let message = "the argument '--agent' cannot be used with --local, --demo or --replay";
-            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        // What the environment names is only for those who name nothing else.
+        for name in ["agent", "colony"] {
+            if matches.value_source(name) == Some(ValueSource::CommandLine) {
+                let message = format!(
+                    "the argument '--{name}' cannot be used with --local, --demo or --replay"
+                );
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
         }
-        arguments.connection.agent = None;
+        arguments.connection.forget();
         Ok(arguments)
     }
 
     /// The agent that is to be asked.
     pub(super) fn agent(&self) -> Result<Option<AgentAddress>, AccessError> {
-        let is_asked = self.connection.agent.is_some();
+        let is_asked = self.connection.is_remote();
         is_asked.then(|| self.connection.address()).transpose()
     }
 
