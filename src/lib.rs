@@ -18,4 +18,5 @@ pub mod recording;
 pub mod serving;
 mod signals;
 pub mod source;
+pub mod store;
 pub mod symbols;

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("recording", 3),
     ("symbols", 2),
     ("access", 2),
+    ("store", 2),
     ("config", 3),
     ("serving", 5),
     ("node", 6),
@@ -34,9 +35,10 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "access", "agent", "cli", "colony", "console", "node", "serving",
+            "access", "agent", "cli", "colony", "console", "node", "serving", "store",
         ],
     ),
+    ("duckdb", &["store"]),
     ("rustls", &["access"]),
     ("tokio_rustls", &["access"]),
     ("rcgen", &["access"]),

@@ -43,6 +43,12 @@ pub(super) enum Command {
         /// Which shell
         shell: Shell,
     },
+    /// Run one query over a copy of a colony's history: what a colony starts for each
+    #[command(hide = true)]
+    SqlWorker {
+        /// The copy
+        copy: PathBuf,
+    },
     /// Write the manual pages of coral and coral-tui
     #[command(hide = true)]
     Man {

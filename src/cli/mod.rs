@@ -14,6 +14,7 @@ mod output;
 mod recording;
 mod remote;
 mod session;
+mod sql;
 mod trace;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(arguments),
         Command::Certs(CertsCommand::Init(arguments)) => certs::init(arguments),
         Command::Doctor(arguments) => doctor::report(arguments),
+        Command::SqlWorker { copy } => sql::work(copy),
         Command::Completions { shell } => completions::print(*shell),
         Command::Man { directory } => man::write(directory, console),
     }

@@ -1,0 +1,233 @@
+//! What is stored, and what is found again.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use coral_model::{
+    CallRecord, Histogram, Pattern, ReplicaState, SessionId, SessionSettings, SessionState,
+    Snapshot, Target,
+};
+use jiff::Timestamp;
+
+/// A session of the colony, as it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSession {
+    /// Its name.
+    pub id: SessionId,
+    /// The service whose replicas it measures.
+    pub service: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When its lease ends at the latest.
+    pub expires_at: Timestamp,
+    /// The functions that were asked for, as they were written.
+    pub functions: Vec<String>,
+    /// What it is asked to do.
+    pub settings: SessionSettings,
+    /// The request, for the caller alone: it starts the session on replicas that come later.
+    pub request: Vec<u8>,
+}
+
+/// A session as it was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSession {
+    /// As it began.
+    pub begun: NewSession,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Whether it still measures, and why not.
+    pub state: SessionState,
+    /// How many single calls were stored, also those that are deleted by now.
+    pub events: u64,
+}
+
+/// A process in a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaRow {
+    /// Its journal; the session of the agent in it is empty where there is none.
+    pub journal: JournalKey,
+    /// The process.
+    pub target: Target,
+    /// When it was measured first.
+    pub started_at: Option<Timestamp>,
+    /// Whether it is measured.
+    pub state: ReplicaState,
+    /// Why it is not, or since when nothing is heard of it.
+    pub trouble: Option<String>,
+}
+
+/// Names the journal of an agent's session in a session of the colony.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JournalKey {
+    /// The session of the colony.
+    pub session: SessionId,
+    /// The agent.
+    pub agent_id: String,
+    /// The start of the agent: ascending.
+    pub epoch: u64,
+    /// The session of the agent.
+    pub agent_session: SessionId,
+}
+
+/// How far a journal is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalMark {
+    /// Which journal.
+    pub journal: JournalKey,
+    /// The last entry that is stored; 0 for none.
+    pub last_sequence: u64,
+    /// Whether that was the journal's last one.
+    pub is_complete: bool,
+}
+
+/// Entries of a journal, to be stored together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which journal.
+    pub journal: JournalKey,
+    /// Its entries, ascending.
+    pub entries: Vec<Entry>,
+}
+
+/// An entry of a journal.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its numbers: several where a checkpoint took several messages, or where entries are missing.
+    pub sequences: RangeInclusive<u64>,
+    /// What it holds.
+    pub content: Content,
+    /// Whether nothing will follow.
+    pub is_last: bool,
+}
+
+impl Entry {
+    /// An entry with one number, which others follow.
+    pub fn new(sequence: u64, content: Content) -> Self {
+        Self {
+            sequences: sequence..=sequence,
+            content,
+            is_last: false,
+        }
+    }
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// The agent's session as it was when the entry was written.
+    Checkpoint(Arc<Snapshot>),
+    /// Calls that were recorded since the entry before.
+    Calls(Vec<StoredCall>),
+    /// The agent had to drop these entries; they held so many calls.
+    Gap {
+        /// How many calls are lost.
+        calls: u64,
+    },
+}
+
+/// A recorded call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCall {
+    /// The function, by its name.
+    pub function: String,
+    /// The call.
+    pub record: CallRecord,
+}
+
+/// The latest that is known of a replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSnapshot {
+    /// Its journal.
+    pub journal: JournalKey,
+    /// The agent's session.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether nothing will follow.
+    pub is_final: bool,
+}
+
+/// What the history is asked for.
+#[derive(Clone, Debug)]
+pub struct HistoryQuery {
+    /// The service.
+    pub service: String,
+    /// Which functions; `None` for all.
+    pub pattern: Option<Pattern>,
+    /// Sessions that measured since then.
+    pub since: Timestamp,
+}
+
+/// What sessions have measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// What they add up to, by function, those with the most calls first.
+    pub functions: Vec<HistoryFunction>,
+    /// The sessions, newest first.
+    pub sessions: Vec<HistorySession>,
+    /// Entries of their journals that are missing.
+    pub gaps: Vec<Gap>,
+}
+
+/// The numbers of a function in one or more sessions: exact sums over replicas.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistoryFunction {
+    /// Its name.
+    pub name: String,
+    /// In how many sessions it was measured.
+    pub sessions: u32,
+    /// Entries.
+    pub calls: u64,
+    /// Calls that returned.
+    pub returns: u64,
+    /// Calls that were left without passing an exit.
+    pub unwound: u64,
+    /// Calls that were not left.
+    pub in_flight: u64,
+    /// Calls that returned an error; `None` where one replica cannot tell.
+    pub errors: Option<u64>,
+    /// The durations.
+    pub latency: Histogram,
+}
+
+/// A session in the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistorySession {
+    /// The session.
+    pub session: StoredSession,
+    /// How many processes it measured.
+    pub replicas: u32,
+    /// Those of its functions that were asked for, those with the most calls first.
+    pub functions: Vec<HistoryFunction>,
+}
+
+/// Entries of a journal that are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Which journal.
+    pub journal: JournalKey,
+    /// Which entries.
+    pub sequences: RangeInclusive<u64>,
+    /// How many calls they held, where the agent said that.
+    pub calls: Option<u64>,
+}
+
+/// What a file that was opened turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// The version that it had; 0 for one that is new.
+    pub version_found: u32,
+    /// What its ledger knows of and the file does not: none, unless something damaged it.
+    pub losses: Vec<Loss>,
+    /// The sessions that were running when it was closed.
+    pub running: Vec<StoredSession>,
+}
+
+/// Committed rows that are not there any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The table; `commits` stands for whole transactions.
+    pub table: String,
+    /// How many.
+    pub rows: u64,
+}

@@ -1,0 +1,11 @@
+//! A colony's history: each row once, nothing lost that was answered, and no query that does harm.
+#![allow(clippy::unwrap_used)] // all of this is tests
+
+mod crash;
+mod damage;
+mod failures;
+mod fixture;
+mod history;
+mod once;
+mod queries;
+mod retention;
