@@ -1,0 +1,81 @@
+//! What becomes of a session, on its way to the history in the order in which it happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_model::{EndReason, SessionId};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::History;
+use crate::store::{NewSession, ReplicaRow, StoreError};
+
+/// Notes that wait while the history cannot be written.
+const NOTES_MAX: usize = 4_096;
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Something to remember of a session.
+#[derive(Clone, Debug)]
+pub(in crate::colony) enum Note {
+    Begun(Box<NewSession>),
+    Replica(Box<ReplicaRow>),
+    Extended(Timestamp),
+    Ended(Timestamp, EndReason),
+}
+
+/// Where a session leaves its notes.
+#[derive(Clone, Debug)]
+pub(in crate::colony) struct Notes(Option<mpsc::Sender<Note>>);
+
+impl Notes {
+    /// Notes that nobody takes.
+    pub(in crate::colony) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Leaves a note. Where thousands wait already, it is lost, and `false` says so.
+    pub(in crate::colony) fn leave(&self, note: Note) -> bool {
+        let Some(notes) = &self.0 else { return true };
+        notes.try_send(note).is_ok()
+    }
+}
+
+impl History {
+    /// Where a session leaves its notes. Each is tried until it is stored.
+    pub(in crate::colony) fn notes(self: &Arc<Self>, session: &SessionId) -> Notes {
+        let (sender, mut notes) = mpsc::channel(NOTES_MAX);
+        let (history, session) = (Arc::clone(self), session.clone());
+        tokio::spawn(async move {
+            while let Some(note) = notes.recv().await {
+                while let Err(error) = history.write(&session, note.clone()).await {
+                    // Nobody else can mend these.
+                    if let StoreError::NoSuchSession { .. } | StoreError::Closed = error {
+                        break;
+                    }
+                    sleep(AGAIN_AFTER).await;
+                }
+                history.poke();
+            }
+        });
+        Notes(Some(sender))
+    }
+
+    async fn write(&self, session: &SessionId, note: Note) -> Result<(), StoreError> {
+        let (store, id) = (&self.store, session.clone());
+        match note {
+            Note::Begun(session) => store.begin_session(*session).await,
+            Note::Replica(replica) => store.add_replica(*replica).await,
+            Note::Extended(expires_at) => store.extend_session(id, expires_at).await,
+            Note::Ended(ended_at, reason) => store.end_session(id, ended_at, reason).await,
+        }
+    }
+
+    /// Notes that a session begins, before it does.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(in crate::colony) async fn begin(&self, session: NewSession) -> Result<(), StoreError> {
+        self.store.begin_session(session).await
+    }
+}
