@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// A connection to a client or a server: TCP, TLS or a unix socket.
+/// A connection to a client or a server: TCP, TLS, a unix socket, or bytes inside of another one.
 pub struct Connection {
     stream: Box<dyn Stream>,
     peer: Peer,
@@ -38,6 +38,8 @@ pub enum PeerAddress {
     },
     /// An address.
     Tcp(SocketAddr),
+    /// The colony of this agent, over the link that the agent has opened itself.
+    Colony,
 }
 
 impl Connection {
@@ -46,6 +48,14 @@ impl Connection {
             stream: Box::new(stream),
             peer,
         }
+    }
+
+    /// A connection that something else carries, whose peer is known already.
+    pub(crate) fn inside_of<T>(stream: T, peer: Peer) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::new(stream, peer)
     }
 }
 
@@ -66,6 +76,7 @@ impl fmt::Display for PeerAddress {
             } => write!(out, "unix:uid={uid},pid={pid}"),
             Self::Unix { uid, pid: None } => write!(out, "unix:uid={uid}"),
             Self::Tcp(address) => write!(out, "{address}"),
+            Self::Colony => out.write_str("colony"),
         }
     }
 }

@@ -91,6 +91,7 @@ impl Gate {
     fn of_address(&self, address: PeerAddress) -> Result<Identity, &'static str> {
         match address {
             PeerAddress::Unix { uid, .. } => self.of_user(uid),
+            PeerAddress::Colony => Err("this server has no colony"),
             PeerAddress::Tcp(address) => {
                 let roles = &self.settings.allow_loopback;
                 if !address.ip().to_canonical().is_loopback() || roles.is_empty() {

@@ -64,6 +64,7 @@ impl Guard {
         let is_local = match peer.address {
             PeerAddress::Unix { .. } => true,
             PeerAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            PeerAddress::Colony => false,
         };
         is_admitted && is_local
     }

@@ -194,6 +194,7 @@ impl Services {
                     && ports.any(|&port| holds_connection(request.pid, address.port(), port));
                 is_it.then_some(request.pid)
             }
+            PeerAddress::Colony => None,
         };
         pid.filter(|&pid| pid != 0).ok_or_else(|| {
             let message = "a process can only register itself, from this node";

@@ -4,6 +4,7 @@
 mod audit;
 mod error;
 pub(crate) mod status;
+pub mod tunnel;
 pub(crate) mod watching;
 
 use std::fs;
