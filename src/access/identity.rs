@@ -56,6 +56,8 @@ pub enum Source {
     UnixUser,
     /// Nothing but being on this machine, which the configuration allows.
     Loopback,
+    /// The link to the colony that this server has opened itself.
+    Colony,
 }
 
 /// Why somebody may not do something. What it displays tells nothing about what exists.

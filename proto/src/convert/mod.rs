@@ -29,6 +29,7 @@ mod tree;
 mod updates;
 
 pub use assembled::{Assembled, SESSION_BYTES_MAX};
+pub use calls::journal_call;
 pub use error::ConvertError;
 pub use function::new_function;
 pub use number::{duration_from_wire, duration_to_wire, timestamp_from_wire, timestamp_to_wire};
