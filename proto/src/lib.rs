@@ -40,8 +40,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 pub const ERROR_CODE: &str = "coral-code";
 /// The metadata of an error that holds the next step.
 pub const ERROR_HELP: &str = "coral-help";
-
-/// The metadata of a colony's request that names for whom it asks.
+/// The metadata of a request that a colony makes for somebody else: their name. It is believed over
+/// the link that an agent has opened itself, and nowhere else.
 pub const ON_BEHALF_OF: &str = "coral-on-behalf-of";
 
 /// No message on the wire is longer than this, in bytes.

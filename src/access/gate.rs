@@ -91,7 +91,12 @@ impl Gate {
     fn of_address(&self, address: PeerAddress) -> Result<Identity, &'static str> {
         match address {
             PeerAddress::Unix { uid, .. } => self.of_user(uid),
-            PeerAddress::Colony => Err("this server has no colony"),
+            PeerAddress::Colony => Ok(Identity {
+                name: "colony".into(),
+                roles: self.settings.colony.clone(),
+                services: Services::all(),
+                source: Source::Colony,
+            }),
             PeerAddress::Tcp(address) => {
                 let roles = &self.settings.allow_loopback;
                 if !address.ip().to_canonical().is_loopback() || roles.is_empty() {

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use coral_model::Diagnostic;
-use coral_proto::{ERROR_CODE, ERROR_HELP};
+use coral_model::{Diagnostic, Escaped};
+use coral_proto::{ERROR_CODE, ERROR_HELP, ON_BEHALF_OF};
 use tonic::codegen::http;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::{Extensions, Request, Status};
 
-use super::{Denied, Gate, Identity, Peer, PeerAddress};
+use super::{Denied, Gate, Identity, Peer, PeerAddress, Source};
+
+/// The name of whom a colony asks for is in every list of sessions.
+const NAME_CHARS_MAX: usize = 100;
 
 /// An interceptor for every service of a server: refuses who cannot be identified, and puts the
 /// [`Identity`] of everybody else into the request's extensions.
@@ -81,7 +84,8 @@ impl Interceptor for Guard {
             Ok(token) => self.gate.identify(peer, token),
         };
         match identity {
-            Ok(identity) => {
+            Ok(mut identity) => {
+                name_person(&mut identity, &request);
                 request.extensions_mut().insert(identity);
                 Ok(request)
             }
@@ -135,6 +139,16 @@ impl fmt::Debug for Guard {
     }
 }
 
+/// A colony says for whom it asks, and is the only one that is believed.
+fn name_person(identity: &mut Identity, request: &Request<()>) {
+    let person = request.metadata().get(ON_BEHALF_OF);
+    let person = person.and_then(|person| person.to_str().ok());
+    if let (Source::Colony, Some(person)) = (identity.source, person) {
+        let person: String = person.chars().take(NAME_CHARS_MAX).collect();
+        identity.name = format!("{} (colony)", Escaped(&person));
+    }
+}
+
 /// The token that a request carries, if it carries one.
 fn token(request: &Request<()>) -> Result<Option<&str>, Denied> {
     let unidentified = |reason| Denied::Unidentified { reason };
@@ -150,4 +164,52 @@ fn token(request: &Request<()>) -> Result<Option<&str>, Denied> {
     token
         .map(Some)
         .ok_or(unidentified("the authorization is no bearer token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Role, Settings};
+    use super::*;
+
+    /// Whom a guard finds behind a request from there, which says for whom it is.
+    fn found(address: PeerAddress, person: &'static str) -> Identity {
+        let gate = Gate::new(Settings {
+            allow_loopback: BTreeSet::from([Role::Read]),
+            colony: BTreeSet::from([Role::Attach]),
+            ..Settings::default()
+        });
+        let mut guard = Guard::new(Arc::new(gate.unwrap()), |_, _| {});
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Peer {
+            address,
+            certificate: None,
+        });
+        let metadata = request.metadata_mut();
+        metadata.insert(ON_BEHALF_OF, MetadataValue::from_static(person));
+        let request = guard.call(request).unwrap();
+        identity(request.extensions()).unwrap().clone()
+    }
+
+    #[test]
+    fn only_a_colony_is_believed_for_whom_it_asks() {
+        let of_colony = found(PeerAddress::Colony, "ann");
+        assert_eq!(of_colony.name, "ann (colony)");
+        assert_eq!(of_colony.roles, BTreeSet::from([Role::Attach]));
+        assert_eq!(of_colony.source, Source::Colony);
+        let of_tcp = found(PeerAddress::Tcp(([127, 0, 0, 1], 1).into()), "ann");
+        assert_eq!(of_tcp.name, "loopback");
+        assert_eq!(of_tcp.source, Source::Loopback);
+        let uid = rustix::process::geteuid().as_raw();
+        let of_socket = found(PeerAddress::Unix { uid, pid: None }, "ann");
+        assert_eq!(of_socket.name, format!("uid:{uid}"));
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let long: &'static str = Box::leak("n".repeat(1_000).into_boxed_str());
+        let name = found(PeerAddress::Colony, long).name;
+        assert_eq!(name, format!("{} (colony)", "n".repeat(NAME_CHARS_MAX)));
+    }
 }

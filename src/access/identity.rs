@@ -59,6 +59,8 @@ pub enum Source {
     UnixUser,
     /// Nothing but being on this machine, which the configuration allows.
     Loopback,
+    /// The link to the colony that this server has opened itself.
+    Colony,
 }
 
 /// Why somebody may not do something. What it displays tells nothing about what exists.
@@ -142,6 +144,14 @@ impl Identity {
         self.grant(role, !self.services.0.is_empty())
     }
 
+    /// Whether this may be done to every service; for what cannot be told apart by service.
+    ///
+    /// # Errors
+    /// If the role is missing, or is for some services alone.
+    pub fn check_everywhere(&self, role: Role) -> Result<(), Denied> {
+        self.grant(role, self.services.0.iter().any(|glob| glob == "*"))
+    }
+
     /// Whether this may be done to that service; for lists, which leave out what may not be seen.
     pub fn may(&self, role: Role, service: &str) -> bool {
         self.check(role, service).is_ok()
@@ -156,6 +166,7 @@ impl Identity {
         let is_it = match self.source {
             Source::Certificate | Source::Token => self.name == agent_id,
             Source::UnixUser | Source::Loopback => true,
+            Source::Colony => false,
         };
         let is_root = self.source == Source::UnixUser && self.roles.contains(&Role::Admin);
         if is_it && (is_root || self.roles.contains(&Role::Agent)) {

@@ -26,6 +26,9 @@ pub struct Settings {
     pub tokens: Vec<TokenGrant>,
     /// Clients over a unix socket by their user.
     pub users: Vec<UserGrant>,
+    /// What the colony may do to which this server has opened a link; that is said elsewhere.
+    #[serde(skip)]
+    pub colony: BTreeSet<Role>,
 }
 
 /// What the owner of a certificate may do.

@@ -275,6 +275,14 @@ impl Session {
         answer.recv().map_err(|_| AgentError::Ended)
     }
 
+    /// Adds a notice to those that everybody sees who watches it. Waits for nothing.
+    ///
+    /// # Errors
+    /// If the session is over.
+    pub fn notify(&self, text: String) -> Result<(), AgentError> {
+        self.send(Command::Notify { text })
+    }
+
     /// Ends the session and returns its final numbers. Blocks until no probe is left.
     pub fn detach(self) -> Arc<Snapshot> {
         let (reply, answer) = mpsc::channel::<()>();

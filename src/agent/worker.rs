@@ -68,6 +68,9 @@ pub(super) enum Command {
         by: Duration,
         reply: Sender<Duration>,
     },
+    Notify {
+        text: String,
+    },
     End {
         /// Dropped when the session is over.
         _reply: Sender<()>,
@@ -222,6 +225,10 @@ impl Worker {
                 Ok(Command::Extend { by, reply }) => {
                     self.extend(by);
                     let _ = reply.send(self.remaining());
+                    continue;
+                }
+                Ok(Command::Notify { text }) => {
+                    self.notify(text);
                     continue;
                 }
                 Ok(Command::End { _reply }) => {

@@ -1,6 +1,7 @@
 //! `coral agent`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use coral_model::{Diagnostic, ExitStatus};
 use tokio::runtime::Builder;
@@ -30,6 +31,8 @@ pub(super) fn serve(arguments: &AgentArguments) -> Result<ExitCode, Failure> {
         Some(path) => AgentConfig::read(path)?,
         None => AgentConfig::default(),
     };
+    // Where it cannot be made, opening it says why.
+    let _ = node::make_spool(&config);
     node::drop_privileges(config.access.socket_group.is_some()).map_err(|error| {
         Failure::new(
             "not-permitted",
@@ -54,7 +57,8 @@ pub(super) fn serve(arguments: &AgentArguments) -> Result<ExitCode, Failure> {
                 say!("listening: {place}");
             }
         };
-        Ok::<_, Failure>(node::serve(&config, ready, signals.any()).await?)
+        let log: node::Say = Arc::new(|line| say!("{line}"));
+        Ok::<_, Failure>(node::serve(&config, ready, log, signals.any()).await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

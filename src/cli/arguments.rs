@@ -26,6 +26,10 @@ pub(super) enum Command {
     /// Sessions of probes
     #[command(subcommand)]
     Debug(DebugCommand),
+    /// List the services of a colony (or of an agent's node) and their replicas
+    Services(ServicesArguments),
+    /// Ask a colony's history, in SQL that can only read
+    Sql(SqlArguments),
     /// Serve sessions on this node to other programs
     Agent(AgentArguments),
     /// Serve sessions on the replicas of services, on the nodes of many agents
@@ -67,6 +71,48 @@ pub(super) enum DebugCommand {
     List(ListArguments),
     /// End sessions of an agent
     Detach(DetachArguments),
+    /// Say what a colony's sessions have measured of a function, from its history
+    Query(QueryArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QueryArguments {
+    /// The service
+    pub(super) service: String,
+    /// A function's name (or its last parts), a glob (main.*) or a regex (/^main\./)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) function: Option<String>,
+    /// Sessions that measured within that time: 1h, 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1h")]
+    pub(super) since: Duration,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SqlArguments {
+    /// One query: select, with, describe, show, summarize, explain
+    pub(super) query: String,
+    /// How many rows at most
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(super) rows: u32,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+    /// How to write the rows
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServicesArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]

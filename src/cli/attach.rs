@@ -7,7 +7,7 @@ use coral_model::filter::Expression;
 use coral_model::{Capture, ExitStatus, SessionSettings, Snapshot};
 
 use super::arguments::{AttachArguments, Format};
-use super::{output, remote, session};
+use super::{output, remote, saved, session};
 use crate::agent::AttachRequest;
 use crate::config::Config;
 use crate::export::{csv, file, session_document, text};
@@ -35,6 +35,10 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
             record,
         )?;
         let code = finish(arguments, &measured.snapshot)?;
+        let is_saved = arguments.connection.is_colony() && arguments.format == Format::Text;
+        if is_saved && arguments.output.is_none() {
+            saved::save(&measured.snapshot);
+        }
         return measured.lost.map_or(Ok(code), Err);
     }
     let measured = session::measure(&arguments.target, record, |watched| {

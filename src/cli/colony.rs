@@ -33,7 +33,15 @@ pub(super) fn serve(arguments: &ColonyArguments) -> Result<ExitCode, Failure> {
                 say!("listening: {place}");
             }
         };
-        Ok::<_, Failure>(colony::serve(&config, ready, signals.any()).await?)
+        Ok::<_, Failure>(
+            colony::serve(
+                &config,
+                ready,
+                |text| say!("warning: {text}"),
+                signals.any(),
+            )
+            .await?,
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,10 +9,14 @@ mod colony;
 mod completions;
 mod doctor;
 mod functions;
+mod history;
 mod man;
 mod output;
+mod progress;
 mod recording;
 mod remote;
+mod saved;
+mod services;
 mod session;
 mod sql;
 mod trace;
@@ -45,6 +49,9 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Debug(DebugCommand::Trace(arguments)) => trace::trace(arguments),
         Command::Debug(DebugCommand::List(arguments)) => remote::list(arguments),
         Command::Debug(DebugCommand::Detach(arguments)) => remote::detach(arguments),
+        Command::Debug(DebugCommand::Query(arguments)) => history::query(arguments),
+        Command::Services(arguments) => services::list(arguments),
+        Command::Sql(arguments) => history::sql(arguments),
         Command::Agent(arguments) => agent::serve(arguments),
         Command::Colony(arguments) => colony::serve(arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(arguments),

@@ -16,6 +16,7 @@ use super::arguments::{
     DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
 };
 use super::output::{self, say};
+use super::progress::Progress;
 use super::recording::create;
 use super::session::{out_of_resources, say_notices};
 use crate::connection::ConnectionArguments;
@@ -30,7 +31,7 @@ use crate::source::{AttachWish, TraceFormat, TraceWish};
 /// A link that is down for longer is given up.
 const LINK_DOWN_MAX: Duration = Duration::from_secs(60);
 
-fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
     built.map_err(|error| out_of_resources(&error))
 }
@@ -131,13 +132,18 @@ async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measure
         attached.functions.len(),
         attached.probes
     );
+    let progress = Progress::new();
     let mut is_ending = false;
     let mut noticed = latest.as_ref().map_or(0, |it| say_notices(&it.notices, 0));
     let lost = loop {
         tokio::select! {
             snapshot = watching.next() => match snapshot {
                 Ok(Some(snapshot)) => {
+                    if snapshot.notices.len() > noticed {
+                        progress.clear();
+                    }
                     noticed = say_notices(&snapshot.notices, noticed);
+                    progress.show(&snapshot);
                     latest = Some(snapshot);
                 }
                 Ok(None) => break None,
@@ -158,6 +164,7 @@ async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measure
             }
         }
     };
+    progress.clear();
     let is_over = latest
         .as_deref()
         .is_some_and(|latest| has_ended(latest).is_some());

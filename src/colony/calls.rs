@@ -48,13 +48,8 @@ pub(super) fn chunks<T: Send + 'static>(
     document: Vec<u8>,
     message: impl Fn(Vec<u8>) -> T,
 ) -> ReceiverStream<Result<T, Status>> {
-    let chunks: Vec<_> = document.chunks(CHUNK_BYTES).collect();
-    let (sender, receiver) = mpsc::channel(chunks.len().max(1));
-    for chunk in chunks {
-        // There is room for all of them.
-        let _ = sender.try_send(Ok(message(chunk.to_vec())));
-    }
-    ReceiverStream::new(receiver)
+    let chunks = document.chunks(CHUNK_BYTES);
+    messages(chunks.map(|chunk| message(chunk.to_vec())).collect())
 }
 
 /// What a function of a replica calls, by the numbers of the service's catalog.
@@ -82,6 +77,16 @@ pub(super) async fn callees(
     Ok(callees
         .map(|id| catalog.in_union(&target, id, ""))
         .collect())
+}
+
+/// Messages that are there already.
+pub(super) fn messages<T: Send + 'static>(messages: Vec<T>) -> ReceiverStream<Result<T, Status>> {
+    let (sender, receiver) = mpsc::channel(messages.len().max(1));
+    for message in messages {
+        // There is room for all of them.
+        let _ = sender.try_send(Ok(message));
+    }
+    ReceiverStream::new(receiver)
 }
 
 pub(super) fn not_yet(call: &str) -> Status {

@@ -23,6 +23,7 @@ use crate::config::Storage;
 use crate::store::sql::{SqlSettings, SqlWorkers};
 use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
 pub(super) use notes::{Note, Notes};
+pub(super) use past::stored_info;
 
 /// How often what is too old is deleted.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
@@ -94,6 +95,11 @@ impl History {
         }
     }
 
+    /// Closes the file, when what was asked for before is done.
+    pub(super) async fn close(&self) {
+        self.store.clone().close().await;
+    }
+
     /// A session has begun on an agent: its journal is to be read.
     pub(super) fn poke(&self) {
         self.poke.notify_waiters();
@@ -106,12 +112,18 @@ impl History {
 
     /// Whether nobody else reads that journal; until it is given back.
     fn claim(&self, journal: &JournalKey) -> bool {
-        let mut collecting = self.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collecting = self
+            .collecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         collecting.insert(journal.clone())
     }
 
     fn give_back(&self, journal: &JournalKey) {
-        let mut collecting = self.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collecting = self
+            .collecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         collecting.remove(journal);
     }
 }

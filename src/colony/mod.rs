@@ -13,9 +13,11 @@
 
 mod calls;
 mod catalog;
+mod history;
 mod link;
 mod listing;
 mod registry;
+mod remembered;
 mod replica;
 mod service;
 mod session;
@@ -34,24 +36,44 @@ use tonic::service::interceptor::InterceptedService;
 use crate::access::Listen;
 use crate::config::ColonyConfig;
 use crate::serving::{Opened, ServeError};
+use crate::store::Loss;
+use history::History;
 use link::LinkService;
 use registry::Registry;
 use service::Service;
 
 /// Serves until `ended` says so. Sessions go on then, until their leases end. `ready` is told
-/// where it listens.
+/// where it listens, `warn` of what the history has lost.
 ///
 /// # Errors
-/// If a place to listen at or the audit log cannot be opened.
+/// If a place to listen at, the audit log or the history cannot be opened.
 pub async fn serve(
     config: &ColonyConfig,
     ready: impl FnOnce(&[Listen]),
+    warn: impl Fn(&str),
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let opened = Opened::open(&config.listen, &config.access, config.audit.as_ref()).await?;
     let registry = Arc::new(Registry::new());
     let id = own_id(config);
-    let service = Service::new(id.clone(), config, Arc::clone(&registry), opened.audit());
+    let history = History::open(&config.debug.storage)?;
+    let (history, found) = history.map_or((None, None), |(it, found)| (Some(it), Some(found)));
+    let service = Service::new(
+        id.clone(),
+        config,
+        Arc::clone(&registry),
+        opened.audit(),
+        history.clone(),
+    );
+    for warning in found.iter().flat_map(|found| warnings(&found.losses)) {
+        warn(&warning);
+    }
+    for session in found.into_iter().flat_map(|found| found.running) {
+        service.recover(session).await;
+    }
+    if let Some(history) = &history {
+        tokio::spawn(Arc::clone(history).run(Arc::clone(&registry)));
+    }
     let link = LinkService::new(id, registry, config.agent_lease, opened.audit());
     let guard = opened.guard();
     let debug = DebugServiceServer::new(service)
@@ -66,7 +88,18 @@ pub async fn serve(
     opened
         .serve(routes, guard, &[SERVICE_NAME, LINK_NAME], ended)
         .await;
+    if let Some(history) = history {
+        history.close().await;
+    }
     Ok(())
+}
+
+/// What the history's ledger knows of and its file does not.
+fn warnings(losses: &[Loss]) -> Vec<String> {
+    let losses = losses.iter();
+    losses
+        .map(|loss| format!("the history has lost {} rows of {}", loss.rows, loss.table))
+        .collect()
 }
 
 fn own_id(config: &ColonyConfig) -> String {

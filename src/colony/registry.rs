@@ -99,6 +99,12 @@ impl Registry {
         self.locked().get(agent_id)?.link.clone()
     }
 
+    /// The agents that are connected.
+    pub(super) fn links(&self) -> Vec<Link> {
+        let known = self.locked();
+        known.values().filter_map(|it| it.link.clone()).collect()
+    }
+
     /// The processes of a service on the nodes of connected agents.
     pub(super) fn replicas(&self, service: &str) -> Vec<ReplicaProcess> {
         let known = self.locked();
@@ -248,8 +254,13 @@ impl Link {
         let _ = self.is_up.subscribe().wait_for(|is_up| !is_up).await;
     }
 
+    /// Whether it lasts still.
+    pub(super) fn is_up(&self) -> bool {
+        *self.is_up.borrow()
+    }
+
     /// Whether it is the same link.
-    fn is(&self, other: &Self) -> bool {
+    pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.is_up, &other.is_up)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coral_model::filter::Expression;
-use coral_model::{FunctionId, Limits};
+use coral_model::{FunctionId, Limits, SessionInfo};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_server::DebugService;
@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
 use super::catalog::Catalogs;
+use super::history::History;
 use super::registry::Registry;
 use super::session::Command;
 use super::sessions::{Held, Sessions};
@@ -31,6 +32,7 @@ pub(super) struct Service {
     pub(super) catalogs: Catalogs,
     pub(super) sessions: Sessions,
     pub(super) audit: Arc<Audit>,
+    pub(super) history: Option<Arc<History>>,
 }
 
 impl Service {
@@ -39,6 +41,7 @@ impl Service {
         config: &ColonyConfig,
         registry: Arc<Registry>,
         audit: Arc<Audit>,
+        history: Option<Arc<History>>,
     ) -> Self {
         Self {
             id,
@@ -47,6 +50,7 @@ impl Service {
             catalogs: Catalogs::default(),
             sessions: Sessions::new(config.debug.sessions.auto_cleanup_after),
             audit,
+            history,
         }
     }
 
@@ -285,8 +289,15 @@ impl DebugService for Service {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
-        let held = self.session(&who, Role::Read, &request.session_id, None)?;
         let interval = watching::interval(&request)?;
+        let Some(held) = self.sessions.get(&request.session_id) else {
+            let past = self.past(&who, &request.session_id).await?;
+            let (_, snapshots) = tokio::sync::watch::channel(past.0);
+            return Ok(Response::new(watching::updates(
+                snapshots, interval, past.1,
+            )));
+        };
+        self.session(&who, Role::Read, &request.session_id, None)?;
         let with_values = !held.holds_values || who.may(Role::Capture, &held.service);
         let updates = watching::updates(held.snapshots(), interval, with_values);
         Ok(Response::new(updates))
@@ -299,9 +310,15 @@ impl DebugService for Service {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
         let sessions = self.visible(&who, &request.service_name, request.with_ended);
-        let infos = sessions.iter().map(|held| (&held.info()).into());
+        let mut infos: Vec<SessionInfo> = sessions.iter().map(|held| held.info()).collect();
+        if request.with_ended {
+            let mut past = self.past_infos(&who, &request.service_name).await?;
+            past.retain(|past| infos.iter().all(|live| live.id != past.id));
+            past.append(&mut infos);
+            infos = past;
+        }
         Ok(Response::new(agent::ListSessionsResponse {
-            sessions: infos.collect(),
+            sessions: infos.iter().map(agent::SessionInfo::from).collect(),
         }))
     }
 
@@ -413,16 +430,34 @@ impl DebugService for Service {
 
     async fn query_history(
         &self,
-        _request: Request<wire::QueryHistoryRequest>,
+        request: Request<wire::QueryHistoryRequest>,
     ) -> Result<Response<wire::QueryHistoryResponse>, Status> {
-        Err(calls::not_yet("QueryHistory"))
+        let who = identity(request.extensions())?.clone();
+        let request = request.into_inner();
+        who.check(Role::Read, &request.service_name)?;
+        let since = request.since.unwrap_or_default();
+        let since = duration_from_wire(&since, "since").map_err(|error| status::of(&error))?;
+        let history = self.history()?;
+        let found = history.query(request.service_name, &request.function, since);
+        Ok(Response::new(found.await?))
     }
 
     async fn query_sql(
         &self,
-        _request: Request<wire::QuerySqlRequest>,
+        request: Request<wire::QuerySqlRequest>,
     ) -> Result<Response<Self::QuerySqlStream>, Status> {
-        Err(calls::not_yet("QuerySql"))
+        let (who, mut entry) = asked(request.extensions(), "history.sql")?;
+        let request = request.into_inner();
+        entry.settings = serde_json::json!({ "sql": request.sql });
+        // Rows are of all services, and hold what calls received and returned.
+        for role in [Role::Read, Role::Capture] {
+            if let Err(denied) = who.check_everywhere(role) {
+                return Err(self.audit.denied(entry, denied));
+            }
+        }
+        self.audit.record(entry).await?;
+        let rows = self.history()?.sql(&request.sql, request.rows_max).await?;
+        Ok(Response::new(calls::messages(rows)))
     }
 
     async fn export_session(
@@ -432,12 +467,17 @@ impl DebugService for Service {
         let (who, mut entry) = asked(request.extensions(), "session.download")?;
         let request = request.into_inner();
         let id = &request.session_id;
-        let held = self.session(&who, Role::Read, id, Some(&mut entry))?;
-        if held.holds_values {
-            self.session(&who, Role::Capture, id, Some(&mut entry))?;
-            self.audit.record(entry).await?;
-        }
-        let snapshot = Arc::clone(&held.snapshots().borrow());
+        let snapshot = match self.sessions.get(id) {
+            None => self.past(&who, id).await?.0,
+            Some(held) => {
+                self.session(&who, Role::Read, id, Some(&mut entry))?;
+                if held.holds_values {
+                    self.session(&who, Role::Capture, id, Some(&mut entry))?;
+                    self.audit.record(entry).await?;
+                }
+                Arc::clone(&held.snapshots().borrow())
+            }
+        };
         let document = calls::document(snapshot, request.format).await?;
         Ok(Response::new(calls::chunks(document, |chunk| {
             wire::ExportSessionResponse { chunk }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use coral_model::filter::Expression;
 use coral_model::merge::{Merger, ReplicaPart};
 use coral_model::{
-    EndReason, FunctionId, Replica, ReplicaState, SessionInfo, SessionNotice, SessionState,
-    Snapshot, Target,
+    EndReason, FunctionId, Replica, ReplicaState, SessionId, SessionInfo, SessionNotice,
+    SessionState, Snapshot, Target,
 };
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::duration_to_wire;
@@ -17,8 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::Status;
 
 use super::catalog::{Catalog, cut_off};
+use super::history::{Note, Notes};
 use super::registry::{Registry, ReplicaProcess, timed};
 use super::replica::{AgentSession, Follower, News, What, Wish, start_of};
+use crate::store::{JournalKey, ReplicaRow};
 
 /// How often what replicas report is added up, where it has changed.
 const MERGE_EVERY: Duration = Duration::from_millis(200);
@@ -53,6 +55,8 @@ pub(super) struct NewSession {
     pub(super) chosen: Vec<wire::ReplicaRef>,
     /// Replicas of before the colony started anew.
     pub(super) known: Vec<(Target, Option<AgentSession>)>,
+    /// Where it is remembered what becomes of it.
+    pub(super) notes: Notes,
 }
 
 /// The task of a session.
@@ -224,10 +228,11 @@ impl SessionTask {
         let replica = &mut part.replica;
         let name = format!("{} on {}", replica.target.pid, replica.target.agent_id);
         let mut notice = None;
+        let before = (replica.state, part.snapshot.is_some());
         match news.what {
             What::Started { session, attached } => {
                 held.start = Some(start_of(&replica.target, Ok(&attached)));
-                replica.session = Some(coral_model::SessionId(session.id.clone()));
+                replica.session = Some(SessionId(session.id.clone()));
                 held.session = Some(session);
                 replica.state = ReplicaState::Measuring;
             }
@@ -268,10 +273,37 @@ impl SessionTask {
                 replica.trouble = Some(why);
             }
         }
+        let is_worth_a_note = before != (part.replica.state, part.snapshot.is_some())
+            || held.start.is_some() && part.snapshot.is_none();
+        let is_noted = is_worth_a_note.then(|| self.note_replica(news.place));
         if let Some(text) = notice {
             self.notice(text);
         }
+        if is_noted == Some(false) {
+            self.notice("the history is behind, and will not hold all of this".to_owned());
+        }
         self.tell_start();
+    }
+
+    /// Has it remembered what a replica is now; `false` where that cannot be.
+    fn note_replica(&self, place: usize) -> bool {
+        let (part, held) = (&self.parts[place], &self.replicas[place]);
+        let replica = &part.replica;
+        let epoch = held.session.as_ref().map_or(0, |session| session.epoch);
+        let agent_session = held.session.as_ref().map(|session| session.id.clone());
+        let row = ReplicaRow {
+            journal: JournalKey {
+                session: self.session.info.id.clone(),
+                agent_id: replica.target.agent_id.clone(),
+                epoch,
+                agent_session: SessionId(agent_session.unwrap_or_default()),
+            },
+            target: replica.target.clone(),
+            started_at: part.snapshot.as_ref().map(|it| it.session.started_at),
+            state: replica.state,
+            trouble: replica.trouble.clone(),
+        };
+        self.session.notes.leave(Note::Replica(Box::new(row)))
     }
 
     fn notice(&mut self, text: String) {
@@ -322,6 +354,8 @@ impl SessionTask {
             remaining: Duration::ZERO,
             ..self.info(SessionState::Ended(reason))
         };
+        let ended_at = info.ended_at.unwrap_or(info.started_at);
+        self.session.notes.leave(Note::Ended(ended_at, reason));
         self.publish_as(info);
     }
 
@@ -350,7 +384,7 @@ impl SessionTask {
         settings.duration = duration;
         SessionInfo {
             target: self.session.catalog.target(service),
-            elapsed: self.began.elapsed(),
+            elapsed: self.session.info.elapsed + self.began.elapsed(),
             remaining: left.saturating_duration_since(Instant::now()),
             state,
             probes: snapshots().map(|it| it.session.probes).sum(),

@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 use ulid::Ulid;
 
 use super::catalog::{cut_off, no_replica};
+use super::history::{Note, Notes};
 use super::registry::{ReplicaProcess, timed};
 use super::replica::{Wish, replica_request};
 use super::service::Service;
@@ -96,7 +97,20 @@ impl Service {
             request,
         };
         let holds_values = wish_holds_values(&info.settings);
+        let notes = match &self.history {
+            None => Notes::none(),
+            Some(history) => {
+                let begun = self.begun(&info, &wish);
+                let notes = history.notes(&info.id);
+                if history.begin(begun.clone()).await.is_err() {
+                    // It says itself that it is not written; the session is noted when it is.
+                    notes.leave(Note::Begun(Box::new(begun)));
+                }
+                notes
+            }
+        };
         let session = NewSession {
+            notes,
             registry: Arc::clone(&self.registry),
             catalog,
             info,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coral_model::{Limits, SessionSettings};
 use serde::Deserialize;
 
-use super::{ConfigError, values};
+use super::{ConfigError, UplinkConfig, values};
 use crate::access::Settings;
 use crate::access::audit::AuditSettings;
 
@@ -39,6 +39,8 @@ pub struct AgentConfig {
     pub access: Settings,
     /// Where privileged requests are written down; where there is `null`, they are not.
     pub audit: Option<AuditSettings>,
+    /// The colony that it belongs to, if it belongs to one.
+    pub colony: Option<UplinkConfig>,
 }
 
 /// What sessions may.
@@ -126,6 +128,9 @@ impl AgentConfig {
                 ));
             }
         }
+        if let Some(Err(why)) = config.colony.as_ref().map(UplinkConfig::check) {
+            return refuse(why);
+        }
         Ok(config)
     }
 
@@ -151,6 +156,7 @@ impl Default for AgentConfig {
             services: Vec::new(),
             access: Settings::default(),
             audit: Some(AuditSettings::at(AUDIT_LOG)),
+            colony: None,
         }
     }
 }
@@ -193,6 +199,7 @@ impl Default for LimitsConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
 
     fn parse(text: &str) -> Result<AgentConfig, String> {
         AgentConfig::parse(Path::new("agent.yaml"), text).map_err(|error| error.to_string())
@@ -226,6 +233,20 @@ agent:
     }
 
     #[test]
+    fn a_colony_may_not_do_everything() {
+        let text = "
+agent:
+    colony: {url: 'https://c:9000', ca: ca.pem, cert: a.pem, key: a-key.pem, spool: {max_mb: 64}}
+";
+        let colony = parse(text).unwrap().colony.unwrap();
+        assert_eq!(colony.url.to_string(), "https://c:9000");
+        assert_eq!(colony.roles.len(), 4);
+        assert!(!colony.roles.contains(&Role::Admin));
+        assert_eq!(colony.spool.max_mb, 64);
+        assert_eq!(colony.spool.path, Path::new("/var/lib/coral/spool"));
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_place() {
         for (text, place, what) in [
             ("agent:\n    idd: x\n", "agent.yaml:2:", "idd"),
@@ -235,6 +256,21 @@ agent:
                 "invalid boolean",
             ),
             ("agent:\n    listen: [\n", "agent.yaml:", ""),
+            (
+                "agent:\n    colony: {url: 'unix:/c.sock', roles: [admin]}\n",
+                "agent.yaml:",
+                "no `admin`",
+            ),
+            (
+                "agent:\n    colony: {url: 'https://c:9000'}\n",
+                "agent.yaml:",
+                "needs a `ca`",
+            ),
+            (
+                "agent:\n    colony: {url: 'unix:/c.sock', spool: {max_mb: 1}}\n",
+                "agent.yaml:",
+                "less than 16",
+            ),
             (
                 "agent:\n    services: [{name: a}]\n",
                 "agent.yaml:",

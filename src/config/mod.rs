@@ -10,6 +10,7 @@ mod file;
 mod print;
 #[cfg(test)]
 mod tests;
+mod uplink;
 mod values;
 
 use std::fs::File;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
 pub use colony::{Ai, COLONY_YAML, ColonyConfig, ColonyDebug, ColonySessions, Storage};
 pub use error::ConfigError;
+pub use uplink::{SpoolConfig, UplinkConfig};
 
 /// Larger files are no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -70,6 +70,11 @@ impl Diagnostic for ExportError {
     }
 }
 
+/// A name as [`write_new`] keeps it: no path, and nothing that acts on a terminal.
+pub fn safe_name(name: &str) -> String {
+    sanitised(name, BASE_NAME_MAX_BYTES)
+}
+
 /// Writes `bytes` to a new file under `directory` and returns its path.
 ///
 /// The name is `<base_name>.<extension>`; where that is taken, `<base_name>-2.<extension>`, and so

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::calls::{InFlightEntry, NodeEntry, PlaceEntry, ValueEntry, tree_entries};
 use super::inner_calls::{InnerEntry, inner_entries};
 use super::names::Names;
+use super::replicas::ReplicaEntry;
 
 /// What a session has measured, ready to be serialised. Text from the target is escaped in it.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +28,9 @@ pub struct SessionDocument<'a> {
     notices: Vec<Cow<'a, str>>,
     accounting: Accounting,
     overhead: Overhead,
+    /// Where several processes of several nodes were measured: what each of them has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replicas: Vec<ReplicaEntry<'a>>,
 }
 
 /// The session document of a snapshot.
@@ -59,6 +63,11 @@ pub fn session_document(snapshot: &Snapshot) -> SessionDocument<'_> {
             .collect(),
         accounting: snapshot.accounting,
         overhead: snapshot.overhead,
+        replicas: snapshot
+            .replicas
+            .iter()
+            .map(|it| ReplicaEntry::of(it))
+            .collect(),
     }
 }
 
@@ -111,9 +120,13 @@ impl<'a> TargetEntry<'a> {
         }
     }
 
-    /// The processes of a session: all run the same executable.
+    /// The processes of a session. Those of one agent run the same executable.
     pub(super) fn all(snapshot: &'a Snapshot) -> Vec<Self> {
         let session = &snapshot.session;
+        if !snapshot.replicas.is_empty() {
+            let replicas = snapshot.replicas.iter();
+            return replicas.map(|replica| Self::of(&replica.target)).collect();
+        }
         let first = Self::of(&session.target);
         let others = session.other_pids.iter().map(|&pid| Self {
             pid,
@@ -189,7 +202,7 @@ pub(super) struct LatencyEntry {
 }
 
 impl LatencyEntry {
-    fn of(histogram: &Histogram) -> Self {
+    pub(super) fn of(histogram: &Histogram) -> Self {
         let percentiles = histogram.percentiles().unwrap_or_default();
         Self {
             count: histogram.count(),
@@ -207,14 +220,14 @@ impl LatencyEntry {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct BucketEntry {
+pub(super) struct BucketEntry {
     low_ns: u64,
     high_ns: u64,
     count: u64,
 }
 
 impl BucketEntry {
-    fn of(bucket: &coral_model::Bucket) -> Self {
+    pub(super) fn of(bucket: &coral_model::Bucket) -> Self {
         let range = bucket_range_ns(bucket.index);
         Self {
             low_ns: range.start,
@@ -230,6 +243,9 @@ struct SlowCallEntry<'a> {
     started_at: Timestamp,
     duration_ns: u64,
     pid: u32,
+    /// The place of its process among the replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica: Option<u32>,
     tid: u32,
     goroutine: Option<u64>,
     failed: bool,
@@ -251,6 +267,7 @@ impl<'a> SlowCallEntry<'a> {
             started_at: call.started_at,
             duration_ns: call.duration_ns,
             pid: call.pid,
+            replica: call.replica,
             tid: call.tid,
             goroutine: call.goroutine,
             failed: call.failed,

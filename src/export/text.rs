@@ -9,7 +9,8 @@ use coral_model::{
 };
 
 use super::names::Names;
-use super::table::{Column, Kind, cut_head, cut_tail, write_table};
+use super::replicas;
+use super::table::{Column, Kind, columns_of, cut_head, cut_tail, write_table};
 
 mod calls;
 mod histogram;
@@ -91,6 +92,41 @@ pub fn write_functions(
     )
 }
 
+/// Writes rows of plain values, which may come from a target, under their columns' names.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_rows(
+    out: &mut impl io::Write,
+    columns: &[&str],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
+    let names: Vec<_> = columns.iter().map(|name| escape(name)).collect();
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|value| escape(value)).collect())
+        .collect();
+    let widths: Vec<usize> = (0..names.len())
+        .map(|place| {
+            let cells = rows.iter().filter_map(|row| row.get(place));
+            cells
+                .chain([&names[place]])
+                .map(|cell| columns_of(cell))
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
+    for row in std::iter::once(&names).chain(&rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line += cell;
+            line += &" ".repeat(width - columns_of(cell) + 2);
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
 /// Writes what a session has measured, in lines of at most `width` columns where names allow it.
 ///
 /// # Errors
@@ -101,12 +137,16 @@ pub fn write_session(
     width: usize,
 ) -> io::Result<()> {
     writeln!(out, "{}", session_line(&snapshot.session))?;
-    writeln!(
-        out,
-        "{}\n",
-        cut_tail(&target_line(&snapshot.session.target), width)
-    )?;
+    let target = match snapshot.replicas.len() {
+        0 => target_line(&snapshot.session.target),
+        replicas => format!(
+            "{}: {replicas} replicas",
+            escape(&snapshot.session.target.service)
+        ),
+    };
+    writeln!(out, "{}\n", cut_tail(&target, width))?;
     write_latencies(out, snapshot, width)?;
+    replicas::write(out, snapshot, width)?;
     write_notes(out, snapshot, width)?;
     let names = Names::new(snapshot);
     calls::write_joined(out, snapshot, &names, width)?;
@@ -341,7 +381,7 @@ fn probe(function: &Function<'_>) -> Cow<'static, str> {
     }
 }
 
-fn duration(duration_ns: Option<u64>) -> Cow<'static, str> {
+pub(super) fn duration(duration_ns: Option<u64>) -> Cow<'static, str> {
     duration_ns.map_or(NOT_MEASURED.into(), |ns| format_duration_ns(ns).into())
 }
 

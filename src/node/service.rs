@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
 use super::hints::Hints;
+use super::journal::Journals;
 use super::services::Services;
 use super::sessions::{Held, Sessions};
 use super::start::attached_to_wire;
@@ -49,19 +50,19 @@ pub(super) struct Service {
     pub(super) hints: Arc<Hints>,
     targets: Targets,
     pub(super) audit: Arc<Audit>,
+    pub(super) journals: Journals,
 }
 
 impl Service {
-    pub(super) fn open(config: &AgentConfig, ports: Vec<u16>, audit: Arc<Audit>) -> Self {
-        let host = || {
-            rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned()
-        };
+    pub(super) fn open(
+        config: &AgentConfig,
+        ports: Vec<u16>,
+        audit: Arc<Audit>,
+        journals: Journals,
+    ) -> Self {
         let hints = Arc::new(Hints::new(config.debug.sdk_api.clone()));
         let id = if config.id.is_empty() {
-            host()
+            host_name()
         } else {
             config.id.clone()
         };
@@ -79,16 +80,19 @@ impl Service {
             hints,
             require_dwarf: config.debug.require_dwarf,
             audit,
+            journals,
         }
     }
 
     /// Ends all sessions, and waits until no probe is left.
     pub(super) async fn end_all(&self) {
         self.is_closing.store(true, Ordering::Release);
-        for held in self.sessions.all() {
+        let sessions = self.sessions.all();
+        for held in sessions.iter().cloned() {
             // A thread that failed has dropped its session, and so its probes.
             let _ = spawn_blocking(move || held.end()).await;
         }
+        self.journals.close(&sessions).await;
     }
 
     /// A process that the client may see. A refusal is written down where it is of something
@@ -192,6 +196,12 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// What this machine calls itself.
+pub(super) fn host_name() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}
+
 fn finding(check: &Check) -> wire::Finding {
     wire::Finding {
         name: check.name.into(),
@@ -252,7 +262,7 @@ impl AgentCalls for Service {
         Ok(Response::new(wire::GetCapabilitiesResponse {
             agent_id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            host: uname.nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             kernel: uname.release().to_string_lossy().into_owned(),
             can_debug_uprobes: self.is_enabled && report.verdict().is_ok(),
             findings: report.checks().iter().map(finding).collect(),
@@ -528,23 +538,28 @@ impl AgentCalls for Service {
 
     async fn list_journals(
         &self,
-        _request: Request<wire::ListJournalsRequest>,
+        request: Request<wire::ListJournalsRequest>,
     ) -> Result<Response<wire::ListJournalsResponse>, Status> {
-        Err(Status::unimplemented("journals"))
+        let who = identity(request.extensions())?;
+        Ok(Response::new(self.journals.list(who).await?))
     }
 
     async fn read_journal(
         &self,
-        _request: Request<wire::ReadJournalRequest>,
+        request: Request<wire::ReadJournalRequest>,
     ) -> Result<Response<Self::ReadJournalStream>, Status> {
-        Err(Status::unimplemented("journals"))
+        let who = identity(request.extensions())?.clone();
+        let entries = self.journals.read(&who, request.into_inner())?;
+        Ok(Response::new(entries))
     }
 
     async fn acknowledge_journal(
         &self,
-        _request: Request<wire::AcknowledgeJournalRequest>,
+        request: Request<wire::AcknowledgeJournalRequest>,
     ) -> Result<Response<wire::AcknowledgeJournalResponse>, Status> {
-        Err(Status::unimplemented("journals"))
+        let who = identity(request.extensions())?.clone();
+        let acknowledged = self.journals.acknowledge(&who, request.into_inner());
+        Ok(Response::new(acknowledged.await?))
     }
 
     async fn register_service(

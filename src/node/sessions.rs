@@ -8,6 +8,7 @@ use coral_model::{SessionId, SessionInfo, SessionState, Snapshot};
 use coral_proto::agent::v1::StartSessionResponse;
 use tokio::sync::watch;
 
+use super::journal::NewJournal;
 use super::recording::Recording;
 use crate::agent::{
     Agent, AgentError, AttachRequest, Attached, Session, TraceRule, TracesHandle, Watched,
@@ -43,6 +44,8 @@ pub(super) struct Held {
     pub(super) answer: StartSessionResponse,
     pub(super) watched: Arc<Watched>,
     pub(super) recording: Recording,
+    /// Whether its journal, if it has one, is written to its end.
+    is_kept: watch::Receiver<bool>,
     traces: TracesHandle,
     trace_rule: Option<TraceRule>,
     /// Taken when it is ended by a request.
@@ -112,21 +115,27 @@ impl Sessions {
         watched: Arc<Watched>,
         request: &AttachRequest,
         claim: &Claimed,
+        journal: Option<NewJournal>,
         answer: impl FnOnce(&SessionId, Attached) -> StartSessionResponse,
     ) -> Result<StartSessionResponse, AgentError> {
         let (session, attached) = self.agent.attach(Arc::clone(&watched), request)?;
         let answer = answer(session.id(), attached);
         let snapshots = session.snapshots();
+        let (kept, is_kept) = watch::channel(false);
         let held = Arc::new(Held {
             request: claim.name.clone(),
             answer: answer.clone(),
             recording: Recording::start(&watched, snapshots.clone()),
+            is_kept,
             traces: session.traces(),
             trace_rule: request.trace.clone(),
             watched,
             snapshots,
             session: Mutex::new(Some(session)),
         });
+        if let Some(journal) = journal {
+            journal.keep(&held, kept);
+        }
         let mut all = locked(&self.held);
         all.push_back(held);
         if all.len() > REMEMBERED_MAX {
@@ -151,6 +160,16 @@ impl Sessions {
 impl Held {
     pub(super) fn info(&self) -> SessionInfo {
         self.snapshots.borrow().session.clone()
+    }
+
+    pub(super) fn is_kept(&self) -> watch::Receiver<bool> {
+        self.is_kept.clone()
+    }
+
+    /// Adds a notice, if it is not over.
+    pub(super) fn notify(&self, text: String) {
+        // Over it has nobody who would read it.
+        let _ = self.ask(|session| session.notify(text));
     }
 
     pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {

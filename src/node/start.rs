@@ -79,6 +79,13 @@ impl Service {
         self.check_allowed(&watched)?;
         let by = requested_by(&who, &request);
         let (attach, request) = attach_request(&watched, request, settings, by).await?;
+        let (calls, journal) = match request.journal {
+            true => {
+                let (calls, journal) = self.journals.prepare(&who, &request.request_id)?;
+                (Some(calls), Some(journal))
+            }
+            false => (calls, None),
+        };
         let attach = AttachRequest { calls, ..attach };
         let table = watched.table();
         let functions = attach.functions.iter().take(NAMED_MAX);
@@ -99,7 +106,7 @@ impl Service {
                     ..wire::StartSessionResponse::default()
                 });
             }
-            sessions.start(watched, &attach, &claim, |id, attached| {
+            sessions.start(watched, &attach, &claim, journal, |id, attached| {
                 wire::StartSessionResponse {
                     session_id: id.to_string(),
                     attached: Some(attached_to_wire(attached)),

@@ -17,6 +17,11 @@ impl Owner {
         }
     }
 
+    /// Somebody who was asked before, as far as that was remembered.
+    pub(crate) fn named(name: String, source: Source) -> Self {
+        Self { name, source }
+    }
+
     /// Whether that is certainly the same one: all who come over the loopback have one name.
     pub(crate) fn is(&self, who: &Identity) -> bool {
         *self == Self::of(who) && who.source != Source::Loopback

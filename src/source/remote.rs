@@ -184,6 +184,16 @@ impl RemoteAgent {
         Ok(processes.collect::<Result<_, _>>()?)
     }
 
+    /// The services of its node, or of a colony's nodes, with their processes.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn services(&mut self) -> Result<Vec<wire::Service>, RemoteError> {
+        let request = timed(wire::ListServicesRequest {});
+        let answer = self.client.list_services(request).await?.into_inner();
+        Ok(answer.services)
+    }
+
     /// The functions of a process, page by page; `progress` is told how many have come, and of how
     /// many.
     ///

@@ -7,7 +7,9 @@ use coral_model::{
 };
 
 use super::ConvertError;
+use super::fit::fit_record;
 use super::number::{check_sum, timestamp_from_wire, timestamp_to_wire};
+use super::text::text;
 use crate::agent::v1 as wire;
 
 impl From<&CallRecord> for wire::CallRecord {
@@ -26,6 +28,17 @@ impl From<&CallRecord> for wire::CallRecord {
             inner: call.inner.as_deref().map(Into::into),
             replica: call.replica,
         }
+    }
+}
+
+/// A recorded call as a journal has it, in at most so many bytes; `function` is its name.
+pub fn journal_call(call: &CallRecord, function: &str, bytes_max: usize) -> wire::JournalCall {
+    let function = text(function);
+    let mut record = wire::CallRecord::from(call);
+    fit_record(&mut record, bytes_max.saturating_sub(function.len()));
+    wire::JournalCall {
+        record: Some(record),
+        function,
     }
 }
 

@@ -9,6 +9,19 @@ use crate::agent::v1 as wire;
 /// The first index that is refused: the bounds of all buckets before it fit into 64 bits.
 const INDEX_END: u32 = 975;
 
+/// All of a histogram.
+pub fn histogram_to_wire(histogram: &Histogram) -> wire::Histogram {
+    to_wire(histogram, None)
+}
+
+/// The histogram that was sent whole.
+///
+/// # Errors
+/// If its buckets are none, or their sums do not fit.
+pub fn histogram_from_wire(histogram: &wire::Histogram) -> Result<Histogram, ConvertError> {
+    from_wire(histogram, None)
+}
+
 /// What has changed in a histogram since it was `last`; all of it if there was none.
 pub(super) fn to_wire(now: &Histogram, last: Option<&Histogram>) -> wire::Histogram {
     let last = last.map_or(&[][..], |last| &last.buckets);

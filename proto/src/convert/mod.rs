@@ -29,8 +29,10 @@ mod tree;
 mod updates;
 
 pub use assembled::{Assembled, SESSION_BYTES_MAX};
+pub use calls::journal_call;
 pub use error::ConvertError;
 pub use function::new_function;
+pub use histogram::{histogram_from_wire, histogram_to_wire};
 pub use number::{duration_from_wire, duration_to_wire, timestamp_from_wire, timestamp_to_wire};
 pub use pages::{FunctionPages, TABLE_BYTES_MAX, function_page};
 pub use process::fit_processes;

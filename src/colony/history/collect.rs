@@ -147,7 +147,9 @@ async fn acknowledge(link: &Link, key: &JournalKey, sequence: u64) -> Result<(),
         sequence,
     };
     let mut calls = link.calls(None);
-    calls.acknowledge_journal(timed(ANSWER_MAX, request)).await?;
+    calls
+        .acknowledge_journal(timed(ANSWER_MAX, request))
+        .await?;
     Ok(())
 }
 

@@ -57,9 +57,8 @@ impl History {
             .collect();
         let info = info(&session, catalog.target(&session.begun.service), &parts);
         let targets: Vec<Target> = parts.iter().map(|it| it.replica.target.clone()).collect();
-        let in_union = |place: usize, id: FunctionId, name: &str| {
-            catalog.in_union(&targets[place], id, name)
-        };
+        let in_union =
+            |place: usize, id: FunctionId, name: &str| catalog.in_union(&targets[place], id, name);
         Ok(Merger::new().merge(info, notices, &parts, in_union))
     }
 }

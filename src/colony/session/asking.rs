@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use coral_proto::agent::v1::agent_client::AgentClient;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::access::AuthorizedChannel;
@@ -97,6 +98,11 @@ impl SessionTask {
         wish.deadline += by;
         let remaining = wish.deadline.saturating_duration_since(Instant::now());
         self.session.info.settings.duration += by;
+        let length = SignedDuration::try_from(self.session.info.settings.duration);
+        let length = length.unwrap_or(SignedDuration::MAX);
+        if let Ok(expires_at) = self.session.info.started_at.checked_add(length) {
+            self.session.notes.leave(Note::Extended(expires_at));
+        }
         let (asked, done) = oneshot::channel();
         self.ask_all(asked, move |mut agent, session, _| async move {
             let request = wire::ExtendSessionRequest {

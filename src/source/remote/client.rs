@@ -34,6 +34,7 @@ macro_rules! calls {
 
 calls! {
     get_capabilities(GetCapabilitiesRequest) -> wire::GetCapabilitiesResponse;
+    list_services(ListServicesRequest) -> wire::ListServicesResponse;
     list_functions(ListFunctionsRequest) -> wire::ListFunctionsResponse;
     list_callees(ListCalleesRequest) -> wire::ListCalleesResponse;
     start_session(StartSessionRequest) -> wire::StartSessionResponse;

@@ -1,0 +1,176 @@
+//! `coral debug query` and `coral sql`: what a colony remembers.
+
+use std::process::ExitCode;
+
+use coral_model::{Escaped, ExitStatus, Histogram, SessionState};
+use coral_proto::MESSAGE_BYTES_MAX;
+use coral_proto::colony::v1 as wire;
+use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
+use coral_proto::convert::{
+    ConvertError, duration_to_wire, histogram_from_wire, timestamp_from_wire,
+};
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Format, QueryArguments, SqlArguments};
+use super::output::{self, say};
+use super::remote::runtime;
+use crate::access::AuthorizedChannel;
+use crate::connection::ConnectionArguments;
+use crate::export::csv;
+use crate::export::history::{
+    History, RememberedFunction, RememberedSession, history_document, write_csv, write_text,
+};
+use crate::export::text::write_rows;
+use crate::failure::Failure;
+use crate::source::remote::RemoteError;
+
+/// `coral debug query`
+pub(super) fn query(arguments: &QueryArguments) -> Result<ExitCode, Failure> {
+    let request = wire::QueryHistoryRequest {
+        service_name: arguments.service.clone(),
+        function: arguments.function.clone().unwrap_or_default(),
+        since: Some(duration_to_wire(arguments.since)),
+    };
+    let answer = runtime()?.block_on(async {
+        let mut colony = connect(&arguments.connection).await?;
+        let answer = colony.query_history(request).await;
+        Ok::<_, Failure>(answer.map_err(RemoteError::from)?.into_inner())
+    })?;
+    let history = remembered(&arguments.service, answer).map_err(RemoteError::from)?;
+    let bytes = match arguments.format {
+        Format::Json => output::json(&history_document(&history))?,
+        Format::Csv => output::written(|out| write_csv(out, &history))?,
+        Format::Text => output::written(|out| write_text(out, &history, output::width()))?,
+    };
+    output::print(&bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `coral sql`
+pub(super) fn sql(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
+    let request = wire::QuerySqlRequest {
+        sql: arguments.query.clone(),
+        rows_max: arguments.rows,
+    };
+    let (columns, rows, is_cut) = runtime()?.block_on(async {
+        let mut colony = connect(&arguments.connection).await?;
+        let answer = colony.query_sql(request).await;
+        let mut messages = answer.map_err(RemoteError::from)?.into_inner();
+        let (mut columns, mut rows, mut is_cut) = (Vec::new(), Vec::new(), false);
+        while let Some(message) = messages.message().await.map_err(RemoteError::from)? {
+            columns.extend(message.columns);
+            rows.extend(message.rows);
+            is_cut |= message.is_cut;
+        }
+        Ok::<_, Failure>((columns, rows, is_cut))
+    })?;
+    let bytes = match arguments.format {
+        Format::Json => output::json(&document(&columns, &rows, is_cut))?,
+        Format::Csv => output::written(|out| {
+            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            csv::write_table(out, &names, &texts(&rows))
+        })?,
+        Format::Text => output::written(|out| {
+            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            write_rows(out, &names, &texts(&rows))
+        })?,
+    };
+    output::print(&bytes)?;
+    if is_cut {
+        say!("note: there are more rows; --rows takes more");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Connects to the colony, which has to be named.
+async fn connect(
+    connection: &ConnectionArguments,
+) -> Result<DebugServiceClient<AuthorizedChannel>, Failure> {
+    if !connection.is_colony() {
+        return Err(Failure::new(
+            "no-colony",
+            "only a colony has a history, and none is named",
+            "name it: --colony https://colony:9000, or CORAL_COLONY",
+            ExitStatus::Usage,
+        ));
+    }
+    let channel = connection.address()?.channel().await?;
+    Ok(DebugServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+fn remembered(service: &str, answer: wire::QueryHistoryResponse) -> Result<History, ConvertError> {
+    let functions = answer.functions.into_iter().map(function);
+    let sessions = answer.sessions.into_iter().map(session);
+    Ok(History {
+        service: service.to_owned(),
+        functions: functions.collect::<Result<_, _>>()?,
+        sessions: sessions.collect::<Result<_, _>>()?,
+        losses: answer.losses,
+    })
+}
+
+fn function(function: wire::HistoryFunction) -> Result<RememberedFunction, ConvertError> {
+    let latency = function.latency.as_ref().map(histogram_from_wire);
+    Ok(RememberedFunction {
+        name: function.name,
+        sessions: function.sessions,
+        calls: function.calls,
+        returns: function.returns,
+        unwound: function.unwound,
+        in_flight: function.in_flight,
+        errors: function.errors,
+        latency: latency.transpose()?.unwrap_or_else(Histogram::default),
+    })
+}
+
+fn session(session: wire::HistorySession) -> Result<RememberedSession, ConvertError> {
+    let field = "started_at";
+    let started_at = session.started_at.ok_or(ConvertError::Missing { field })?;
+    let ended_at = session.ended_at.as_ref();
+    Ok(RememberedSession {
+        started_at: timestamp_from_wire(&started_at, field)?,
+        ended_at: ended_at
+            .map(|it| timestamp_from_wire(it, "ended_at"))
+            .transpose()?,
+        state: SessionState::try_from(session.status())?,
+        id: session.session_id,
+        requested_by: session.requested_by,
+        replicas: session.replicas,
+        events: session.events,
+    })
+}
+
+/// Rows as text; what is NULL is empty.
+fn texts(rows: &[wire::SqlRow]) -> Vec<Vec<String>> {
+    let text = |value: &wire::SqlValue| value.text.clone().unwrap_or_default();
+    let rows = rows.iter();
+    rows.map(|row| row.values.iter().map(text).collect())
+        .collect()
+}
+
+/// The rows as `coral.sql.v1`: every value as text, NULL as null.
+fn document(columns: &[wire::SqlColumn], rows: &[wire::SqlRow], is_cut: bool) -> Value {
+    let columns = columns.iter().map(|column| {
+        json!({
+            "name": Escaped(&column.name).to_string(),
+            "type": Escaped(&column.type_name).to_string(),
+        })
+    });
+    let names: Vec<String> = columns
+        .clone()
+        .map(|column| column["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let row = |row: &wire::SqlRow| -> Map<String, Value> {
+        let values = row.values.iter().map(|value| match &value.text {
+            Some(text) => Escaped(text).to_string().into(),
+            None => Value::Null,
+        });
+        names.iter().cloned().zip(values).collect()
+    };
+    json!({
+        "schema": "coral.sql.v1",
+        "columns": columns.collect::<Vec<_>>(),
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "is_cut": is_cut,
+    })
+}

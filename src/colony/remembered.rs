@@ -1,0 +1,167 @@
+//! Sessions of the history: those that are over, and those that go on after a restart.
+
+use std::sync::Arc;
+
+use coral_model::{FunctionId, SessionId, SessionInfo, SessionState, Snapshot};
+use coral_proto::agent::v1 as wire;
+use jiff::Timestamp;
+use prost::Message;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::history::{History, stored_info};
+use super::replica::{AgentSession, Wish};
+use super::service::{Service, no_such_session};
+use super::session::NewSession;
+use crate::access::{Identity, Role, Source};
+use crate::serving::{Owner, status};
+use crate::store::{NewSession as Begun, StoreError, StoredSession};
+
+impl Service {
+    /// The history.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn history(&self) -> Result<&Arc<History>, Status> {
+        self.history.as_ref().ok_or_else(|| {
+            let message = "this colony keeps no history";
+            let help = "set colony.debug.storage.path";
+            let code = tonic::Code::FailedPrecondition;
+            status::with(code, "no-history", message, help)
+        })
+    }
+
+    /// A session that is over, as it was at its end, and whether the client may see what its calls
+    /// received and returned.
+    pub(super) async fn past(
+        &self,
+        who: &Identity,
+        id: &str,
+    ) -> Result<(Arc<Snapshot>, bool), Status> {
+        let history = self.history().map_err(|_| no_such_session())?;
+        let id = SessionId(id.to_owned());
+        let (session, _) = history
+            .session(&id)
+            .await
+            .map_err(|error| of_store(&error))?;
+        let service = &session.begun.service;
+        if !who.may(Role::Read, service) {
+            return Err(no_such_session());
+        }
+        let catalog = self.catalogs.of(service);
+        let snapshot = history.snapshot(&id, &catalog).await;
+        let snapshot = snapshot.map_err(|error| of_store(&error))?;
+        Ok((Arc::new(snapshot), who.may(Role::Capture, service)))
+    }
+
+    /// The sessions that are over and that the client may see, newest last.
+    pub(super) async fn past_infos(
+        &self,
+        who: &Identity,
+        service: &str,
+    ) -> Result<Vec<SessionInfo>, Status> {
+        let Some(history) = &self.history else {
+            return Ok(Vec::new());
+        };
+        let service = (!service.is_empty()).then(|| service.to_owned());
+        let past = history.past(service).await;
+        let mut past = past.map_err(|error| of_store(&error))?;
+        past.reverse();
+        past.retain(|session| who.may(Role::Read, &session.begun.service));
+        let infos = past.iter().map(|session| {
+            let catalog = self.catalogs.of(&session.begun.service);
+            stored_info(session, catalog.target(&session.begun.service))
+        });
+        Ok(infos.collect())
+    }
+
+    /// What the history is told of a session before it begins.
+    pub(super) fn begun(&self, info: &SessionInfo, wish: &Wish) -> Begun {
+        let service = &info.target.service;
+        let mut request = wish.request.clone();
+        // Numbers of functions are those of this run of the colony.
+        let names = self.catalogs.of(service).names(&wish.functions);
+        request.patterns.extend(names);
+        request.function_ids.clear();
+        let length = jiff::SignedDuration::try_from(info.settings.duration);
+        let expires_at = length
+            .ok()
+            .and_then(|it| info.started_at.checked_add(it).ok());
+        Begun {
+            id: info.id.clone(),
+            service: service.clone(),
+            requested_by: info.requested_by.clone(),
+            started_at: info.started_at,
+            expires_at: expires_at.unwrap_or(Timestamp::MAX),
+            functions: request.patterns.clone(),
+            settings: info.settings.clone(),
+            request: request.encode_to_vec(),
+        }
+    }
+
+    /// Goes on with a session that was running when the colony ended.
+    pub(super) async fn recover(&self, stored: StoredSession) {
+        let Ok(history) = self.history() else { return };
+        let begun = stored.begun;
+        let replicas = history.session(&begun.id).await;
+        let replicas = replicas.map(|(_, replicas)| replicas).unwrap_or_default();
+        let known = replicas.into_iter().map(|row| {
+            let session = AgentSession {
+                id: row.journal.agent_session.0.clone(),
+                epoch: row.journal.epoch,
+            };
+            (row.target, Some(session).filter(|it| !it.id.is_empty()))
+        });
+        // It is what this program has written; a part that is not there is not asked for.
+        let request = wire::StartSessionRequest::decode(begun.request.as_slice());
+        let request = request.unwrap_or_default();
+        let left = begun.expires_at.duration_since(Timestamp::now());
+        let left = std::time::Duration::try_from(left).unwrap_or_default();
+        let catalog = self.catalogs.of(&begun.service);
+        let wish = Wish {
+            functions: Vec::<FunctionId>::new(),
+            requested_by: begun.requested_by.clone(),
+            deadline: Instant::now() + left,
+            request,
+        };
+        let info = SessionInfo {
+            ended_at: None,
+            remaining: left,
+            elapsed: begun.settings.duration.saturating_sub(left),
+            state: SessionState::Active,
+            ..stored_info(
+                &StoredSession {
+                    begun: begun.clone(),
+                    ended_at: None,
+                    state: SessionState::Active,
+                    events: 0,
+                },
+                catalog.target(&begun.service),
+            )
+        };
+        let target = wish.request.target.clone().unwrap_or_default();
+        let capture = begun.settings.capture;
+        let request_id = wish.request.request_id.clone();
+        let session = NewSession {
+            registry: Arc::clone(&self.registry),
+            catalog,
+            info,
+            wish: Arc::new(wish),
+            chosen: target.replicas,
+            known: known.collect(),
+            notes: history.notes(&begun.id),
+        };
+        // Whose it was is known by name alone.
+        let owner = Owner::named(begun.requested_by, Source::Loopback);
+        let holds_values = capture.arguments || capture.results;
+        self.sessions
+            .begin(session, owner, request_id, holds_values);
+    }
+}
+
+fn of_store(error: &StoreError) -> Status {
+    match error {
+        StoreError::NoSuchSession { .. } => no_such_session(),
+        error => status::of(error),
+    }
+}

@@ -1,0 +1,190 @@
+//! Writes down what a session measures: every recorded call, and now and then the whole session.
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::thread::sleep;
+use std::time::Duration;
+
+use coral_model::{CallRecord, EndReason, SessionState, Snapshot};
+use coral_proto::agent::v1::{JournalCall, SessionUpdate};
+use coral_proto::convert::{SessionUpdates, journal_call};
+use prost::Message;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::spool::{Spool, Writer};
+use crate::agent::{CallStream, Watched};
+use crate::node::sessions::Held;
+
+/// Calls wait so long for others that go into the same entry.
+const BATCH_MAX: Duration = Duration::from_millis(200);
+const BATCH_CALLS_MAX: usize = 500;
+/// An entry is no longer, in bytes.
+const ENTRY_BYTES_MAX: usize = 512 << 10;
+/// One call is no longer: some fit into an entry.
+const CALL_BYTES_MAX: usize = 64 << 10;
+/// How often the whole session is written down.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// How often the end is tried again where the disk has no room for it.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps the journal of a session.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    writer: Writer,
+    watched: Arc<Watched>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    calls: CallStream,
+    /// How many calls found no room in the stream, and are counted already.
+    left_out: u64,
+    is_failing: bool,
+    session: Weak<Held>,
+}
+
+impl Keeper {
+    /// Begins the journal: when this returns, the session stands in it.
+    pub(super) fn begin(
+        spool: &Arc<Spool>,
+        request_id: &str,
+        calls: CallStream,
+        held: &Arc<Held>,
+    ) -> Self {
+        let mut keeper = Self {
+            writer: spool.begin(&held.info().id.0, request_id),
+            watched: Arc::clone(&held.watched),
+            snapshots: held.snapshots(),
+            calls,
+            left_out: 0,
+            is_failing: false,
+            session: Arc::downgrade(held),
+        };
+        keeper.write_checkpoint();
+        keeper
+    }
+
+    /// Keeps it until its last entry is on the disk, and says then that it is done. Needs to run
+    /// within the runtime.
+    pub(super) fn keep(mut self, done: watch::Sender<bool>) {
+        let runtime = Handle::current();
+        spawn_blocking(move || {
+            let last = runtime.block_on(async {
+                self.write_calls().await;
+                self.last().await
+            });
+            self.write_end(&last);
+            done.send_replace(true);
+        });
+    }
+
+    /// Writes calls and checkpoints until the session records no more.
+    async fn write_calls(&mut self) {
+        let mut checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+        loop {
+            let first = tokio::select! {
+                call = self.calls.next() => call,
+                () = sleep_until(checkpoint_at) => {
+                    self.write_checkpoint();
+                    checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+                    continue;
+                }
+            };
+            let Some(first) = first else { return };
+            let batch = self.batch(first).await;
+            self.write_batch(&batch);
+        }
+    }
+
+    /// A call, and those that follow it soon.
+    async fn batch(&mut self, first: CallRecord) -> Vec<CallRecord> {
+        let until = Instant::now() + BATCH_MAX;
+        let mut batch = vec![first];
+        while batch.len() < BATCH_CALLS_MAX {
+            match timeout_at(until, self.calls.next()).await {
+                Ok(Some(call)) => batch.push(call),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        batch
+    }
+
+    fn write_batch(&mut self, batch: &[CallRecord]) {
+        let (mut calls, mut bytes): (Vec<JournalCall>, usize) = (Vec::new(), 0);
+        for call in batch {
+            let function = self.watched.table().get(call.function);
+            let name = function.map_or("", |function| function.name);
+            let call = journal_call(call, name, CALL_BYTES_MAX);
+            let call_bytes = call.encoded_len() + 8;
+            if bytes + call_bytes > ENTRY_BYTES_MAX {
+                let full = std::mem::take(&mut calls);
+                let written = self.writer.calls(full);
+                self.tell(written);
+                bytes = 0;
+            }
+            bytes += call_bytes;
+            calls.push(call);
+        }
+        self.count_left_out();
+        let written = self.writer.calls(calls);
+        self.tell(written);
+    }
+
+    fn write_checkpoint(&mut self) {
+        self.count_left_out();
+        let snapshot = Arc::clone(&self.snapshots.borrow());
+        let written = self.writer.checkpoint(whole(&snapshot), false);
+        self.tell(written);
+    }
+
+    /// The session as it was at its end.
+    async fn last(&mut self) -> Arc<Snapshot> {
+        let is_over = |latest: &Arc<Snapshot>| latest.session.state != SessionState::Active;
+        let last = self.snapshots.wait_for(is_over).await;
+        let last = last.map(|last| Arc::clone(&last));
+        last.unwrap_or_else(|_| failed(&self.snapshots.borrow()))
+    }
+
+    /// The last entry; where there is no room for it, it is tried again.
+    fn write_end(&mut self, last: &Arc<Snapshot>) {
+        self.count_left_out();
+        while self.writer.checkpoint(whole(last), true).is_err() && !self.writer.is_closed() {
+            sleep(RETRY_EVERY);
+        }
+    }
+
+    fn count_left_out(&mut self) {
+        let left_out = self.calls.left_out();
+        if left_out > self.left_out {
+            self.writer.leave_out(left_out - self.left_out);
+            self.left_out = left_out;
+        }
+    }
+
+    /// Says in the session that its journal cannot be written, and when it can be again.
+    fn tell(&mut self, written: io::Result<()>) {
+        let notice = match (written, self.is_failing) {
+            (Err(error), false) => {
+                format!("the journal cannot be written, and calls are left out of it: {error}")
+            }
+            (Ok(()), true) => "the journal is written again".to_owned(),
+            _ => return,
+        };
+        self.is_failing = !self.is_failing;
+        if let Some(session) = self.session.upgrade() {
+            session.notify(notice);
+        }
+    }
+}
+
+/// The whole session, for somebody who knows nothing of it.
+fn whole(snapshot: &Arc<Snapshot>) -> Vec<SessionUpdate> {
+    SessionUpdates::with_bytes_max(ENTRY_BYTES_MAX).next(snapshot)
+}
+
+/// A session whose thread has failed, as far as it had come.
+fn failed(snapshot: &Arc<Snapshot>) -> Arc<Snapshot> {
+    let mut snapshot = Arc::clone(snapshot);
+    Arc::make_mut(&mut snapshot).session.state = SessionState::Ended(EndReason::Failed);
+    snapshot
+}

@@ -1,0 +1,206 @@
+//! What sessions measure, on disk until somebody has stored it elsewhere.
+//!
+//! A colony that is cut off for a while, or killed, misses nothing: it reads the journals of its
+//! sessions from the entry on that it has stored last. An entry is a batch of recorded calls or a
+//! part of a checkpoint, which is the whole session as it was; entries are numbered from 1 on, and
+//! what is missing among them is a gap, which says how many calls it held.
+//!
+//! In the spool's folder, each start of the agent has a folder of its own, and a journal in it
+//! several files: one for each checkpoint, and up to 4 MiB of calls in each of the others. So what
+//! is forgotten is a file that is removed, and where numbers are missing between two files, their
+//! heads tell what was there.
+//!
+//! **Architecture invariant: a journal loses nothing unnamed and says nothing twice.** An entry is
+//! written whole or not at all, its number is used once, and a later start of the agent goes on
+//! behind what an earlier one has written.
+
+mod epoch;
+mod index;
+mod keeper;
+mod last;
+mod reader;
+mod segment;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coral_proto::agent::v1 as wire;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+use super::sessions::Held;
+use crate::access::{Identity, Role, Source};
+use crate::agent::{CallSink, CallStream, call_stream};
+use crate::config::SpoolConfig;
+use crate::serving::status;
+use keeper::Keeper;
+use spool::Spool;
+
+/// Recorded calls that wait to be written, of each session; what is above is counted.
+const CALLS_MAX: usize = 16_384;
+/// A longer name of a request has no place in every file.
+const REQUEST_ID_BYTES_MAX: usize = 256;
+/// How long the ends of journals may take when the agent ends.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Whether journals are kept here.
+#[derive(Clone, Debug)]
+pub(super) enum Journals {
+    /// Nobody would store them.
+    NotAsked,
+    /// They should be, and why they cannot be.
+    Impossible(String),
+    /// They are.
+    Kept(Arc<Spool>),
+}
+
+/// A journal of a session that is about to begin.
+#[derive(Debug)]
+pub(super) struct NewJournal {
+    journals: Journals,
+    request_id: String,
+    calls: CallStream,
+}
+
+impl Journals {
+    /// Opens the folder. Blocks while what is there is read.
+    pub(super) fn open(config: &SpoolConfig) -> Self {
+        match Spool::open(&config.path, config.max_mb << 20) {
+            Ok(spool) => Self::Kept(spool),
+            Err(error) => Self::Impossible(format!("{}: {error}", config.path.display())),
+        }
+    }
+
+    /// The number of this start of the agent; 0 where there is none.
+    pub(super) fn epoch(&self) -> u64 {
+        match self {
+            Self::Kept(spool) => spool.epoch(),
+            Self::NotAsked | Self::Impossible(_) => 0,
+        }
+    }
+
+    /// What a session begins with that is to have a journal: where its calls go, and the journal.
+    ///
+    /// # Errors
+    /// If who asks may not have one, or nobody would store it.
+    pub(super) fn prepare(
+        &self,
+        who: &Identity,
+        request_id: &str,
+    ) -> Result<(CallSink, NewJournal), Status> {
+        check(who)?;
+        if request_id.len() > REQUEST_ID_BYTES_MAX {
+            let message = format!("a request's name has at most {REQUEST_ID_BYTES_MAX} bytes");
+            let help = "choose a shorter request_id";
+            let code = Code::ResourceExhausted;
+            return Err(status::with(code, "over-limit", &message, help));
+        }
+        if let Self::NotAsked = self {
+            return Err(no_journals("this agent has no colony"));
+        }
+        let (sink, calls) = call_stream(CALLS_MAX);
+        let journal = NewJournal {
+            journals: self.clone(),
+            request_id: request_id.to_owned(),
+            calls,
+        };
+        Ok((sink, journal))
+    }
+
+    pub(super) async fn list(&self, who: &Identity) -> Result<wire::ListJournalsResponse, Status> {
+        let spool = self.spool(who)?;
+        let epoch = spool.epoch();
+        let listing = spawn_blocking(move || spool.list());
+        let journals = listing.await;
+        let journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+        Ok(wire::ListJournalsResponse { epoch, journals })
+    }
+
+    pub(super) fn read(
+        &self,
+        who: &Identity,
+        request: wire::ReadJournalRequest,
+    ) -> Result<ReceiverStream<Result<wire::JournalEntry, Status>>, Status> {
+        let entries = reader::entries(&self.spool(who)?, request);
+        entries.ok_or_else(|| {
+            let message = "there is no such journal";
+            let help = "ListJournals tells which there are; all of this one may be acknowledged";
+            status::with(Code::NotFound, "no-journal", message, help)
+        })
+    }
+
+    pub(super) async fn acknowledge(
+        &self,
+        who: &Identity,
+        request: wire::AcknowledgeJournalRequest,
+    ) -> Result<wire::AcknowledgeJournalResponse, Status> {
+        let spool = self.spool(who)?;
+        let forgetting = spawn_blocking(move || {
+            spool.acknowledge(request.epoch, &request.session_id, request.sequence)
+        });
+        let forgotten = forgetting.await;
+        let forgotten = forgotten.map_err(|_| status::failed("it cannot be forgotten"))?;
+        forgotten.map_err(|error| status::failed(&error.to_string()))?;
+        Ok(wire::AcknowledgeJournalResponse {})
+    }
+
+    /// Waits until the sessions, which are over, stand in their journals to their ends. Where the
+    /// disk is full, the next start of the agent does it.
+    pub(super) async fn close(&self, sessions: &[Arc<Held>]) {
+        let Self::Kept(spool) = self else { return };
+        let all_kept = async {
+            for held in sessions {
+                // It is done as well where nobody says so.
+                let _ = held.is_kept().wait_for(|is_kept| *is_kept).await;
+            }
+        };
+        let _ = timeout(CLOSE_MAX, all_kept).await;
+        spool.close();
+    }
+
+    /// The journals, for somebody who may read them.
+    fn spool(&self, who: &Identity) -> Result<Arc<Spool>, Status> {
+        check(who)?;
+        match self {
+            Self::Kept(spool) => Ok(Arc::clone(spool)),
+            Self::NotAsked => Err(no_journals("this agent has no colony")),
+            Self::Impossible(why) => Err(no_journals(why)),
+        }
+    }
+}
+
+impl NewJournal {
+    /// Begins it, and keeps it until the session is over. Needs to run within the runtime.
+    pub(super) fn keep(self, held: &Arc<Held>, kept: watch::Sender<bool>) {
+        match self.journals {
+            Journals::Kept(spool) => {
+                Keeper::begin(&spool, &self.request_id, self.calls, held).keep(kept);
+            }
+            Journals::NotAsked => {}
+            Journals::Impossible(why) => {
+                held.notify(format!("there is no journal of this session: {why}"));
+            }
+        }
+    }
+}
+
+/// Journals hold what all sessions of the colony have measured: they are for it, and for who may do
+/// everything.
+fn check(who: &Identity) -> Result<(), Status> {
+    match who.source {
+        Source::Colony => Ok(()),
+        _ => Ok(who.check_anywhere(Role::Admin)?),
+    }
+}
+
+fn no_journals(why: &str) -> Status {
+    let message = format!("no journals are kept here: {why}");
+    let help = "set agent.colony, and give its spool a folder that can be written";
+    status::with(Code::FailedPrecondition, "no-journal", &message, help)
+}
