@@ -1,9 +1,29 @@
-//! A session on several replicas counts each of them exactly, and all of them together.
+//! A session on several replicas counts each of them exactly, and all of them together, whatever
+//! becomes of replicas, agents and the colony meanwhile.
+
+use std::time::Duration;
+
+use coral_proto::agent::v1 as agent;
+use serde_json::Value;
 
 use crate::common::coral::Coral;
 use crate::common::session::{function, number};
+use crate::common::target::Target;
 use crate::common::{compile, need, rights};
-use crate::world::World;
+use crate::world::{World, await_that, runtime};
+
+/// Calls `pay` in a replica, so many rounds of it; the calls.
+fn pay(target: &mut Target, rounds: u64) -> u64 {
+    let round = |_| target.run("pay").functions["pay"].calls;
+    (0..rounds).map(round).sum()
+}
+
+fn attach(world: &World) -> Coral {
+    let command = ["debug", "attach", "shop", "--function", "pay", "--format", "json"];
+    let mut coral = Coral::start(&mut world.command(&command));
+    assert_eq!(coral.attached().unwrap().functions, 1);
+    coral
+}
 
 #[test]
 fn replicas_on_two_nodes_add_up_exactly() {
@@ -12,29 +32,146 @@ fn replicas_on_two_nodes_add_up_exactly() {
     let world = World::start(2, &binary);
     let mut replicas = [world.replica(0), world.replica(0), world.replica(1)];
     world.await_replicas(3);
-    let attach = [
-        "debug",
-        "attach",
-        "shop",
-        "--function",
-        "pay",
-        "--format",
-        "json",
-    ];
-    let mut coral = Coral::start(&mut world.command(&attach));
-    assert_eq!(coral.attached().unwrap().functions, 1);
-    let mut calls = 0;
+    let coral = attach(&world);
+    let mut calls = Vec::new();
     for (rounds, target) in (1..).zip(&mut replicas) {
-        for _ in 0..rounds {
-            calls += target.run("pay").functions["pay"].calls;
-        }
+        calls.push((u64::from(target.pid()), pay(target, rounds)));
     }
     let document = coral.finish().document();
     let measured = function(&document, "pay");
-    assert_eq!(number(&measured["calls"]), calls);
+    let sum: u64 = calls.iter().map(|(_, calls)| calls).sum();
+    assert_eq!(number(&measured["calls"]), sum);
     assert_eq!(
         number(&measured["latency"]["count"]),
         number(&measured["returns"])
     );
     assert_eq!(document["targets"].as_array().unwrap().len(), 3);
+    let replicas = document["replicas"].as_array().unwrap();
+    let mut each: Vec<(u64, u64)> = replicas
+        .iter()
+        .map(|it| (number(&it["pid"]), number(&it["functions"][0]["calls"])))
+        .collect();
+    each.sort_unstable();
+    calls.sort_unstable();
+    assert_eq!(each, calls);
+}
+
+#[test]
+fn a_replica_that_comes_later_joins_and_one_that_ends_leaves_its_numbers() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let world = World::start(1, &binary);
+    let mut old = world.replica(0);
+    world.await_replicas(1);
+    let coral = attach(&world);
+    let mut calls = pay(&mut old, 1);
+    drop(old);
+    let mut new = world.replica(0);
+    let session = session_of(&world);
+    await_that("the new replica is measured", || {
+        let replicas = replicas(&world, &session);
+        replicas.len() == 2 && replicas[1].1 == agent::ReplicaStatus::Measuring
+    });
+    calls += pay(&mut new, 2);
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    let ends: Vec<&str> = states(&document);
+    assert_eq!(ends, ["target_exited", "detached"]);
+}
+
+#[test]
+fn what_the_history_says_is_what_the_session_said() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let world = World::start(2, &binary);
+    let mut replicas = [world.replica(0), world.replica(1)];
+    world.await_replicas(2);
+    let coral = attach(&world);
+    let calls: u64 = replicas.iter_mut().map(|it| pay(it, 1)).sum();
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    let query = [
+        "debug", "query", "shop", "--function", "pay", "--since", "1h", "--format", "json",
+    ];
+    let mut remembered = Value::Null;
+    await_that("both journals are stored", || {
+        remembered = world.run(&query).document();
+        let functions = remembered["functions"].as_array().unwrap();
+        functions.first().map(|it| number(&it["calls"])) == Some(calls)
+    });
+    let found = &remembered["functions"][0];
+    let live = function(&document, "pay");
+    for key in ["calls", "returns", "unwound", "in_flight"] {
+        assert_eq!(found[key], live[key], "{key}");
+    }
+    assert_eq!(found["histogram"], live["histogram"]);
+    assert_eq!(found["latency"], live["latency"]);
+    let sql = "select sum(calls) as calls from function_stats where function_name = 'pay'";
+    let rows = world.run(&["sql", sql, "--format", "json"]).document();
+    assert_eq!(rows["rows"][0]["calls"], calls.to_string());
+    let events = "select count(*) as events from uprobe_events";
+    let stored = number(&document["accounting"]["events_stored"]);
+    await_that("every recorded call is a row", || {
+        let rows = world.run(&["sql", events, "--format", "json"]).document();
+        rows["rows"][0]["events"] == stored.to_string()
+    });
+}
+
+#[test]
+fn a_colony_that_is_killed_finds_its_session_again() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let mut world = World::start(2, &binary);
+    let mut replicas = [world.replica(0), world.replica(1)];
+    world.await_replicas(2);
+    let mut coral = attach(&world);
+    let session = session_of(&world);
+    let mut calls: u64 = replicas.iter_mut().map(|it| pay(it, 1)).sum();
+    world.kill_colony();
+    calls += replicas.iter_mut().map(|it| pay(it, 1)).sum::<u64>();
+    world.start_colony();
+    await_that("the session is there again", || {
+        let replicas = self::replicas(&world, &session);
+        let is_measured =
+            |it: &(u64, agent::ReplicaStatus)| it.1 == agent::ReplicaStatus::Measuring;
+        replicas.len() == 2 && replicas.iter().all(is_measured)
+    });
+    coral.await_line("the link was down");
+    calls += replicas.iter_mut().map(|it| pay(it, 1)).sum::<u64>();
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    assert_eq!(document["session"]["id"], session);
+}
+
+/// The one session that is live.
+fn session_of(world: &World) -> String {
+    let listed = world.run(&["debug", "list", "--format", "json"]).document();
+    let sessions = listed["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 1, "{listed}");
+    sessions[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The replicas of a session now: their process ids and whether they are measured.
+fn replicas(world: &World, session: &str) -> Vec<(u64, agent::ReplicaStatus)> {
+    let request = agent::WatchSessionRequest {
+        session_id: session.to_owned(),
+        interval: None,
+    };
+    runtime().block_on(async {
+        let Ok(watched) = world.client().await.watch_session(request).await else {
+            return Vec::new();
+        };
+        let mut stream = watched.into_inner();
+        let next = tokio::time::timeout(Duration::from_secs(5), stream.message()).await;
+        let update = next.unwrap().unwrap().unwrap();
+        let replicas = update.replicas.iter();
+        replicas
+            .map(|it| (u64::from(it.target.as_ref().unwrap().pid), it.status()))
+            .collect()
+    })
+}
+
+fn states(document: &Value) -> Vec<&str> {
+    let replicas = document["replicas"].as_array().unwrap().iter();
+    replicas.map(|it| it["state"].as_str().unwrap()).collect()
 }

@@ -113,11 +113,7 @@ impl World {
     pub(crate) fn await_replicas(&self, replicas: usize) {
         let runtime = runtime();
         let known = || runtime.block_on(async { self.replicas().await });
-        let began = Instant::now();
-        while known() != replicas {
-            assert!(began.elapsed() < PATIENCE, "{} replicas", known());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        await_that("the replicas are known", || known() == replicas);
     }
 
     async fn replicas(&self) -> usize {
@@ -154,6 +150,15 @@ impl World {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Report {
         Coral::start(&mut self.command(arguments)).wait()
+    }
+}
+
+/// Waits until that is so; other processes bring it about, and tell nobody.
+pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "it does not come about: {what}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -44,7 +44,7 @@ impl Notes {
 impl History {
     /// Where a session leaves its notes. Each is tried until it is stored.
     pub(in crate::colony) fn notes(self: &Arc<Self>, session: &SessionId) -> Notes {
-        let (sender, mut notes) = mpsc::channel(NOTES_MAX);
+        let (sender, mut notes) = mpsc::channel::<Note>(NOTES_MAX);
         let (history, session) = (Arc::clone(self), session.clone());
         tokio::spawn(async move {
             while let Some(note) = notes.recv().await {

@@ -6,7 +6,7 @@ use coral_model::Pattern;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::{histogram_to_wire, timestamp_to_wire};
 use jiff::{SignedDuration, Timestamp};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::History;
 use crate::serving::status;
@@ -25,7 +25,11 @@ impl History {
     ) -> Result<wire::QueryHistoryResponse, Status> {
         let pattern = match function {
             "" => None,
-            function => Some(Pattern::parse(function).map_err(|error| status::of(&error))?),
+            function => Some(Pattern::parse(function).map_err(|error| {
+                let help = "write a name, a glob such as `main.*`, or a regex between slashes";
+                let code = Code::InvalidArgument;
+                status::with(code, "bad-pattern", &error.to_string(), help)
+            })?),
         };
         let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
         let since = Timestamp::now().checked_sub(since);
