@@ -14,6 +14,7 @@ mod histogram;
 mod inner_calls;
 pub mod logic;
 pub mod merge;
+mod outlier;
 mod pattern;
 mod process;
 mod redaction;
@@ -36,6 +37,7 @@ pub use function::{
 pub use glob::glob_matches;
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use inner_calls::{InnerCall, InnerCalls};
+pub use outlier::{Outlier, outliers};
 pub use pattern::{Pattern, PatternError};
 pub use process::{EMBEDDED_AGENT, ProcessSummary, Target};
 pub use redaction::{
