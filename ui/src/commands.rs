@@ -40,6 +40,8 @@ pub enum Command {
     Zoom,
     ZoomOut,
     ShowLatency,
+    ShowReplicas,
+    OpenReplica,
     LogScale,
     SelectArea,
     AcceptArea,
@@ -131,6 +133,8 @@ pub enum Scope {
     Functions,
     /// On the latency screen.
     Latency,
+    /// On the latency screen, while it shows replicas.
+    Replicas,
     /// On the calls screen.
     Calls,
     /// On the sessions screen.
@@ -160,6 +164,7 @@ impl Scope {
             S::Processes => "Processes",
             S::Functions => "Functions",
             S::Latency => "Latency",
+            S::Replicas => "Replicas",
             S::Calls => "Calls",
             S::Sessions => "Sessions",
             S::Events => "Events",
@@ -180,6 +185,7 @@ impl Scope {
             S::Processes => &[S::Processes, S::Screens, S::Always],
             S::Functions => &[S::Functions, S::Screens, S::Always],
             S::Latency => &[S::Latency, S::Screens, S::Always],
+            S::Replicas => &[S::Replicas, S::Screens, S::Always],
             S::Calls => &[S::Calls, S::Screens, S::Always],
             S::Sessions => &[S::Sessions, S::Screens, S::Always],
             S::Events => &[S::Events, S::Screens, S::Always],
@@ -193,10 +199,11 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         S::Processes,
         S::Functions,
         S::Latency,
+        S::Replicas,
         S::Calls,
         S::Sessions,
         S::Events,
@@ -247,29 +254,34 @@ const fn line(
 }
 
 const MEASURED: &[Scope] = &[S::Functions, S::Latency];
+/// Where a function can be probed.
+const PROBED: &[Scope] = &[S::Functions, S::Latency, S::Replicas];
 /// Where a function is selected.
-const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Calls];
+const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Replicas, S::Calls];
 const SOURCE_OR_SCREENS: &[Scope] = &[S::Source, S::Functions, S::Latency, S::Calls];
-const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Calls];
+const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Replicas, S::Calls];
 const MATCHED: &[Scope] = &[S::Functions, S::Calls];
 /// Where one screen has several views.
-const VIEWED: &[Scope] = &[S::Latency, S::Calls];
+const VIEWED: &[Scope] = &[S::Latency, S::Replicas, S::Calls];
+const SIDEWAYS: &[Scope] = &[S::Latency, S::Calls];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
-    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare; flame, slow, trace"),
+    line(C::OpenReplica, "open-replica", &["Enter"], &[S::Replicas], "alone", "show the latency of the selected replica alone"),
+    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare, replicas; flame, slow, trace"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
     line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
-    line(C::Right, "right", &["l", "Right"], VIEWED, "", "to the right; open, or go to the first callee"),
-    line(C::Left, "left", &["h", "Left"], VIEWED, "", "to the left; fold, or go to the caller"),
+    line(C::Right, "right", &["l", "Right"], SIDEWAYS, "", "to the right; open, or go to the first callee"),
+    line(C::Left, "left", &["h", "Left"], SIDEWAYS, "", "to the left; fold, or go to the caller"),
     line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
     line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path or call as wide as the screen"),
     line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame or the trace"),
-    line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
+    line(C::ToggleProbe, "toggle-probe", &["Space"], PROBED, "probe on/off", "attach to the selected function, or detach from it"),
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: 'exact ^start end$ !not; p99 > 10ms and name = a.*"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
+    line(C::ShowReplicas, "show-replicas", &["R"], MEASURED, "replicas", "a row for each replica: find the odd one out"),
     line(C::AttachMatching, "attach-matching", &["A"], &[S::Functions], "attach all", "attach to every function that the filter shows"),
     line(C::AttachWithOptions, "attach-with-options", &["a"], WITH_SOURCE, "options", "attach with options: to which, how long, what is recorded"),
     line(C::Sort, "sort", &["s"], FILTERED, "sort", "sort by the next column"),

@@ -169,6 +169,25 @@ impl ListPane {
         Self::of(area, 0, 0)
     }
 
+    /// Below the head stands what all replicas add up to.
+    pub(crate) fn replicas(state: &State, area: Rect) -> Self {
+        let filter_lines = filter_lines(&state.replicas.filter);
+        Self::of(area, filter_lines, 2).with_sum()
+    }
+
+    /// The replicas where they are one pane of several.
+    pub(crate) fn replicas_beside(area: Rect) -> Self {
+        Self::of(area, 0, 0).with_sum()
+    }
+
+    /// With a second row in the head.
+    fn with_sum(mut self) -> Self {
+        let (sum, rows) = split_top(self.rows, 1);
+        self.head.height += sum.height;
+        self.rows = rows;
+        self
+    }
+
     pub(crate) fn sessions(body: Rect) -> Self {
         Self::of(body, 0, 7)
     }
@@ -194,6 +213,7 @@ impl State {
         match self.screen {
             Screen::Processes => ListPane::processes(self, body).rows,
             Screen::Functions => ListPane::functions(self, &FunctionPanes::of(body)).rows,
+            Screen::Latency if self.shows_replicas() => ListPane::replicas(self, body).rows,
             Screen::Latency => Rect { height: 1, ..body },
             Screen::Calls => CallPanes::of(self, body).list.rows,
             Screen::Sessions => ListPane::sessions(body).rows,

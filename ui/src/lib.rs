@@ -38,6 +38,7 @@ mod notices;
 mod options;
 mod own;
 mod processes;
+mod replicas;
 mod saved_view;
 mod scan;
 mod selection;

@@ -17,12 +17,13 @@ use crate::event::{Attach, Effect, Level, Notice};
 use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
-use crate::latency::LatencyScreen;
+use crate::latency::{LatencyScreen, View};
 use crate::link::LinkState;
 use crate::measurements::{Measurements, Session};
 use crate::notices::Notices;
 use crate::options::{Options, Start};
 use crate::processes::ProcessList;
+use crate::replicas::ReplicaList;
 use crate::selection::Selection;
 use crate::source_view::SourceView;
 use crate::theme::Theme;
@@ -161,6 +162,7 @@ pub struct State {
     pub(crate) measurements: Measurements,
     pub(crate) timeline: Timeline,
     pub(crate) latency: LatencyScreen,
+    pub(crate) replicas: ReplicaList,
     pub(crate) calls: CallsScreen,
     pub(crate) sessions: Selection<SessionId>,
     pub(crate) notices: Notices,
@@ -201,6 +203,7 @@ impl State {
             measurements: Measurements::default(),
             timeline: Timeline::new(options.record_memory_bytes),
             latency: LatencyScreen::default(),
+            replicas: ReplicaList::default(),
             calls: CallsScreen::default(),
             sessions: Selection::default(),
             notices: Notices::default(),
@@ -247,6 +250,7 @@ impl State {
             Screen::Processes => self.processes.filter.editing,
             Screen::Functions => self.functions.filter.editing,
             Screen::Calls => self.calls.search.editing,
+            Screen::Latency if self.shows_replicas() => self.replicas.filter.editing,
             _ => false,
         };
         match &self.overlay {
@@ -261,8 +265,22 @@ impl State {
                 | Overlay::SaveView(_),
             ) => Scope::Find,
             None if editing => Scope::Filter,
-            None => self.screen.scope(),
+            None => self.screen_scope(),
         }
+    }
+
+    /// Where keys work while nothing is open above the screen.
+    pub(crate) fn screen_scope(&self) -> Scope {
+        if self.shows_replicas() {
+            Scope::Replicas
+        } else {
+            self.screen.scope()
+        }
+    }
+
+    /// Whether the replicas are on the whole screen.
+    pub(crate) fn shows_replicas(&self) -> bool {
+        self.screen == Screen::Latency && self.latency.view == View::Replicas
     }
 
     /// The key of a command, as it is written.

@@ -11,6 +11,7 @@ mod link;
 mod mouse;
 mod navigate;
 mod probes;
+mod replicas;
 mod source;
 mod time;
 mod views;
@@ -53,6 +54,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match state.screen {
         Screen::Events => state.notices.seen(),
         Screen::Calls => calls::follow(state),
+        Screen::Functions | Screen::Latency => state.follow_replicas(),
         _ => {}
     }
     effects
@@ -165,6 +167,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::EditSource => return code::edit(state),
         Command::SourceDown => code::scroll(state, SOURCE_LINES),
         Command::SourceUp => code::scroll(state, -SOURCE_LINES),
+        Command::ShowReplicas => replicas::show(state),
+        Command::OpenReplica => replicas::open(state),
         Command::Copy => return copy(state),
         Command::ExportView => return export_view(state),
         Command::ExportSession => return export_session(state),
@@ -258,11 +262,8 @@ fn next_view(state: &mut State, forward: bool) {
             calls::show_view(state, if forward { 1 } else { views - 1 });
         }
         _ => {
-            let views = crate::latency::View::ALL.len();
-            let view = state
-                .latency
-                .view
-                .after(if forward { 1 } else { views - 1 });
+            let has_replicas = state.has_replicas();
+            let view = state.latency.view.neighbour(forward, has_replicas);
             latency::show_view(state, view);
         }
     }
@@ -297,13 +298,14 @@ fn back(state: &mut State) {
         Screen::Processes => state.processes.filter.is_active(),
         Screen::Functions => state.functions.filter.is_active(),
         Screen::Calls => state.calls.search.is_active(),
+        Screen::Latency if state.shows_replicas() => state.replicas.filter.is_active(),
         _ => false,
     };
     if state.notices.dismiss() {
         return;
     }
     let is_taken = match state.screen {
-        Screen::Latency => state.latency.clear_brush(),
+        Screen::Latency => state.latency.clear_brush() || replicas::back(state),
         Screen::Calls => calls::back(state),
         _ => false,
     };
@@ -322,6 +324,7 @@ fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
     match state.screen {
         Screen::Processes => &mut state.processes.filter,
         Screen::Calls => &mut state.calls.search,
+        Screen::Latency if state.shows_replicas() => &mut state.replicas.filter,
         _ => &mut state.functions.filter,
     }
 }
@@ -335,6 +338,7 @@ fn filter_changed(state: &mut State) {
     match state.screen {
         Screen::Processes => state.processes.arrange(),
         Screen::Calls => state.calls.find_matches(&state.functions.table),
+        Screen::Latency if state.shows_replicas() => state.follow_replicas(),
         _ => state.functions.filter_changed(&state.measurements),
     }
 }
@@ -368,6 +372,9 @@ fn sort(state: &mut State) {
             state.processes.arrange();
         }
         Screen::Calls => calls::sort(state),
+        Screen::Latency if state.shows_replicas() => {
+            state.replicas.sort = state.replicas.sort.next();
+        }
         _ => {
             let sort = state.functions.sort().next();
             state.functions.sort_by(sort, false, &state.measurements);

@@ -1,6 +1,8 @@
 //! The list of functions: what they are, and what was measured of them.
 
-use coral_model::{ExitProbe, Function, FunctionStats, Probeability, format_bytes, format_count};
+use coral_model::{
+    ExitProbe, Function, FunctionId, FunctionStats, Probeability, format_bytes, format_count,
+};
 use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
@@ -8,6 +10,7 @@ use crate::commands::Command;
 use crate::draw::filter_line;
 use crate::functions::ColumnSet;
 use crate::layout::{FunctionPanes, ListPane};
+use crate::replicas;
 use crate::scan::{NameMatcher, Query};
 use crate::sort::Sort;
 use crate::state::{Phase, State};
@@ -22,6 +25,7 @@ enum Kind {
     P50,
     P95,
     P99,
+    OddReplica,
     Max,
     Total,
     Errors,
@@ -38,6 +42,7 @@ const MEASURED: &[Column<Kind>] = &[
     number(Kind::CallsPerS, "calls/s", 7),
     number(Kind::P50, "p50", 7),
     number(Kind::P99, "p99", 7),
+    word(Kind::OddReplica, "a replica", 9),
     number(Kind::Max, "max", 7),
     number(Kind::Calls, "calls", 7),
     number(Kind::P95, "p95", 7),
@@ -85,12 +90,15 @@ pub(crate) fn sort_at(state: &State, pane: &ListPane, position: Position) -> Opt
 }
 
 fn columns(state: &State, pane: &ListPane) -> Columns<Kind> {
-    let columns = match state.functions.columns {
-        ColumnSet::Measured => MEASURED,
-        ColumnSet::Code => CODE,
+    let mut columns = match state.functions.columns {
+        ColumnSet::Measured => MEASURED.to_vec(),
+        ColumnSet::Code => CODE.to_vec(),
     };
+    if !state.has_replicas() {
+        columns.retain(|column| column.kind != Kind::OddReplica);
+    }
     let width = pane.rows.width;
-    Columns::fit(width, (width / 3).max(24), columns)
+    Columns::fit(width, (width / 3).max(24), &columns)
 }
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes) {
@@ -254,7 +262,18 @@ fn draw_row(
     );
     let stats = state.measurements.stats(function.id).map(|stats| &**stats);
     for (column, cell) in columns.places(place) {
-        draw_cell(canvas, column, cell, function, stats);
+        match column.kind {
+            Kind::OddReplica => draw_oddest(canvas, state, cell, function.id),
+            _ => draw_cell(canvas, column, cell, function, stats),
+        }
+    }
+}
+
+/// How the replica is that stands out most by the function, if one does.
+fn draw_oddest(canvas: &mut Canvas<'_>, state: &State, cell: Rect, function: FunctionId) {
+    let session = state.measurements.session_of(function);
+    if let Some(outlier) = session.and_then(|it| replicas::oddest(&it.snapshot, function)) {
+        canvas.text(cell, &outlier.to_string(), Meaning::Warning);
     }
 }
 
@@ -378,6 +397,7 @@ fn value(
         Kind::Location => location(function),
         Kind::Package => Some(function.package.to_owned()),
         Kind::Size => Some(format_bytes(function.size)),
+        Kind::OddReplica => None,
         Kind::Source => Some(function.source.name().to_owned()),
     }
 }

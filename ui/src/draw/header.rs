@@ -1,5 +1,7 @@
 //! The header: the target, the state as a word, the rates, the losses, the cost; and the tabs.
 
+mod replicas;
+
 use std::time::Duration;
 
 use coral_model::{SessionState, escape, format_count};
@@ -72,6 +74,9 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         canvas.text(rest, &agent(state, rest.width), Meaning::Dim);
         return;
     };
+    if let Some(words) = replicas::words(state) {
+        return replicas::draw(canvas, area, &target.service, &words);
+    }
     let pid = if area.width < 40 { "" } else { "pid " };
     let mut facts = format!("  {pid}{}  {}", target.pid, target.language.name());
     facts += &agent(state, area.width.saturating_sub(width(&facts) + NAME));

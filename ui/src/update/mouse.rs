@@ -79,7 +79,8 @@ fn click(state: &mut State, position: Position) -> Vec<Effect> {
     latency::click(state, frame.body, position);
     sort(state, frame.body, position);
     let rows = state.list_rows();
-    if state.screen == Screen::Latency || !rows.contains(position) {
+    let has_rows = state.screen != Screen::Latency || state.shows_replicas();
+    if !has_rows || !rows.contains(position) {
         return Vec::new();
     }
     if state.screen == Screen::Calls && state.calls.view == View::Flame {
@@ -127,6 +128,10 @@ fn selected_row(state: &State, height: usize) -> (usize, usize) {
     let (index, window) = match state.screen {
         Screen::Processes => {
             let list = &state.processes;
+            list.selection.shown(list.rows().len(), height)
+        }
+        Screen::Latency if state.shows_replicas() => {
+            let list = &state.replicas;
             list.selection.shown(list.rows().len(), height)
         }
         Screen::Functions | Screen::Latency => {

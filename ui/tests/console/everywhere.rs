@@ -10,11 +10,12 @@ use coral_model::{
 use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent};
 
 use crate::harness::Console;
-use crate::{calls, fixture};
+use crate::{calls, colony, fixture};
 
 /// Every screen, view and overlay: its name, and the keys that lead there from the one before, on
-/// a terminal of 60x20. `Paste` pastes the text that the console was filled with.
-pub(crate) const PLACES: [(&str, &str); 37] = [
+/// a terminal of 60x20. `Paste` pastes the text that the console was filled with, with `Colony` the
+/// session has replicas from then on.
+pub(crate) const PLACES: [(&str, &str); 40] = [
     ("processes", "1"),
     ("processes, filtered", "/ Paste Enter"),
     ("functions", "Esc 2"),
@@ -52,6 +53,9 @@ pub(crate) const PLACES: [(&str, &str); 37] = [
     ("typed filter", "Esc / p 9 9 Space > Space Paste"),
     ("views", "Esc Esc '"),
     ("name of a view", "Esc W Paste"),
+    ("replicas", "Esc 2 Colony g R"),
+    ("replicas, filtered", "/ Paste Enter"),
+    ("a replica alone", "Esc Enter"),
 ];
 
 /// What is shown in the place of every text that can come from outside.
@@ -110,6 +114,10 @@ fn go(console: &mut Console, texts: Texts<'_>, keys: &str) {
     console.resize(60, 20);
     for key in keys.split_whitespace() {
         let effects = match key {
+            "Colony" => {
+                console.snapshot(with_texts(colony::troubled(), texts));
+                Vec::new()
+            }
             "Paste" => console.event(Event::Paste(texts.put("a"))),
             key => console.press(key),
         };
@@ -224,6 +232,14 @@ fn with_texts(mut snapshot: Snapshot, texts: Texts<'_>) -> Snapshot {
         texts.replace(text);
     }
     target_with_texts(&mut session.target, texts);
+    for replica in snapshot.replicas.iter_mut().map(Arc::make_mut) {
+        target_with_texts(&mut replica.target, texts);
+        let target = &mut replica.target;
+        texts.replace(&mut target.agent_id);
+        for text in [&mut target.build_id, &mut replica.trouble] {
+            text.iter_mut().for_each(|text| texts.replace(text));
+        }
+    }
     for stats in snapshot.functions.iter_mut().map(Arc::make_mut) {
         texts.replace(&mut stats.name);
         stats.file = Some(texts.put("/src/shop/main.go"));

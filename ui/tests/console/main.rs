@@ -5,6 +5,7 @@
 mod any_size;
 mod attach;
 mod calls;
+mod colony;
 mod everywhere;
 mod finding;
 mod fixture;
@@ -15,6 +16,7 @@ mod latency;
 mod link;
 mod mouse;
 mod probes;
+mod replicas;
 mod rows;
 mod screens;
 mod sessions;
