@@ -19,6 +19,7 @@ mod pattern;
 mod process;
 mod redaction;
 mod replica;
+mod service;
 mod session;
 mod settings;
 mod snapshot;
@@ -44,6 +45,7 @@ pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
 pub use replica::{Replica, ReplicaState};
+pub use service::{AgentSummary, Service, ServiceReplica};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use settings::{
     BudgetError, Capture, ImpossibleDurations, SessionSettings, format_budget, parse_budget,

@@ -16,6 +16,7 @@ pub enum Command {
     Top,
     Bottom,
     Open,
+    OpenService,
     Refresh,
     OpenSession,
     Repeat,
@@ -129,6 +130,8 @@ pub enum Scope {
     Screens,
     /// On the process picker.
     Processes,
+    /// On the services of a colony.
+    Services,
     /// On the functions screen.
     Functions,
     /// On the latency screen.
@@ -162,6 +165,7 @@ impl Scope {
             S::Always => "Always",
             S::Screens => "Every screen",
             S::Processes => "Processes",
+            S::Services => "Services",
             S::Functions => "Functions",
             S::Latency => "Latency",
             S::Replicas => "Replicas",
@@ -183,6 +187,7 @@ impl Scope {
             S::Always => &[S::Always],
             S::Screens => &[S::Screens, S::Always],
             S::Processes => &[S::Processes, S::Screens, S::Always],
+            S::Services => &[S::Services, S::Screens, S::Always],
             S::Functions => &[S::Functions, S::Screens, S::Always],
             S::Latency => &[S::Latency, S::Screens, S::Always],
             S::Replicas => &[S::Replicas, S::Screens, S::Always],
@@ -199,8 +204,9 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         S::Processes,
+        S::Services,
         S::Functions,
         S::Latency,
         S::Replicas,
@@ -259,16 +265,23 @@ const PROBED: &[Scope] = &[S::Functions, S::Latency, S::Replicas];
 /// Where a function is selected.
 const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Replicas, S::Calls];
 const SOURCE_OR_SCREENS: &[Scope] = &[S::Source, S::Functions, S::Latency, S::Calls];
-const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Replicas, S::Calls];
+const FILTERED: &[Scope] = &[
+    S::Processes,
+    S::Services,
+    S::Functions,
+    S::Replicas,
+    S::Calls,
+];
 const MATCHED: &[Scope] = &[S::Functions, S::Calls];
 /// Where one screen has several views.
 const VIEWED: &[Scope] = &[S::Latency, S::Replicas, S::Calls];
-const SIDEWAYS: &[Scope] = &[S::Latency, S::Calls];
+const SIDEWAYS: &[Scope] = &[S::Services, S::Latency, S::Calls];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
+    line(C::OpenService, "open-service", &["Enter"], &[S::Services], "open", "open the selected service on all of its replicas"),
     line(C::OpenReplica, "open-replica", &["Enter"], &[S::Replicas], "alone", "show the latency of the selected replica alone"),
     line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare, replicas; flame, slow, trace"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
@@ -296,7 +309,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::AcceptArea, "accept-area", &["Enter"], &[S::Latency], "", "list the calls of the selected area; Esc clears it"),
     line(C::Compare, "compare", &["M"], MEASURED, "compare", "compare with the mark; again: the next pair"),
     line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "linear or logarithmic scale of the picture"),
-    line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
+    line(C::Refresh, "refresh", &["r"], &[S::Processes, S::Services], "refresh", "list the processes or services again"),
     line(C::Down, "down", &["j", "Down"], &[S::Screens], "", "one row down"),
     line(C::Up, "up", &["k", "Up"], &[S::Screens], "", "one row up"),
     line(C::PageDown, "page-down", &["PgDn", "Ctrl-F"], &[S::Screens], "", "one page down"),

@@ -20,6 +20,7 @@ mod percentile_lines;
 pub(crate) mod processes;
 mod question;
 mod replicas;
+mod services;
 mod sessions;
 mod source;
 pub(crate) mod time_axis;
@@ -75,6 +76,7 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
 
 fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     match state.screen {
+        Screen::Processes if state.lists_services() => services::draw(canvas, state, body),
         Screen::Processes => processes::draw(canvas, state, body),
         Screen::Functions => {
             let panes = FunctionPanes::of(body);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod replicas;
+mod services;
 
 use coral_model::{Function, Histogram, PERCENTILES, SessionState, bucket_range_ns};
 
@@ -18,6 +19,7 @@ pub(crate) const ROWS_MAX: usize = 10_000;
 pub(crate) fn view(state: &State) -> ViewExport {
     match state.screen {
         Screen::Latency if state.shows_replicas() => replicas::view(state),
+        Screen::Processes if state.lists_services() => services::view(state),
         Screen::Processes => processes(state),
         Screen::Functions => functions(state),
         Screen::Latency => export_latency::view(state).unwrap_or_else(|| latency(state)),
@@ -77,7 +79,7 @@ fn functions(state: &State) -> ViewExport {
     let command = list
         .target
         .as_ref()
-        .and_then(|target| command_line::functions(state.agent(), target.pid));
+        .and_then(|target| command_line::functions(state.peer(), target));
     let columns = [
         "name",
         "package",

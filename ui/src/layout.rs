@@ -154,6 +154,10 @@ impl ListPane {
         Self::of(body, filter_lines(&state.processes.filter), 2)
     }
 
+    pub(crate) fn services(state: &State, body: Rect) -> Self {
+        Self::of(body, filter_lines(&state.services.filter), 2)
+    }
+
     pub(crate) fn functions(state: &State, panes: &FunctionPanes) -> Self {
         // What is wrong with the filter stands below it.
         let error_lines = u16::from(state.functions.filter_error().is_some());
@@ -211,6 +215,7 @@ impl State {
     pub(crate) fn list_rows(&self) -> Rect {
         let body = self.body();
         match self.screen {
+            Screen::Processes if self.lists_services() => ListPane::services(self, body).rows,
             Screen::Processes => ListPane::processes(self, body).rows,
             Screen::Functions => ListPane::functions(self, &FunctionPanes::of(body)).rows,
             Screen::Latency if self.shows_replicas() => ListPane::replicas(self, body).rows,

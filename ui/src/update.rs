@@ -12,6 +12,7 @@ mod mouse;
 mod navigate;
 mod probes;
 mod replicas;
+mod services;
 mod source;
 mod time;
 mod views;
@@ -140,6 +141,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Quit => return quit(state),
         Command::Suspend => return vec![Effect::Suspend],
         Command::Open => return probes::open(state),
+        Command::OpenService => return services::open(state),
         Command::Refresh => return vec![Effect::ListProcesses],
         Command::OpenSession => probes::open_session(state),
         Command::Repeat => return probes::repeat(state),
@@ -271,6 +273,7 @@ fn next_view(state: &mut State, forward: bool) {
 
 fn sideways(state: &mut State, right: bool) {
     match state.screen {
+        Screen::Processes => services::sideways(state, right),
         Screen::Calls => calls::sideways(state, right),
         _ => latency::move_cursor(state, if right { 1 } else { -1 }, 0),
     }
@@ -295,6 +298,7 @@ fn quit(state: &mut State) -> Vec<Effect> {
 
 fn back(state: &mut State) {
     let filtered = match state.screen {
+        Screen::Processes if state.lists_services() => state.services.filter.is_active(),
         Screen::Processes => state.processes.filter.is_active(),
         Screen::Functions => state.functions.filter.is_active(),
         Screen::Calls => state.calls.search.is_active(),
@@ -322,6 +326,7 @@ fn back(state: &mut State) {
 /// The filter of the screen in front; elsewhere that of the functions, where it does no harm.
 fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
     match state.screen {
+        Screen::Processes if state.lists_services() => &mut state.services.filter,
         Screen::Processes => &mut state.processes.filter,
         Screen::Calls => &mut state.calls.search,
         Screen::Latency if state.shows_replicas() => &mut state.replicas.filter,
@@ -336,6 +341,7 @@ fn clear_filter(state: &mut State) {
 
 fn filter_changed(state: &mut State) {
     match state.screen {
+        Screen::Processes if state.lists_services() => state.services.arrange(),
         Screen::Processes => state.processes.arrange(),
         Screen::Calls => state.calls.find_matches(&state.functions.table),
         Screen::Latency if state.shows_replicas() => state.follow_replicas(),
@@ -367,6 +373,10 @@ fn paste(state: &mut State, text: &str) {
 
 fn sort(state: &mut State) {
     match state.screen {
+        Screen::Processes if state.lists_services() => {
+            state.services.sort = state.services.sort.next();
+            state.services.arrange();
+        }
         Screen::Processes => {
             state.processes.sort = state.processes.sort.next();
             state.processes.arrange();
@@ -393,7 +403,7 @@ fn copy(state: &mut State) -> Vec<Effect> {
         Screen::Processes => state
             .processes
             .selected()
-            .and_then(|process| command_line::functions(state.agent(), process.pid)),
+            .and_then(|process| command_line::functions_of_process(state.peer(), process.pid)),
         _ => measuring_command(state),
     };
     let Some(command) = command else {
@@ -421,7 +431,7 @@ pub(crate) fn measuring_command(state: &State) -> Option<String> {
         .filter_map(|&id| state.functions.table.get(id))
         .map(|function| function.name);
     let settings = state.current_settings();
-    command_line::attach(state.agent(), target, names, &settings)
+    command_line::attach(state.peer(), target, names, &settings)
 }
 
 /// The command line that attaches to what was just attached.
@@ -433,7 +443,7 @@ fn attaching_command(state: &State, functions: &[FunctionId]) -> Option<String> 
     let asked = state.last_attached.as_ref();
     let settings = asked.map_or_else(|| state.current_settings(), |asked| asked.settings.clone());
     let names = functions.map(|function| function.name);
-    command_line::attach(state.agent(), target, names, &settings)
+    command_line::attach(state.peer(), target, names, &settings)
 }
 
 fn export_view(state: &mut State) -> Vec<Effect> {

@@ -8,8 +8,10 @@ use ratatui::layout::{Position, Rect};
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::filter_line;
+use crate::event::OpenTarget;
 use crate::functions::ColumnSet;
 use crate::layout::{FunctionPanes, ListPane};
+use crate::options::Peer;
 use crate::replicas;
 use crate::scan::{NameMatcher, Query};
 use crate::sort::Sort;
@@ -17,6 +19,9 @@ use crate::state::{Phase, State};
 use crate::table::{self, Column, Columns, draw_empty, draw_rows, number, word};
 use crate::text::{Cut, fit, fit_pieces};
 use crate::theme::Meaning;
+
+/// Columns that the name of a service may take in a message.
+const NAME_WIDTH: usize = 40;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -172,16 +177,21 @@ fn empty(state: &State) -> (String, String) {
         let help = format!("Press {} to clear it.", state.key(Command::Back));
         return ("No function matches the filter.".into(), help);
     }
-    match state.phase {
-        Phase::Opening { .. } if state.is_cut_off() => cut_off(),
-        Phase::Opening { pid: Some(pid) } => (
-            format!("Reading the symbols of process {pid}"),
-            reading(state),
-        ),
-        Phase::Opening { pid: None } if state.reading.is_some() => {
+    match &state.phase {
+        Phase::Opening { .. } if state.is_cut_off() => cut_off(state),
+        Phase::Opening { what: Some(what) } => {
+            let what = match what {
+                OpenTarget::Process(pid) => format!("process {pid}"),
+                OpenTarget::Service(name) => {
+                    fit(name, NAME_WIDTH, Cut::Middle, &state.options.glyphs)
+                }
+            };
+            (format!("Reading the symbols of {what}"), reading(state))
+        }
+        Phase::Opening { what: None } if state.reading.is_some() => {
             ("Reading symbols".into(), reading(state))
         }
-        Phase::Opening { pid: None } => ("Waiting for the source".into(), String::new()),
+        Phase::Opening { what: None } => ("Waiting for the source".into(), String::new()),
         Phase::Open if !state.functions.complete => ("Reading symbols".into(), String::new()),
         Phase::Open => (
             "This program has no functions that could be found.".into(),
@@ -194,10 +204,11 @@ fn empty(state: &State) -> (String, String) {
     }
 }
 
-/// Why nothing comes from an agent.
-pub(crate) fn cut_off() -> (String, String) {
+/// Why nothing comes from an agent or a colony.
+pub(crate) fn cut_off(state: &State) -> (String, String) {
+    let kind = state.peer().map_or("agent", Peer::kind);
     (
-        "The agent does not answer.".into(),
+        format!("The {kind} does not answer."),
         "It is tried again by itself; the events say why.".into(),
     )
 }

@@ -98,7 +98,7 @@ fn click(state: &mut State, position: Position) -> Vec<Effect> {
 /// Sorts by the column whose title was clicked; once more turns the order round.
 fn sort(state: &mut State, body: Rect, position: Position) {
     match state.screen {
-        Screen::Processes => {
+        Screen::Processes if !state.lists_services() => {
             let pane = ListPane::processes(state, body);
             if let Some(sort) = draw::processes::sort_at(&pane, position) {
                 state.processes.sort = sort;
@@ -126,6 +126,10 @@ fn sort(state: &mut State, body: Rect, position: Position) {
 /// Which visible row is selected, and how many there are.
 fn selected_row(state: &State, height: usize) -> (usize, usize) {
     let (index, window) = match state.screen {
+        Screen::Processes if state.lists_services() => {
+            let list = &state.services;
+            list.selection.shown(list.rows().len(), height)
+        }
         Screen::Processes => {
             let list = &state.processes;
             list.selection.shown(list.rows().len(), height)

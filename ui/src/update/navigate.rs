@@ -8,6 +8,7 @@ use crate::state::{Screen, State};
 pub(super) fn move_by(state: &mut State, delta: isize) {
     let height = usize::from(state.list_rows().height);
     match state.screen {
+        Screen::Processes if state.lists_services() => state.services.move_by(delta, height),
         Screen::Processes => state.processes.move_by(delta, height),
         Screen::Latency if state.shows_replicas() => state.replicas.move_by(delta, height),
         Screen::Functions | Screen::Latency => state.functions.move_by(delta, height),

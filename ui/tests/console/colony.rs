@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::merge::{Merger, ReplicaPart};
-use coral_model::{EndReason, InFlightCall, Replica, ReplicaState, Snapshot, Target};
+use coral_model::{
+    AgentSummary, EndReason, InFlightCall, Language, ProcessSummary, Replica, ReplicaState,
+    Service, ServiceReplica, Snapshot, Target,
+};
+use coral_ui::SourceEvent;
 
 use crate::fixture::{self, CHECKOUT};
 
@@ -88,4 +92,88 @@ pub(crate) fn troubled() -> Snapshot {
     let mut snapshot = merged(&parts);
     snapshot.session.elapsed += Duration::from_secs(12);
     snapshot
+}
+
+fn agent(agent_id: &str) -> AgentSummary {
+    AgentSummary {
+        agent_id: agent_id.into(),
+        host: format!("{agent_id}.shop.internal"),
+        version: "0.1.0".into(),
+        kernel: "6.12.0".into(),
+        is_connected: true,
+        heard_ago: Some(Duration::ZERO),
+        can_debug: true,
+        lacks: None,
+        help: None,
+        sessions: 1,
+    }
+}
+
+/// Four agents: one is cut off, and one lacks a right.
+pub(crate) fn agents() -> Vec<AgentSummary> {
+    let mut cut_off = agent("node-4");
+    cut_off.is_connected = false;
+    cut_off.heard_ago = Some(Duration::from_secs(41));
+    let mut lacking = agent("node-3");
+    lacking.can_debug = false;
+    lacking.lacks = Some("the capability CAP_BPF".into());
+    lacking.help = Some("give the agent's container CAP_BPF and CAP_PERFMON".into());
+    vec![agent("node-1"), agent("node-2"), lacking, cut_off]
+}
+
+fn listed(agent_id: &str, pid: u32, build: &str) -> ServiceReplica {
+    ServiceReplica {
+        agent_id: agent_id.into(),
+        process: ProcessSummary {
+            pid,
+            start_ticks: 77,
+            user: "app".into(),
+            name: "serve".into(),
+            command: "/srv/serve --config /etc/shop.toml".into(),
+            language: Some(Language::Go),
+            ports: vec![8080],
+            container: Some("3f1c9a0be2d4".into()),
+            resident_bytes: 213 << 20,
+            refusal: None,
+        },
+        build_id: Some(build.into()),
+    }
+}
+
+/// What the colony lists: a service of two builds, one with a replica in trouble, and one that
+/// cannot be probed at all.
+pub(crate) fn services() -> Vec<Service> {
+    let service = |name: &str, source: &str, replicas| Service {
+        name: name.into(),
+        source: source.into(),
+        replicas,
+    };
+    let mut generated = listed("node-2", 55, "11aa22bb33cc");
+    generated.process.refusal = Some("runs generated code that no symbols describe".into());
+    vec![
+        service("auth", "configuration", vec![listed("node-4", 30, "77")]),
+        service(
+            "checkout",
+            "sdk",
+            vec![
+                listed("node-1", 4242, "8d2f11c09a7e"),
+                listed("node-1", 4301, "8d2f11c09a7e"),
+                listed("node-2", 991, "c40b7a1e55d2"),
+                listed("node-3", 17, "8d2f11c09a7e"),
+            ],
+        ),
+        service(
+            "search",
+            "discovery",
+            vec![generated, listed("node-1", 12, "11aa22bb33cc")],
+        ),
+    ]
+}
+
+/// The same as the source says it.
+pub(crate) fn listing() -> SourceEvent {
+    SourceEvent::Services {
+        services: services().into(),
+        agents: agents().into(),
+    }
 }

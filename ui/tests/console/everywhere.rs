@@ -14,8 +14,8 @@ use crate::{calls, colony, fixture};
 
 /// Every screen, view and overlay: its name, and the keys that lead there from the one before, on
 /// a terminal of 60x20. `Paste` pastes the text that the console was filled with, with `Colony` the
-/// session has replicas from then on.
-pub(crate) const PLACES: [(&str, &str); 40] = [
+/// session has replicas from then on, with `Listing` there are services instead of processes.
+pub(crate) const PLACES: [(&str, &str); 43] = [
     ("processes", "1"),
     ("processes, filtered", "/ Paste Enter"),
     ("functions", "Esc 2"),
@@ -56,6 +56,9 @@ pub(crate) const PLACES: [(&str, &str); 40] = [
     ("replicas", "Esc 2 Colony g R"),
     ("replicas, filtered", "/ Paste Enter"),
     ("a replica alone", "Esc Enter"),
+    ("services", "Listing 1"),
+    ("services, filtered", "/ Paste Enter"),
+    ("agents", "Esc G"),
 ];
 
 /// What is shown in the place of every text that can come from outside.
@@ -114,6 +117,10 @@ fn go(console: &mut Console, texts: Texts<'_>, keys: &str) {
     console.resize(60, 20);
     for key in keys.split_whitespace() {
         let effects = match key {
+            "Listing" => {
+                console.send(listing(texts));
+                Vec::new()
+            }
             "Colony" => {
                 console.snapshot(with_texts(colony::troubled(), texts));
                 Vec::new()
@@ -202,6 +209,53 @@ fn processes(texts: Texts<'_>) -> Arc<[ProcessSummary]> {
         }
     }
     processes.into()
+}
+
+/// What a colony lists.
+fn listing(texts: Texts<'_>) -> SourceEvent {
+    let (mut services, mut agents) = (colony::services(), colony::agents());
+    for service in &mut services {
+        texts.replace(&mut service.name);
+        texts.replace(&mut service.source);
+        for replica in &mut service.replicas {
+            let process = &mut replica.process;
+            for text in [
+                &mut replica.agent_id,
+                &mut process.command,
+                &mut process.user,
+            ] {
+                texts.replace(text);
+            }
+            let optional = [
+                &mut process.container,
+                &mut process.refusal,
+                &mut replica.build_id,
+            ];
+            optional
+                .into_iter()
+                .flatten()
+                .for_each(|text| texts.replace(text));
+        }
+    }
+    for agent in &mut agents {
+        for text in [
+            &mut agent.agent_id,
+            &mut agent.host,
+            &mut agent.version,
+            &mut agent.kernel,
+        ] {
+            texts.replace(text);
+        }
+        let optional = [&mut agent.lacks, &mut agent.help];
+        optional
+            .into_iter()
+            .flatten()
+            .for_each(|text| texts.replace(text));
+    }
+    SourceEvent::Services {
+        services: services.into(),
+        agents: agents.into(),
+    }
 }
 
 /// The shop's session at each of its seconds, with all that the calls screen shows.

@@ -19,6 +19,7 @@ mod probes;
 mod replicas;
 mod rows;
 mod screens;
+mod services;
 mod sessions;
 mod small;
 mod source;

@@ -158,7 +158,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "help",
         &["╭─ Keys", "PgDn  Ctrl-F    one page down", "Esc close"],
     ),
-    ("palette", &["93 of 93", "▌ down                   j"]),
+    ("palette", &["94 of 94", "▌ down                   j"]),
     (
         "palette while typing",
         &["/a", "▌ detach-all             D"],
@@ -217,6 +217,17 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     ("replicas, filtered", &["/a"]),
     ("a replica alone", &["node-2 991 alone"]),
+    (
+        "services",
+        &[
+            "1 Services",
+            "▌▾ checkout",
+            "4 replicas, 2 builds, 1 troubled",
+            "× ├ node-3",
+        ],
+    ),
+    ("services, filtered", &["/a", "match"]),
+    ("agents", &["agents", "cut off", "cannot probe"]),
 ];
 
 /// On every screen: what is looked at, how it is, what it costs, and what is lost.

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 
 use super::NAME;
 use crate::canvas::Canvas;
+use crate::event::OpenTarget;
 use crate::replicas::{ReplicaCounts, ReplicaKey};
 use crate::state::State;
 use crate::text::{Cut, fit, plural, width};
@@ -38,10 +39,12 @@ fn columns_of(text: &str) -> u16 {
 /// How the replicas of the service are, in as many words as there may be room for, the most first;
 /// nothing without replicas.
 pub(super) fn words(state: &State) -> Option<Vec<Spans>> {
-    let snapshot = state.current_snapshot()?;
-    if snapshot.replicas.is_empty() {
-        return None;
-    }
+    let snapshot = state
+        .current_snapshot()
+        .filter(|it| !it.replicas.is_empty());
+    let Some(snapshot) = snapshot else {
+        return listed(state);
+    };
     if let Some(only) = state.only_replica() {
         let agent = fit(&only.agent_id, ONLY, Cut::Middle, &state.options.glyphs);
         let of = format!(" of {}", snapshot.replicas.len());
@@ -69,6 +72,18 @@ pub(super) fn words(state: &State) -> Option<Vec<Spans>> {
         vec![warning(format!("{measured} measured"))],
         vec![warning(measured)],
     ])
+}
+
+/// How many replicas the colony has listed of a service that is not measured yet.
+fn listed(state: &State) -> Option<Vec<Spans>> {
+    let Some(OpenTarget::Service(name)) = &state.opened else {
+        return None;
+    };
+    let service = state.services.service(name)?;
+    let on = format!(" on {}", plural(service.replicas.len(), "replica"));
+    let agents = format!(" ({})", plural(service.agent_count(), "agent"));
+    let spans = |text: String| vec![(text, Meaning::Dim)];
+    Some(vec![spans(on.clone() + &agents), spans(on)])
 }
 
 /// What is not measured, and since when nothing is heard of it.
