@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use coral_model::FunctionId;
-use coral_ui::{Attach, Effect, Failure, Level, Notice, SourceEvent};
+use coral_ui::{Attach, Effect, Failure, Level, Notice, OpenTarget, SourceEvent};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -149,7 +149,7 @@ impl<H: Host> Worker<H> {
                 let processes = self.host.processes().await;
                 self.report_all(processes).await;
             }
-            Effect::Open { pid } => self.open(pid).await,
+            Effect::Open(what) => self.open(what).await,
             Effect::Attach(attach) => self.attach(attach).await,
             Effect::FindCallees { function } => self.find_callees(function).await,
             Effect::SetFilter { session, filter } => {
@@ -175,12 +175,12 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    async fn open(&mut self, pid: u32) {
+    async fn open(&mut self, what: OpenTarget) {
         let result = self.sessions.detach_all().await;
         self.report_failure(result).await;
         self.sessions.forget();
-        self.report(SourceEvent::Opening { pid }).await;
-        let opened = self.host.open(pid).await;
+        self.report(SourceEvent::Opening(what.clone())).await;
+        let opened = self.host.open(&what).await;
         self.report_all(opened).await;
         if let Some(attach) = self.host.attach_at_start() {
             self.attach(attach).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{EndReason, ExpectedCost, FunctionId, SessionId, SessionState, Snapshot};
-use coral_ui::{Attach, Failure, SourceEvent};
+use coral_ui::{Attach, Failure, OpenTarget, SourceEvent};
 
 use crate::agent::Attached;
 
@@ -36,8 +36,9 @@ pub(super) trait Host {
     /// The processes; `None` where nothing can be said now.
     async fn processes(&mut self) -> Option<SourceEvent>;
 
-    /// Begins to open a process; what is known of it at once is returned, the rest is news.
-    async fn open(&mut self, pid: u32) -> Option<SourceEvent>;
+    /// Begins to open a process or a service; what is known of it at once is returned, the rest is
+    /// news.
+    async fn open(&mut self, what: &OpenTarget) -> Option<SourceEvent>;
 
     /// What is to be attached now that a process is open, without anybody asking for it.
     fn attach_at_start(&mut self) -> Option<Attach> {

@@ -9,7 +9,7 @@ use coral_model::{
     Capture, ExpectedCost, FunctionId, Limits, Redaction, SessionId, SessionSettings, SessionState,
     Snapshot,
 };
-use coral_ui::{Attach, AttachTo, Failure, SourceEvent};
+use coral_ui::{Attach, AttachTo, Failure, OpenTarget, SourceEvent};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, interval};
 
@@ -111,7 +111,11 @@ impl Host for LocalHost {
         Some(SourceEvent::Processes(list_processes().into()))
     }
 
-    async fn open(&mut self, pid: u32) -> Option<SourceEvent> {
+    async fn open(&mut self, what: &OpenTarget) -> Option<SourceEvent> {
+        let pid = match what {
+            OpenTarget::Process(pid) => *pid,
+            OpenTarget::Service(name) => return Some(no_services(name)),
+        };
         self.watched = None;
         let watched = match local::open(pid, &[]) {
             Ok(watched) => Arc::new(watched),
@@ -266,4 +270,13 @@ fn forward(mut snapshots: watch::Receiver<Arc<Snapshot>>, reports: &Reports) {
             return;
         }
     }
+}
+
+/// Says that services are known to a colony alone.
+fn no_services(name: &str) -> SourceEvent {
+    SourceEvent::OpenFailed(Failure {
+        code: "no-such-service".into(),
+        message: format!("{name} is a service, and there is no colony to ask for it"),
+        help: "choose a process".into(),
+    })
 }

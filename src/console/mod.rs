@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use coral_model::ExitStatus;
-use coral_ui::{Colors, Options, Start, Theme};
+use coral_ui::{Colors, Options, Peer, Start, Theme};
 use rustix::io::Errno;
 
 use crate::command_line::{print, print_completions};
@@ -117,7 +117,7 @@ fn options(arguments: &Arguments, config: &Config, feed: &Feed) -> Options {
     };
     match feed {
         Feed::Live(_) => {}
-        Feed::Agent(address, _) => options.agent = Some(address.endpoint.to_string()),
+        Feed::Agent(address, _) => options.peer = Some(Peer::Agent(address.endpoint.to_string())),
         Feed::Replay(_, reason) => {
             options.replay = true;
             options.reason.clone_from(reason);

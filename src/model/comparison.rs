@@ -40,7 +40,10 @@ pub fn compare_percentile(a: &Histogram, b: &Histogram, percent: f64) -> Verdict
 
 /// The durations between which the true percentile lies in at least 95 of 100 cases, in
 /// nanoseconds; `None` where there are too few to tell.
-fn percentile_interval_ns(histogram: &Histogram, percent: f64) -> Option<RangeInclusive<u64>> {
+pub(crate) fn percentile_interval_ns(
+    histogram: &Histogram,
+    percent: f64,
+) -> Option<RangeInclusive<u64>> {
     let count = histogram.count();
     let share = percent / 100.0;
     if count == 0 || !(0.0..1.0).contains(&share) || share == 0.0 {

@@ -14,10 +14,12 @@ mod histogram;
 mod inner_calls;
 pub mod logic;
 pub mod merge;
+mod outlier;
 mod pattern;
 mod process;
 mod redaction;
 mod replica;
+mod service;
 mod session;
 mod settings;
 mod snapshot;
@@ -36,12 +38,14 @@ pub use function::{
 pub use glob::glob_matches;
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
 pub use inner_calls::{InnerCall, InnerCalls};
+pub use outlier::{Outlier, outliers};
 pub use pattern::{Pattern, PatternError};
 pub use process::{EMBEDDED_AGENT, ProcessSummary, Target};
 pub use redaction::{
     KnownSecret, REDACTED, REDACTION_RULES_MAX, Redaction, RedactionError, RedactionRule,
 };
 pub use replica::{Replica, ReplicaState};
+pub use service::{AgentSummary, Service, ServiceReplica};
 pub use session::{EndReason, ExitProbe, Limits, SessionId, SessionInfo, SessionState};
 pub use settings::{
     BudgetError, Capture, ImpossibleDurations, SessionSettings, format_budget, parse_budget,

@@ -66,11 +66,18 @@ impl View {
 }
 
 /// What tells a slow call from all others.
-pub(crate) type CallKey = (FunctionId, u32, i128, u64);
+pub(crate) type CallKey = (Option<u32>, FunctionId, u32, i128, u64);
 
-/// What tells a call in flight from all others: a goroutine or thread is in one call at each
-/// depth of callers.
-pub(crate) type InFlightKey = (FunctionId, u32, Option<u32>, Option<u64>, usize);
+/// What tells a call in flight from all others: a goroutine or thread of a replica is in one call
+/// at each depth of callers.
+pub(crate) type InFlightKey = (
+    Option<u32>,
+    FunctionId,
+    u32,
+    Option<u32>,
+    Option<u64>,
+    usize,
+);
 
 /// The state of the calls screen. Everything that costs more than a frame may is kept here, and
 /// made anew only when what it is made of changes.
@@ -155,9 +162,9 @@ impl CallsScreen {
                 self.tree.selected().map(|node| forest.node(node).function)
             }
             View::Sandwich => self.sandwich.function(),
-            View::Slow => self.slow.id().map(|(function, ..)| function),
+            View::Slow => self.slow.id().map(|(_, function, ..)| function),
             View::Trace => self.trace.selected().map(|row| row.function),
-            View::InFlight => self.in_flight.id().map(|(function, ..)| function),
+            View::InFlight => self.in_flight.id().map(|(_, function, ..)| function),
         }
     }
 
@@ -204,6 +211,7 @@ impl CallsScreen {
 
 pub(crate) fn call_key(call: &CallRecord) -> CallKey {
     (
+        call.replica,
         call.function,
         call.tid,
         call.started_at.as_nanosecond(),
@@ -213,6 +221,7 @@ pub(crate) fn call_key(call: &CallRecord) -> CallKey {
 
 pub(crate) fn in_flight_key(call: &InFlightCall) -> InFlightKey {
     (
+        call.replica,
         call.function,
         call.pid,
         call.tid,

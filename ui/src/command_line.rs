@@ -2,13 +2,27 @@
 
 use coral_model::{SessionSettings, Target, escape, format_budget, format_duration_exactly};
 
-/// An option for the agent that knows the processes, if one does; `None` if its name would act on a
+use crate::options::Peer;
+
+/// An option for whoever knows the processes, if somebody does; `None` if its name would act on a
 /// terminal.
-fn of_agent(agent: Option<&str>) -> Option<String> {
-    match agent {
-        None => Some(String::new()),
-        Some(agent) if escape(agent) == agent => Some(format!(" --agent {}", quote(agent))),
-        Some(_) => None,
+fn of_peer(peer: Option<&Peer>) -> Option<String> {
+    let Some(peer) = peer else {
+        return Some(String::new());
+    };
+    let address = peer.address();
+    let is_plain = escape(address) == address;
+    is_plain.then(|| format!(" --{} {}", peer.kind(), quote(address)))
+}
+
+/// What is measured: of a colony a service, else a process.
+fn of_target(peer: Option<&Peer>, target: &Target) -> Option<String> {
+    match peer {
+        Some(Peer::Colony(_)) => {
+            let service = &target.service;
+            (escape(service) == *service).then(|| format!(" {}", quote(service)))
+        }
+        _ => Some(format!(" --pid {}", target.pid)),
     }
 }
 
@@ -17,7 +31,7 @@ fn of_agent(agent: Option<&str>) -> Option<String> {
 ///
 /// A name that needs escaping is left out: pasted into a shell, it would act on the terminal.
 pub(crate) fn attach<'a>(
-    agent: Option<&str>,
+    peer: Option<&Peer>,
     target: &Target,
     names: impl IntoIterator<Item = &'a str>,
     settings: &SessionSettings,
@@ -27,11 +41,10 @@ pub(crate) fn attach<'a>(
         .filter(|name| escape(name) == *name)
         .map(|name| format!(" --function {}", quote(name)))
         .collect();
-    let agent = of_agent(agent)?;
+    let (measured, of_peer) = (of_target(peer, target)?, of_peer(peer)?);
     (!functions.is_empty()).then(|| {
         format!(
-            "coral debug attach{agent} --pid {}{functions} --duration {}{}",
-            target.pid,
+            "coral debug attach{of_peer}{measured}{functions} --duration {}{}",
             format_duration_exactly(settings.duration),
             options(settings)
         )
@@ -71,9 +84,15 @@ fn options(settings: &SessionSettings) -> String {
     options
 }
 
-/// `coral functions` for a process.
-pub(crate) fn functions(agent: Option<&str>, pid: u32) -> Option<String> {
-    Some(format!("coral functions{} --pid {pid}", of_agent(agent)?))
+/// `coral functions` for a process or a service.
+pub(crate) fn functions(peer: Option<&Peer>, target: &Target) -> Option<String> {
+    let (listed, of_peer) = (of_target(peer, target)?, of_peer(peer)?);
+    Some(format!("coral functions{of_peer}{listed}"))
+}
+
+/// The same for a process that is not open.
+pub(crate) fn functions_of_process(peer: Option<&Peer>, pid: u32) -> Option<String> {
+    Some(format!("coral functions{} --pid {pid}", of_peer(peer)?))
 }
 
 /// A word as a POSIX shell reads it.
@@ -134,9 +153,15 @@ mod tests {
              --min-duration 1500us --capture-args --filter 'user == \"u_1\"' --budget none"
         );
         assert_eq!(
-            functions(Some("unix:/run/my agent"), 42).unwrap(),
+            functions(Some(&Peer::Agent("unix:/run/my agent".into())), &target).unwrap(),
             "coral functions --agent 'unix:/run/my agent' --pid 42"
         );
-        assert_eq!(functions(Some("unix:/\u{1b}[2J"), 42), None);
+        let agent = Peer::Agent("unix:/\u{1b}[2J".into());
+        assert_eq!(functions(Some(&agent), &target), None);
+        let colony = Peer::Colony("https://colony:9000".into());
+        assert_eq!(
+            attach(Some(&colony), &target, ["f"], &SessionSettings::default()).unwrap(),
+            "coral debug attach --colony https://colony:9000 shop --function f --duration 60s"
+        );
     }
 }

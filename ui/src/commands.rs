@@ -16,6 +16,7 @@ pub enum Command {
     Top,
     Bottom,
     Open,
+    OpenService,
     Refresh,
     OpenSession,
     Repeat,
@@ -40,6 +41,8 @@ pub enum Command {
     Zoom,
     ZoomOut,
     ShowLatency,
+    ShowReplicas,
+    OpenReplica,
     LogScale,
     SelectArea,
     AcceptArea,
@@ -127,10 +130,14 @@ pub enum Scope {
     Screens,
     /// On the process picker.
     Processes,
+    /// On the services of a colony.
+    Services,
     /// On the functions screen.
     Functions,
     /// On the latency screen.
     Latency,
+    /// On the latency screen, while it shows replicas.
+    Replicas,
     /// On the calls screen.
     Calls,
     /// On the sessions screen.
@@ -158,8 +165,10 @@ impl Scope {
             S::Always => "Always",
             S::Screens => "Every screen",
             S::Processes => "Processes",
+            S::Services => "Services",
             S::Functions => "Functions",
             S::Latency => "Latency",
+            S::Replicas => "Replicas",
             S::Calls => "Calls",
             S::Sessions => "Sessions",
             S::Events => "Events",
@@ -178,8 +187,10 @@ impl Scope {
             S::Always => &[S::Always],
             S::Screens => &[S::Screens, S::Always],
             S::Processes => &[S::Processes, S::Screens, S::Always],
+            S::Services => &[S::Services, S::Screens, S::Always],
             S::Functions => &[S::Functions, S::Screens, S::Always],
             S::Latency => &[S::Latency, S::Screens, S::Always],
+            S::Replicas => &[S::Replicas, S::Screens, S::Always],
             S::Calls => &[S::Calls, S::Screens, S::Always],
             S::Sessions => &[S::Sessions, S::Screens, S::Always],
             S::Events => &[S::Events, S::Screens, S::Always],
@@ -193,10 +204,12 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         S::Processes,
+        S::Services,
         S::Functions,
         S::Latency,
+        S::Replicas,
         S::Calls,
         S::Sessions,
         S::Events,
@@ -247,29 +260,41 @@ const fn line(
 }
 
 const MEASURED: &[Scope] = &[S::Functions, S::Latency];
+/// Where a function can be probed.
+const PROBED: &[Scope] = &[S::Functions, S::Latency, S::Replicas];
 /// Where a function is selected.
-const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Calls];
+const WITH_SOURCE: &[Scope] = &[S::Functions, S::Latency, S::Replicas, S::Calls];
 const SOURCE_OR_SCREENS: &[Scope] = &[S::Source, S::Functions, S::Latency, S::Calls];
-const FILTERED: &[Scope] = &[S::Processes, S::Functions, S::Calls];
+const FILTERED: &[Scope] = &[
+    S::Processes,
+    S::Services,
+    S::Functions,
+    S::Replicas,
+    S::Calls,
+];
 const MATCHED: &[Scope] = &[S::Functions, S::Calls];
 /// Where one screen has several views.
-const VIEWED: &[Scope] = &[S::Latency, S::Calls];
+const VIEWED: &[Scope] = &[S::Latency, S::Replicas, S::Calls];
+const SIDEWAYS: &[Scope] = &[S::Services, S::Latency, S::Calls];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
 pub const COMMANDS: &[CommandInfo] = &[
     line(C::Open, "open", &["Enter"], &[S::Processes], "open", "open the selected process"),
-    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare; flame, slow, trace"),
+    line(C::OpenService, "open-service", &["Enter"], &[S::Services], "open", "open the selected service on all of its replicas"),
+    line(C::OpenReplica, "open-replica", &["Enter"], &[S::Replicas], "alone", "show the latency of the selected replica alone"),
+    line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare, replicas; flame, slow, trace"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
     line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
-    line(C::Right, "right", &["l", "Right"], VIEWED, "", "to the right; open, or go to the first callee"),
-    line(C::Left, "left", &["h", "Left"], VIEWED, "", "to the left; fold, or go to the caller"),
+    line(C::Right, "right", &["l", "Right"], SIDEWAYS, "", "to the right; open, or go to the first callee"),
+    line(C::Left, "left", &["h", "Left"], SIDEWAYS, "", "to the left; fold, or go to the caller"),
     line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
     line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path or call as wide as the screen"),
     line(C::ZoomOut, "zoom-out", &["Z"], &[S::Calls], "", "show all of the flame or the trace"),
-    line(C::ToggleProbe, "toggle-probe", &["Space"], MEASURED, "probe on/off", "attach to the selected function, or detach from it"),
+    line(C::ToggleProbe, "toggle-probe", &["Space"], PROBED, "probe on/off", "attach to the selected function, or detach from it"),
     line(C::Filter, "filter", &["/"], FILTERED, "filter", "filter: 'exact ^start end$ !not; p99 > 10ms and name = a.*"),
     line(C::ShowLatency, "show-latency", &["Enter"], &[S::Functions], "latency", "show the selected function's latency on the whole screen"),
+    line(C::ShowReplicas, "show-replicas", &["R"], MEASURED, "replicas", "a row for each replica: find the odd one out"),
     line(C::AttachMatching, "attach-matching", &["A"], &[S::Functions], "attach all", "attach to every function that the filter shows"),
     line(C::AttachWithOptions, "attach-with-options", &["a"], WITH_SOURCE, "options", "attach with options: to which, how long, what is recorded"),
     line(C::Sort, "sort", &["s"], FILTERED, "sort", "sort by the next column"),
@@ -284,7 +309,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::AcceptArea, "accept-area", &["Enter"], &[S::Latency], "", "list the calls of the selected area; Esc clears it"),
     line(C::Compare, "compare", &["M"], MEASURED, "compare", "compare with the mark; again: the next pair"),
     line(C::LogScale, "log-scale", &["x"], MEASURED, "log/linear", "linear or logarithmic scale of the picture"),
-    line(C::Refresh, "refresh", &["r"], &[S::Processes], "refresh", "list the processes again"),
+    line(C::Refresh, "refresh", &["r"], &[S::Processes, S::Services], "refresh", "list the processes or services again"),
     line(C::Down, "down", &["j", "Down"], &[S::Screens], "", "one row down"),
     line(C::Up, "up", &["k", "Up"], &[S::Screens], "", "one row up"),
     line(C::PageDown, "page-down", &["PgDn", "Ctrl-F"], &[S::Screens], "", "one page down"),

@@ -19,6 +19,8 @@ mod overlay;
 mod percentile_lines;
 pub(crate) mod processes;
 mod question;
+mod replicas;
+mod services;
 mod sessions;
 mod source;
 pub(crate) mod time_axis;
@@ -74,6 +76,7 @@ pub fn draw(frame: &mut ratatui::Frame<'_>, state: &State) {
 
 fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     match state.screen {
+        Screen::Processes if state.lists_services() => services::draw(canvas, state, body),
         Screen::Processes => processes::draw(canvas, state, body),
         Screen::Functions => {
             let panes = FunctionPanes::of(body);
@@ -81,10 +84,13 @@ fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
             if let Some(area) = panes.latency {
                 latency::draw(canvas, state, area);
             }
-            if let Some(area) = panes.calls {
-                calls::draw_slowest(canvas, state, area);
+            match panes.calls {
+                Some(area) if state.has_replicas() => replicas::draw_beside(canvas, state, area),
+                Some(area) => calls::draw_slowest(canvas, state, area),
+                None => {}
             }
         }
+        Screen::Latency if state.shows_replicas() => replicas::draw(canvas, state, body),
         Screen::Latency => latency::draw_view(canvas, state, body, state.latency.view),
         Screen::Calls => calls::draw(canvas, state, body),
         Screen::Sessions => sessions::draw(canvas, state, body),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{
-    ExpectedCost, FunctionId, FunctionTable, Limits, ProcessSummary, SessionId, SessionSettings,
-    Snapshot, Target,
+    AgentSummary, ExpectedCost, FunctionId, FunctionTable, Limits, ProcessSummary, Service,
+    SessionId, SessionSettings, Snapshot, Target,
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -42,11 +42,15 @@ pub enum Event {
 pub enum SourceEvent {
     /// The answer to [`Effect::ListProcesses`].
     Processes(Arc<[ProcessSummary]>),
-    /// A process is being opened: its symbols are read.
-    Opening {
-        /// Its process id.
-        pid: u32,
+    /// The same answer from a colony.
+    Services {
+        /// Its services.
+        services: Arc<[Service]>,
+        /// Its agents, also those that know no service.
+        agents: Arc<[AgentSummary]>,
     },
+    /// A process or a service is being opened: its symbols are read.
+    Opening(OpenTarget),
     /// The functions of the process that is being opened come piece by piece.
     Reading {
         /// So many have come.
@@ -235,13 +239,10 @@ impl From<Failure> for Notice {
 /// come back as events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// List the processes of this node.
+    /// List the processes of this node, or the services of the colony.
     ListProcesses,
-    /// Open a process; whatever is attached to another one is detached.
-    Open {
-        /// Its process id.
-        pid: u32,
-    },
+    /// Open a process or a service; whatever is attached to another one is detached.
+    Open(OpenTarget),
     /// Attach to functions of the opened process.
     Attach(Attach),
     /// Find out what a function calls.
@@ -294,6 +295,21 @@ pub enum Effect {
     Suspend,
     /// End the program, and with it every probe.
     Quit,
+}
+
+/// What is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenTarget {
+    /// A process of this node, or of the agent's.
+    Process(
+        /// Its process id.
+        u32,
+    ),
+    /// All replicas of a service of the colony.
+    Service(
+        /// Its name.
+        String,
+    ),
 }
 
 /// What to attach to, and how.

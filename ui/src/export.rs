@@ -1,6 +1,8 @@
 //! What a screen shows, as a table for a file.
 
 mod calls;
+mod replicas;
+mod services;
 
 use coral_model::{Function, Histogram, PERCENTILES, SessionState, bucket_range_ns};
 
@@ -16,6 +18,8 @@ pub(crate) const ROWS_MAX: usize = 10_000;
 /// The table of the screen in front.
 pub(crate) fn view(state: &State) -> ViewExport {
     match state.screen {
+        Screen::Latency if state.shows_replicas() => replicas::view(state),
+        Screen::Processes if state.lists_services() => services::view(state),
         Screen::Processes => processes(state),
         Screen::Functions => functions(state),
         Screen::Latency => export_latency::view(state).unwrap_or_else(|| latency(state)),
@@ -75,7 +79,7 @@ fn functions(state: &State) -> ViewExport {
     let command = list
         .target
         .as_ref()
-        .and_then(|target| command_line::functions(state.agent(), target.pid));
+        .and_then(|target| command_line::functions(state.peer(), target));
     let columns = [
         "name",
         "package",
@@ -156,11 +160,8 @@ fn timed(latency: &Histogram, ns: u64) -> String {
 }
 
 fn latency(state: &State) -> ViewExport {
-    let stats = state
-        .functions
-        .selection
-        .id()
-        .and_then(|id| state.measurements.stats(id));
+    let function = state.functions.selection.id();
+    let stats = function.and_then(|id| state.latency_stats(id));
     let rows = stats.map_or_else(Vec::new, |stats| {
         let row = |bucket: &coral_model::Bucket| {
             let range = bucket_range_ns(bucket.index);

@@ -13,7 +13,7 @@ pub(crate) fn view(state: &State) -> Option<ViewExport> {
     let command = measuring_command(state);
     let history = state.latency.history.as_ref();
     let (mut view, rows) = match state.latency.view {
-        View::Histogram => return None,
+        View::Histogram | View::Replicas => return None,
         View::Heatmap => heatmap(history?),
         View::Lines => lines(history?),
         View::Compare => comparison(state.latency.comparison.as_ref()?),

@@ -15,10 +15,11 @@ use coral_model::FunctionId;
 pub(crate) use area::{Brush, Point, Selected};
 pub(crate) use comparison::{Compared, Comparison, Pair, STATISTICS, Side, pairs};
 pub(crate) use heatmap::{Cell, Heatmap};
-pub(crate) use history::{History, until_ms};
+pub(crate) use history::{History, Of, until_ms};
 pub(crate) use lines::{Lines, MARKED};
 pub(crate) use panes::Panes;
 
+use crate::replicas::ReplicaKey;
 use crate::state::{Screen, State};
 
 /// How the latency is looked at.
@@ -33,10 +34,18 @@ pub(crate) enum View {
     Lines,
     /// Two histograms against each other.
     Compare,
+    /// A row for each replica; only where there are some.
+    Replicas,
 }
 
 impl View {
-    pub(crate) const ALL: [Self; 4] = [Self::Histogram, Self::Heatmap, Self::Lines, Self::Compare];
+    const ALL: [Self; 5] = [
+        Self::Histogram,
+        Self::Heatmap,
+        Self::Lines,
+        Self::Compare,
+        Self::Replicas,
+    ];
 
     /// The title of the pane.
     pub(crate) fn title(self) -> &'static str {
@@ -45,12 +54,15 @@ impl View {
             Self::Heatmap => "Heatmap",
             Self::Lines => "Percentiles",
             Self::Compare => "Compare",
+            Self::Replicas => "Replicas",
         }
     }
 
-    /// The view that is so many further, round and round.
-    pub(crate) fn after(self, views: usize) -> Self {
-        Self::ALL[(self as usize + views) % Self::ALL.len()]
+    /// The next view or the one before, round and round.
+    pub(crate) fn neighbour(self, forward: bool, has_replicas: bool) -> Self {
+        let views = Self::ALL.len() - usize::from(!has_replicas);
+        let step = if forward { 1 } else { views - 1 };
+        Self::ALL[(self as usize + step) % views]
     }
 }
 
@@ -80,6 +92,7 @@ pub(crate) struct LatencyScreen {
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     function: FunctionId,
+    only: Option<ReplicaKey>,
     view: View,
     columns: u16,
     rows: u16,
@@ -126,7 +139,10 @@ pub(crate) fn refresh(state: &mut State) {
         History::of(
             &state.timeline,
             target,
-            key.function,
+            Of {
+                function: key.function,
+                only: key.only.as_ref(),
+            },
             key.shown_at,
             key.columns,
         )
@@ -152,7 +168,8 @@ pub(crate) fn refresh(state: &mut State) {
 /// `None` while nothing of the past is shown.
 fn key(state: &State) -> Option<Key> {
     let latency = &state.latency;
-    if state.screen != Screen::Latency || latency.view == View::Histogram {
+    let is_of_now = matches!(latency.view, View::Histogram | View::Replicas);
+    if state.screen != Screen::Latency || is_of_now {
         return None;
     }
     let panes = Panes::of(state.body(), latency);
@@ -164,6 +181,7 @@ fn key(state: &State) -> Option<Key> {
     };
     Some(Key {
         function: state.functions.selection.id()?,
+        only: state.only_replica().cloned(),
         view: latency.view,
         columns: panes.plot.width.saturating_mul(dots).max(1),
         rows: panes.plot.height,

@@ -154,6 +154,10 @@ impl ListPane {
         Self::of(body, filter_lines(&state.processes.filter), 2)
     }
 
+    pub(crate) fn services(state: &State, body: Rect) -> Self {
+        Self::of(body, filter_lines(&state.services.filter), 2)
+    }
+
     pub(crate) fn functions(state: &State, panes: &FunctionPanes) -> Self {
         // What is wrong with the filter stands below it.
         let error_lines = u16::from(state.functions.filter_error().is_some());
@@ -167,6 +171,25 @@ impl ListPane {
 
     pub(crate) fn slow_calls(area: Rect) -> Self {
         Self::of(area, 0, 0)
+    }
+
+    /// Below the head stands what all replicas add up to.
+    pub(crate) fn replicas(state: &State, area: Rect) -> Self {
+        let filter_lines = filter_lines(&state.replicas.filter);
+        Self::of(area, filter_lines, 2).with_sum()
+    }
+
+    /// The replicas where they are one pane of several.
+    pub(crate) fn replicas_beside(area: Rect) -> Self {
+        Self::of(area, 0, 0).with_sum()
+    }
+
+    /// With a second row in the head.
+    fn with_sum(mut self) -> Self {
+        let (sum, rows) = split_top(self.rows, 1);
+        self.head.height += sum.height;
+        self.rows = rows;
+        self
     }
 
     pub(crate) fn sessions(body: Rect) -> Self {
@@ -192,8 +215,10 @@ impl State {
     pub(crate) fn list_rows(&self) -> Rect {
         let body = self.body();
         match self.screen {
+            Screen::Processes if self.lists_services() => ListPane::services(self, body).rows,
             Screen::Processes => ListPane::processes(self, body).rows,
             Screen::Functions => ListPane::functions(self, &FunctionPanes::of(body)).rows,
+            Screen::Latency if self.shows_replicas() => ListPane::replicas(self, body).rows,
             Screen::Latency => Rect { height: 1, ..body },
             Screen::Calls => CallPanes::of(self, body).list.rows,
             Screen::Sessions => ListPane::sessions(body).rows,

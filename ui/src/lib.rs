@@ -38,9 +38,11 @@ mod notices;
 mod options;
 mod own;
 mod processes;
+mod replicas;
 mod saved_view;
 mod scan;
 mod selection;
+mod services;
 mod sort;
 mod sorter;
 mod source_view;
@@ -57,12 +59,13 @@ pub use color::Colors;
 pub use commands::{COMMANDS, Command, CommandInfo, Scope};
 pub use draw::draw;
 pub use event::{
-    Attach, AttachTo, Effect, Event, Failure, Level, Link, Notice, SourceEvent, ViewExport,
+    Attach, AttachTo, Effect, Event, Failure, Level, Link, Notice, OpenTarget, SourceEvent,
+    ViewExport,
 };
 pub use glyphs::Glyphs;
 pub use key::{Key, KeyError};
 pub use keymap::{Keymap, KeymapError};
-pub use options::{Options, Start};
+pub use options::{Options, Peer, Start};
 pub use saved_view::SavedView;
 pub use state::{Screen, State};
 pub use theme::{BUILTIN, Meaning, Theme, ThemeError};

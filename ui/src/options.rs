@@ -9,9 +9,9 @@ use crate::saved_view::SavedView;
 use crate::theme::Theme;
 
 /// What the console shows first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// The process picker.
+    /// The process picker, or the services of a colony.
     #[default]
     Picker,
     /// The functions of this process.
@@ -19,8 +19,45 @@ pub enum Start {
         /// Its process id.
         u32,
     ),
+    /// The functions of this service of a colony.
+    Service(
+        /// Its name.
+        String,
+    ),
     /// The functions of whatever the source reports by itself: a recording, a sample service.
     Source,
+}
+
+/// The other program that everything comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An agent, which knows the processes of its node.
+    Agent(
+        /// Where it is.
+        String,
+    ),
+    /// A colony, which knows the services of its agents.
+    Colony(
+        /// Where it is.
+        String,
+    ),
+}
+
+impl Peer {
+    /// Where it is, as it was given.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Agent(address) | Self::Colony(address) => address,
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            Self::Colony(_) => "colony",
+        }
+    }
 }
 
 /// How the console looks and behaves.
@@ -30,8 +67,8 @@ pub struct Options {
     pub start: Start,
     /// Whether the source is a recording: nothing can be probed.
     pub replay: bool,
-    /// The agent that everything comes from, where that is another program.
-    pub agent: Option<String>,
+    /// The agent or colony that everything comes from, where that is another program.
+    pub peer: Option<Peer>,
     /// Why a recording is shown, or anything else to say at the start.
     pub reason: Option<String>,
     /// What a session is asked to do if nothing else is said; `extend` adds its lease once more.
@@ -62,7 +99,7 @@ impl Default for Options {
         Self {
             start: Start::default(),
             replay: false,
-            agent: None,
+            peer: None,
             reason: None,
             settings: SessionSettings::default(),
             limits: Limits::default(),

@@ -13,17 +13,19 @@ use crate::attach_form::AttachForm;
 use crate::calls::CallsScreen;
 use crate::command_finder::CommandFinder;
 use crate::commands::{Command, Scope};
-use crate::event::{Attach, Effect, Level, Notice};
+use crate::event::{Attach, Effect, Level, Notice, OpenTarget};
 use crate::filter_input::FilterInput;
 use crate::function_finder::FunctionFinder;
 use crate::functions::FunctionList;
-use crate::latency::LatencyScreen;
+use crate::latency::{LatencyScreen, View};
 use crate::link::LinkState;
 use crate::measurements::{Measurements, Session};
 use crate::notices::Notices;
-use crate::options::{Options, Start};
+use crate::options::{Options, Peer, Start};
 use crate::processes::ProcessList;
+use crate::replicas::ReplicaList;
 use crate::selection::Selection;
+use crate::services::ServiceList;
 use crate::source_view::SourceView;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
@@ -80,11 +82,11 @@ impl Screen {
     }
 }
 
-/// How far the console has come with a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far the console has come with a process or a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     NoTarget,
-    Opening { pid: Option<u32> },
+    Opening { what: Option<OpenTarget> },
     Open,
     Exited,
 }
@@ -143,11 +145,15 @@ pub struct State {
     pub(crate) screen: Screen,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) phase: Phase,
+    /// What was opened last.
+    pub(crate) opened: Option<OpenTarget>,
     /// How many functions of the process that is being opened have come, and of how many.
     pub(crate) reading: Option<(u64, u64)>,
     /// The way to the agent, where that is another program.
     pub(crate) link: LinkState,
     pub(crate) processes: ProcessList,
+    /// What a colony has listed instead of processes.
+    pub(crate) services: ServiceList,
     /// When the processes were asked for, while there is no answer yet.
     pub(crate) processes_asked_at: Option<Duration>,
     pub(crate) functions: FunctionList,
@@ -161,6 +167,7 @@ pub struct State {
     pub(crate) measurements: Measurements,
     pub(crate) timeline: Timeline,
     pub(crate) latency: LatencyScreen,
+    pub(crate) replicas: ReplicaList,
     pub(crate) calls: CallsScreen,
     pub(crate) sessions: Selection<SessionId>,
     pub(crate) notices: Notices,
@@ -171,17 +178,21 @@ pub struct State {
 impl State {
     /// The state to start with, and what to do first.
     pub fn new(options: Options) -> (Self, Vec<Effect>) {
-        let (screen, phase, effects) = match options.start {
-            Start::Picker => (
+        let opened = match &options.start {
+            Start::Picker | Start::Source => None,
+            Start::Process(pid) => Some(OpenTarget::Process(*pid)),
+            Start::Service(name) => Some(OpenTarget::Service(name.clone())),
+        };
+        let (screen, phase, effect) = match (&options.start, &opened) {
+            (Start::Picker, _) => (
                 Screen::Processes,
                 Phase::NoTarget,
-                vec![Effect::ListProcesses],
+                Some(Effect::ListProcesses),
             ),
-            Start::Process(pid) => {
-                let phase = Phase::Opening { pid: Some(pid) };
-                (Screen::Functions, phase, vec![Effect::Open { pid }])
+            (_, what) => {
+                let phase = Phase::Opening { what: what.clone() };
+                (Screen::Functions, phase, what.clone().map(Effect::Open))
             }
-            Start::Source => (Screen::Functions, Phase::Opening { pid: None }, Vec::new()),
         };
         let mut state = Self {
             theme: options.theme.clone().adapted_to(options.colors),
@@ -190,9 +201,11 @@ impl State {
             screen,
             overlay: None,
             phase,
+            opened,
             reading: None,
             link: LinkState::default(),
             processes: ProcessList::default(),
+            services: ServiceList::default(),
             processes_asked_at: Some(Duration::ZERO),
             functions: FunctionList::default(),
             attaching: HashSet::new(),
@@ -201,6 +214,7 @@ impl State {
             measurements: Measurements::default(),
             timeline: Timeline::new(options.record_memory_bytes),
             latency: LatencyScreen::default(),
+            replicas: ReplicaList::default(),
             calls: CallsScreen::default(),
             sessions: Selection::default(),
             notices: Notices::default(),
@@ -211,7 +225,7 @@ impl State {
         if let Some(reason) = state.options.reason.clone() {
             state.notify(Level::Warning, reason, "");
         }
-        (state, effects)
+        (state, effect.into_iter().collect())
     }
 
     /// From now on everything looks like this.
@@ -244,9 +258,11 @@ impl State {
     /// Where keys work now.
     pub(crate) fn scope(&self) -> Scope {
         let editing = match self.screen {
+            Screen::Processes if self.lists_services() => self.services.filter.editing,
             Screen::Processes => self.processes.filter.editing,
             Screen::Functions => self.functions.filter.editing,
             Screen::Calls => self.calls.search.editing,
+            Screen::Latency if self.shows_replicas() => self.replicas.filter.editing,
             _ => false,
         };
         match &self.overlay {
@@ -261,8 +277,35 @@ impl State {
                 | Overlay::SaveView(_),
             ) => Scope::Find,
             None if editing => Scope::Filter,
-            None => self.screen.scope(),
+            None => self.screen_scope(),
         }
+    }
+
+    /// Where keys work while nothing is open above the screen.
+    pub(crate) fn screen_scope(&self) -> Scope {
+        match self.screen {
+            Screen::Processes if self.lists_services() => Scope::Services,
+            _ if self.shows_replicas() => Scope::Replicas,
+            screen => screen.scope(),
+        }
+    }
+
+    /// The name on a screen's tab here.
+    pub(crate) fn name_of_tab(&self, screen: Screen) -> &'static str {
+        match screen {
+            Screen::Processes if self.lists_services() => Scope::Services.title(),
+            screen => screen.name(),
+        }
+    }
+
+    /// Whether the first screen lists services instead of processes.
+    pub(crate) fn lists_services(&self) -> bool {
+        matches!(self.peer(), Some(Peer::Colony(_))) || self.services.listed_at.is_some()
+    }
+
+    /// Whether the replicas are on the whole screen.
+    pub(crate) fn shows_replicas(&self) -> bool {
+        self.screen == Screen::Latency && self.latency.view == View::Replicas
     }
 
     /// The key of a command, as it is written.
@@ -324,14 +367,14 @@ impl State {
         }
     }
 
-    /// The agent that everything comes from, where that is another program.
-    pub(crate) fn agent(&self) -> Option<&str> {
-        self.options.agent.as_deref()
+    /// The agent or colony that everything comes from, where that is another program.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.options.peer.as_ref()
     }
 
-    /// Whether everything comes from an agent that does not answer now.
+    /// Whether everything comes from somebody who does not answer now.
     pub(crate) fn is_cut_off(&self) -> bool {
-        self.agent().is_some() && !self.link.is_up()
+        self.peer().is_some() && !self.link.is_up()
     }
 
     /// How old a session's numbers are, if they should be newer.

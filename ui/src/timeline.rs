@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::{InnerCalls, SessionId, SessionState, Snapshot};
+use coral_model::{InnerCalls, Replica, SessionId, SessionState, Snapshot};
 
 use crate::options::Options;
 
@@ -243,10 +243,12 @@ fn is_final(snapshot: &Snapshot) -> bool {
     snapshot.session.state != SessionState::Active
 }
 
+/// About what a function and a bucket take, in bytes.
+const FUNCTION: usize = 300;
+const BUCKET: usize = 12;
+
 /// What a snapshot takes that the one before it does not hold already, about, in bytes.
 fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
-    const FUNCTION: usize = 300;
-    const BUCKET: usize = 12;
     const NODE: usize = 160;
     const CALL: usize = 400;
     const INNER_CALL: usize = 200;
@@ -273,7 +275,29 @@ fn own_bytes(snapshot: &Snapshot, before: Option<&Snapshot>) -> usize {
     };
     let calls = snapshot.slow_calls.len() + snapshot.in_flight.len();
     let inner = INNER_CALL * own_inner_calls(snapshot, before);
-    size_of::<Snapshot>() + functions.sum::<usize>() + NODE * nodes + CALL * calls + inner
+    let replicas = (0..snapshot.replicas.len())
+        .map(|place| own_replica_bytes(snapshot, before, place))
+        .sum::<usize>();
+    let functions = functions.sum::<usize>();
+    size_of::<Snapshot>() + functions + NODE * nodes + CALL * calls + inner + replicas
+}
+
+/// The memory that a replica takes and that the snapshot before does not hold already, about.
+fn own_replica_bytes(snapshot: &Snapshot, before: Option<&Snapshot>, place: usize) -> usize {
+    let replica = &snapshot.replicas[place];
+    let before = before.and_then(|before| before.replicas.get(place));
+    if before.is_some_and(|before| Arc::ptr_eq(before, replica)) {
+        return size_of::<usize>();
+    }
+    let functions = replica.functions.iter().enumerate().map(|(index, stats)| {
+        let held = before.and_then(|before| before.function(index));
+        match (stats, held) {
+            (Some(stats), Some(held)) if Arc::ptr_eq(stats, held) => size_of::<usize>(),
+            (Some(stats), _) => FUNCTION + BUCKET * stats.latency.buckets.len(),
+            (None, _) => size_of::<usize>(),
+        }
+    });
+    size_of::<Replica>() + functions.sum::<usize>()
 }
 
 /// The calls inside of slow ones that the snapshot before does not hold already.

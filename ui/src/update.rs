@@ -11,6 +11,8 @@ mod link;
 mod mouse;
 mod navigate;
 mod probes;
+mod replicas;
+mod services;
 mod source;
 mod time;
 mod views;
@@ -53,6 +55,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match state.screen {
         Screen::Events => state.notices.seen(),
         Screen::Calls => calls::follow(state),
+        Screen::Functions | Screen::Latency => state.follow_replicas(),
         _ => {}
     }
     effects
@@ -138,6 +141,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Quit => return quit(state),
         Command::Suspend => return vec![Effect::Suspend],
         Command::Open => return probes::open(state),
+        Command::OpenService => return services::open(state),
         Command::Refresh => return vec![Effect::ListProcesses],
         Command::OpenSession => probes::open_session(state),
         Command::Repeat => return probes::repeat(state),
@@ -165,6 +169,8 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::EditSource => return code::edit(state),
         Command::SourceDown => code::scroll(state, SOURCE_LINES),
         Command::SourceUp => code::scroll(state, -SOURCE_LINES),
+        Command::ShowReplicas => replicas::show(state),
+        Command::OpenReplica => replicas::open(state),
         Command::Copy => return copy(state),
         Command::ExportView => return export_view(state),
         Command::ExportSession => return export_session(state),
@@ -258,11 +264,8 @@ fn next_view(state: &mut State, forward: bool) {
             calls::show_view(state, if forward { 1 } else { views - 1 });
         }
         _ => {
-            let views = crate::latency::View::ALL.len();
-            let view = state
-                .latency
-                .view
-                .after(if forward { 1 } else { views - 1 });
+            let has_replicas = state.has_replicas();
+            let view = state.latency.view.neighbour(forward, has_replicas);
             latency::show_view(state, view);
         }
     }
@@ -270,6 +273,7 @@ fn next_view(state: &mut State, forward: bool) {
 
 fn sideways(state: &mut State, right: bool) {
     match state.screen {
+        Screen::Processes => services::sideways(state, right),
         Screen::Calls => calls::sideways(state, right),
         _ => latency::move_cursor(state, if right { 1 } else { -1 }, 0),
     }
@@ -294,16 +298,18 @@ fn quit(state: &mut State) -> Vec<Effect> {
 
 fn back(state: &mut State) {
     let filtered = match state.screen {
+        Screen::Processes if state.lists_services() => state.services.filter.is_active(),
         Screen::Processes => state.processes.filter.is_active(),
         Screen::Functions => state.functions.filter.is_active(),
         Screen::Calls => state.calls.search.is_active(),
+        Screen::Latency if state.shows_replicas() => state.replicas.filter.is_active(),
         _ => false,
     };
     if state.notices.dismiss() {
         return;
     }
     let is_taken = match state.screen {
-        Screen::Latency => state.latency.clear_brush(),
+        Screen::Latency => state.latency.clear_brush() || replicas::back(state),
         Screen::Calls => calls::back(state),
         _ => false,
     };
@@ -320,8 +326,10 @@ fn back(state: &mut State) {
 /// The filter of the screen in front; elsewhere that of the functions, where it does no harm.
 fn filter_input(state: &mut State) -> &mut crate::filter_input::FilterInput {
     match state.screen {
+        Screen::Processes if state.lists_services() => &mut state.services.filter,
         Screen::Processes => &mut state.processes.filter,
         Screen::Calls => &mut state.calls.search,
+        Screen::Latency if state.shows_replicas() => &mut state.replicas.filter,
         _ => &mut state.functions.filter,
     }
 }
@@ -333,8 +341,10 @@ fn clear_filter(state: &mut State) {
 
 fn filter_changed(state: &mut State) {
     match state.screen {
+        Screen::Processes if state.lists_services() => state.services.arrange(),
         Screen::Processes => state.processes.arrange(),
         Screen::Calls => state.calls.find_matches(&state.functions.table),
+        Screen::Latency if state.shows_replicas() => state.follow_replicas(),
         _ => state.functions.filter_changed(&state.measurements),
     }
 }
@@ -363,11 +373,18 @@ fn paste(state: &mut State, text: &str) {
 
 fn sort(state: &mut State) {
     match state.screen {
+        Screen::Processes if state.lists_services() => {
+            state.services.sort = state.services.sort.next();
+            state.services.arrange();
+        }
         Screen::Processes => {
             state.processes.sort = state.processes.sort.next();
             state.processes.arrange();
         }
         Screen::Calls => calls::sort(state),
+        Screen::Latency if state.shows_replicas() => {
+            state.replicas.sort = state.replicas.sort.next();
+        }
         _ => {
             let sort = state.functions.sort().next();
             state.functions.sort_by(sort, false, &state.measurements);
@@ -386,7 +403,7 @@ fn copy(state: &mut State) -> Vec<Effect> {
         Screen::Processes => state
             .processes
             .selected()
-            .and_then(|process| command_line::functions(state.agent(), process.pid)),
+            .and_then(|process| command_line::functions_of_process(state.peer(), process.pid)),
         _ => measuring_command(state),
     };
     let Some(command) = command else {
@@ -414,7 +431,7 @@ pub(crate) fn measuring_command(state: &State) -> Option<String> {
         .filter_map(|&id| state.functions.table.get(id))
         .map(|function| function.name);
     let settings = state.current_settings();
-    command_line::attach(state.agent(), target, names, &settings)
+    command_line::attach(state.peer(), target, names, &settings)
 }
 
 /// The command line that attaches to what was just attached.
@@ -426,7 +443,7 @@ fn attaching_command(state: &State, functions: &[FunctionId]) -> Option<String> 
     let asked = state.last_attached.as_ref();
     let settings = asked.map_or_else(|| state.current_settings(), |asked| asked.settings.clone());
     let names = functions.map(|function| function.name);
-    command_line::attach(state.agent(), target, names, &settings)
+    command_line::attach(state.peer(), target, names, &settings)
 }
 
 fn export_view(state: &mut State) -> Vec<Effect> {

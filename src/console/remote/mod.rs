@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{ExitStatus, ExpectedCost, FunctionId, FunctionTable, Target};
-use coral_ui::{Attach, Failure, SourceEvent};
+use coral_ui::{Attach, Failure, OpenTarget, SourceEvent};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -209,11 +209,18 @@ impl Host for RemoteHost {
         }
     }
 
-    async fn open(&mut self, pid: u32) -> Option<SourceEvent> {
-        self.begin_to_open(RemoteTarget {
-            pids: vec![pid],
-            ..RemoteTarget::default()
-        });
+    async fn open(&mut self, what: &OpenTarget) -> Option<SourceEvent> {
+        let meant = match what {
+            OpenTarget::Process(pid) => RemoteTarget {
+                pids: vec![*pid],
+                ..RemoteTarget::default()
+            },
+            OpenTarget::Service(name) => RemoteTarget {
+                service: Some(name.clone()),
+                ..RemoteTarget::default()
+            },
+        };
+        self.begin_to_open(meant);
         None
     }
 

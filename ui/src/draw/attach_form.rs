@@ -187,12 +187,7 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
         return None;
     }
     if let Some(Group::Pattern) = form.group() {
-        return command_line::attach(
-            state.agent(),
-            target,
-            [form.text(Field::Pattern)],
-            &settings,
-        );
+        return command_line::attach(state.peer(), target, [form.text(Field::Pattern)], &settings);
     }
     if functions.len() > NAMES_SHOWN_MAX {
         return None;
@@ -201,7 +196,7 @@ fn command(state: &State, form: &AttachForm) -> Option<String> {
         .iter()
         .filter_map(|&id| state.functions.table.get(id));
     let names = functions.map(|function| function.name);
-    command_line::attach(state.agent(), target, names, &settings)
+    command_line::attach(state.peer(), target, names, &settings)
 }
 
 pub(super) fn draw_filter(

@@ -120,6 +120,19 @@ fn draw_function(
     canvas.foreign(area, &state.name_of(function), Cut::Middle, meaning)
 }
 
+/// Columns of a replica's agent and process.
+const REPLICA: u16 = 14;
+
+/// Writes which of several replicas a call was on.
+fn draw_replica(canvas: &mut Canvas<'_>, state: &State, cell: Rect, place: Option<u32>) {
+    let snapshot = state.current_snapshot();
+    let replicas = snapshot.map_or(&[][..], |snapshot| &snapshot.replicas);
+    if let Some(replica) = place.and_then(|place| replicas.get(place as usize)) {
+        let name = format!("{} {}", replica.target.agent_id, replica.target.pid);
+        canvas.foreign(cell, &name, Cut::Middle, Meaning::Dim);
+    }
+}
+
 /// A share in percent, or the sign that there is none.
 fn percent(canvas: &Canvas<'_>, share: Option<f64>) -> String {
     share.map_or_else(
@@ -129,7 +142,7 @@ fn percent(canvas: &Canvas<'_>, share: Option<f64>) -> String {
 }
 
 /// A bar of as many cells as the share is of the width.
-fn share_bar(canvas: &Canvas<'_>, share: Option<f64>, columns: u16) -> String {
+pub(super) fn share_bar(canvas: &Canvas<'_>, share: Option<f64>, columns: u16) -> String {
     let Some(share) = share else {
         return String::new();
     };

@@ -18,6 +18,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         if state.options.replay && info.command.concerns_probes() {
             continue;
         }
+        if info.command == Command::ShowReplicas && !state.has_replicas() {
+            continue;
+        }
         match info.command {
             Command::Help => help = Some((key.to_string(), info.hint)),
             _ => hints.push((key.to_string(), info.hint)),

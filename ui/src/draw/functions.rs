@@ -1,19 +1,27 @@
 //! The list of functions: what they are, and what was measured of them.
 
-use coral_model::{ExitProbe, Function, FunctionStats, Probeability, format_bytes, format_count};
+use coral_model::{
+    ExitProbe, Function, FunctionId, FunctionStats, Probeability, format_bytes, format_count,
+};
 use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
 use crate::draw::filter_line;
+use crate::event::OpenTarget;
 use crate::functions::ColumnSet;
 use crate::layout::{FunctionPanes, ListPane};
+use crate::options::Peer;
+use crate::replicas;
 use crate::scan::{NameMatcher, Query};
 use crate::sort::Sort;
 use crate::state::{Phase, State};
 use crate::table::{self, Column, Columns, draw_empty, draw_rows, number, word};
 use crate::text::{Cut, fit, fit_pieces};
 use crate::theme::Meaning;
+
+/// Columns that the name of a service may take in a message.
+const NAME_WIDTH: usize = 40;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -22,6 +30,7 @@ enum Kind {
     P50,
     P95,
     P99,
+    OddReplica,
     Max,
     Total,
     Errors,
@@ -38,6 +47,7 @@ const MEASURED: &[Column<Kind>] = &[
     number(Kind::CallsPerS, "calls/s", 7),
     number(Kind::P50, "p50", 7),
     number(Kind::P99, "p99", 7),
+    word(Kind::OddReplica, "a replica", 9),
     number(Kind::Max, "max", 7),
     number(Kind::Calls, "calls", 7),
     number(Kind::P95, "p95", 7),
@@ -85,12 +95,15 @@ pub(crate) fn sort_at(state: &State, pane: &ListPane, position: Position) -> Opt
 }
 
 fn columns(state: &State, pane: &ListPane) -> Columns<Kind> {
-    let columns = match state.functions.columns {
-        ColumnSet::Measured => MEASURED,
-        ColumnSet::Code => CODE,
+    let mut columns = match state.functions.columns {
+        ColumnSet::Measured => MEASURED.to_vec(),
+        ColumnSet::Code => CODE.to_vec(),
     };
+    if !state.has_replicas() {
+        columns.retain(|column| column.kind != Kind::OddReplica);
+    }
     let width = pane.rows.width;
-    Columns::fit(width, (width / 3).max(24), columns)
+    Columns::fit(width, (width / 3).max(24), &columns)
 }
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, panes: &FunctionPanes) {
@@ -164,16 +177,21 @@ fn empty(state: &State) -> (String, String) {
         let help = format!("Press {} to clear it.", state.key(Command::Back));
         return ("No function matches the filter.".into(), help);
     }
-    match state.phase {
-        Phase::Opening { .. } if state.is_cut_off() => cut_off(),
-        Phase::Opening { pid: Some(pid) } => (
-            format!("Reading the symbols of process {pid}"),
-            reading(state),
-        ),
-        Phase::Opening { pid: None } if state.reading.is_some() => {
+    match &state.phase {
+        Phase::Opening { .. } if state.is_cut_off() => cut_off(state),
+        Phase::Opening { what: Some(what) } => {
+            let what = match what {
+                OpenTarget::Process(pid) => format!("process {pid}"),
+                OpenTarget::Service(name) => {
+                    fit(name, NAME_WIDTH, Cut::Middle, &state.options.glyphs)
+                }
+            };
+            (format!("Reading the symbols of {what}"), reading(state))
+        }
+        Phase::Opening { what: None } if state.reading.is_some() => {
             ("Reading symbols".into(), reading(state))
         }
-        Phase::Opening { pid: None } => ("Waiting for the source".into(), String::new()),
+        Phase::Opening { what: None } => ("Waiting for the source".into(), String::new()),
         Phase::Open if !state.functions.complete => ("Reading symbols".into(), String::new()),
         Phase::Open => (
             "This program has no functions that could be found.".into(),
@@ -186,10 +204,11 @@ fn empty(state: &State) -> (String, String) {
     }
 }
 
-/// Why nothing comes from an agent.
-pub(crate) fn cut_off() -> (String, String) {
+/// Why nothing comes from an agent or a colony.
+pub(crate) fn cut_off(state: &State) -> (String, String) {
+    let kind = state.peer().map_or("agent", Peer::kind);
     (
-        "The agent does not answer.".into(),
+        format!("The {kind} does not answer."),
         "It is tried again by itself; the events say why.".into(),
     )
 }
@@ -254,7 +273,18 @@ fn draw_row(
     );
     let stats = state.measurements.stats(function.id).map(|stats| &**stats);
     for (column, cell) in columns.places(place) {
-        draw_cell(canvas, column, cell, function, stats);
+        match column.kind {
+            Kind::OddReplica => draw_oddest(canvas, state, cell, function.id),
+            _ => draw_cell(canvas, column, cell, function, stats),
+        }
+    }
+}
+
+/// How the replica is that stands out most by the function, if one does.
+fn draw_oddest(canvas: &mut Canvas<'_>, state: &State, cell: Rect, function: FunctionId) {
+    let session = state.measurements.session_of(function);
+    if let Some(outlier) = session.and_then(|it| replicas::oddest(&it.snapshot, function)) {
+        canvas.text(cell, &outlier.to_string(), Meaning::Warning);
     }
 }
 
@@ -378,6 +408,7 @@ fn value(
         Kind::Location => location(function),
         Kind::Package => Some(function.package.to_owned()),
         Kind::Size => Some(format_bytes(function.size)),
+        Kind::OddReplica => None,
         Kind::Source => Some(function.source.name().to_owned()),
     }
 }

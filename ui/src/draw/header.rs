@@ -1,5 +1,7 @@
 //! The header: the target, the state as a word, the rates, the losses, the cost; and the tabs.
 
+mod replicas;
+
 use std::time::Duration;
 
 use coral_model::{SessionState, escape, format_count};
@@ -7,6 +9,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::canvas::{Canvas, inset, row};
 use crate::commands::Command;
+use crate::event::OpenTarget;
 use crate::state::{Phase, Screen, State};
 use crate::text::{Cut, fit, width};
 use crate::theme::Meaning;
@@ -72,8 +75,16 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         canvas.text(rest, &agent(state, rest.width), Meaning::Dim);
         return;
     };
+    if let Some(words) = replicas::words(state) {
+        return replicas::draw(canvas, area, &target.service, &words);
+    }
     let pid = if area.width < 40 { "" } else { "pid " };
-    let mut facts = format!("  {pid}{}  {}", target.pid, target.language.name());
+    // A service that is not measured yet has no process of its own.
+    let pid = match target.pid {
+        0 => String::new(),
+        number => format!("  {pid}{number}"),
+    };
+    let mut facts = format!("{pid}  {}", target.language.name());
     facts += &agent(state, area.width.saturating_sub(width(&facts) + NAME));
     let room = usize::from(area.width.saturating_sub(width(&facts)));
     let name = fit(&target.service, room, Cut::End, canvas.glyphs);
@@ -84,8 +95,10 @@ fn draw_target(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 /// Where the target is, if that is with an agent and there is room for it.
 fn agent(state: &State, room: u16) -> String {
     // Where the way to it is spoken of, it is named there.
-    let agent = state.agent().filter(|_| !state.is_cut_off());
-    let text = agent.map_or_else(String::new, |agent| format!("  agent {}", escape(agent)));
+    let peer = state.peer().filter(|_| !state.is_cut_off());
+    let text = peer.map_or_else(String::new, |peer| {
+        format!("  {} {}", peer.kind(), escape(peer.address()))
+    });
     if width(&text) <= room {
         text
     } else {
@@ -106,18 +119,23 @@ fn state_words(state: &State, columns: u16) -> Vec<(String, Meaning)> {
 
 /// How the way to the agent is, as far as there is room to say it, unless it is as it should be.
 fn link_words(state: &State, columns: u16) -> Option<String> {
-    let agent = escape(state.agent()?);
+    let peer = state.peer()?;
+    let (kind, address) = (peer.kind(), escape(peer.address()));
     let words = state.link.words(state.now)?;
     let short = words.split(',').next().unwrap_or_default();
     let texts = [
-        format!("agent {agent}: {words}"),
-        format!("agent: {words}"),
-        format!("agent: {short}"),
+        format!("{kind} {address}: {words}"),
+        format!("{kind}: {words}"),
+        format!("{kind}: {short}"),
     ];
     let fits = |text: &String| width(text) + TARGET <= columns;
     let shortest = || {
         let is_down = state.link.is_down();
-        String::from(if is_down { "agent down" } else { "connecting" })
+        if is_down {
+            format!("{kind} down")
+        } else {
+            "connecting".into()
+        }
     };
     Some(texts.into_iter().find(fits).unwrap_or_else(shortest))
 }
@@ -131,11 +149,17 @@ fn state_word(state: &State) -> (String, Meaning) {
     if let Some(word) = time_word(state) {
         return (word, Meaning::Replay);
     }
-    match state.phase {
+    match &state.phase {
         Phase::NoTarget => return ("NO TARGET".into(), Meaning::Dim),
-        Phase::Opening { pid } => {
-            let pid = pid.map_or_else(String::new, |pid| format!(" {pid}"));
-            return (format!("OPENING{pid}{}", glyphs.ellipsis), Meaning::Busy);
+        Phase::Opening { what } => {
+            let what = match what {
+                None => String::new(),
+                Some(OpenTarget::Process(pid)) => format!(" {pid}"),
+                Some(OpenTarget::Service(name)) => {
+                    format!(" {}", fit(name, usize::from(NAME), Cut::Middle, glyphs))
+                }
+            };
+            return (format!("OPENING{what}{}", glyphs.ellipsis), Meaning::Busy);
         }
         Phase::Exited => return ("TARGET EXITED".into(), Meaning::Ended),
         Phase::Open => {}
@@ -292,7 +316,7 @@ fn tabs(state: &State, width_available: u16) -> Vec<(Screen, u16, String)> {
     for screen in Screen::ALL {
         let key = state.key(tab_command(screen));
         let mut text = if screen == state.screen || width_available >= NAMED_TABS {
-            format!("{key} {}", screen.name())
+            format!("{key} {}", state.name_of_tab(screen))
         } else {
             key
         };

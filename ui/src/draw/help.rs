@@ -66,7 +66,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect, scroll: u
 
 /// The keys of the screen in front come first.
 fn lines(state: &State) -> Vec<HelpLine> {
-    let front = state.screen.scope();
+    let front = state.screen_scope();
     let others = Scope::ALL
         .into_iter()
         .filter(|&scope| scope != front && scope != Scope::Screens);

@@ -18,6 +18,9 @@ use crate::theme::Meaning;
 /// Columns of a number with its name.
 const STATISTIC: u16 = 15;
 
+/// Columns that the name of a replica's agent may take in a title.
+const REPLICA: usize = 16;
+
 /// The histogram, beside a list of functions.
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     draw_view(canvas, state, area, View::Histogram);
@@ -34,11 +37,18 @@ pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view
         );
         return draw_empty(canvas, rest, "No function is selected.", &help);
     };
-    let stats = state.measurements.stats(function.id);
+    let stats = state.latency_stats(function.id);
     let session = state.measurements.session_of(function.id);
     let right = title_right(state, stats.map(|stats| &**stats), session);
-    let taken: u16 =
-        right.iter().map(|(text, _)| width(text)).sum::<u16>() + 9 + width(view.title());
+    let alone = state.only_replica().map(|only| {
+        let agent = fit(&only.agent_id, REPLICA, Cut::Middle, canvas.glyphs);
+        format!("  {agent} {} alone", only.pid)
+    });
+    let alone = alone.unwrap_or_default();
+    let taken: u16 = width(&alone)
+        + right.iter().map(|(text, _)| width(text)).sum::<u16>()
+        + 9
+        + width(view.title());
     let room = usize::from(title.width.saturating_sub(taken));
     let name = fit(function.name, room, Cut::Middle, canvas.glyphs);
     canvas.title(
@@ -47,6 +57,7 @@ pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view
             (view.title(), Meaning::Title),
             ("  ", Meaning::Text),
             (&name, Meaning::Text),
+            (&alone, Meaning::Replay),
         ],
         &right,
     );
@@ -58,6 +69,10 @@ pub(super) fn draw_view(canvas: &mut Canvas<'_>, state: &State, area: Rect, view
             draw_measured_view(canvas, state, rest, stats, view);
         }
         Some(stats) => draw_untimed(canvas, state, rest, stats),
+        None if state.only_replica().is_some() => {
+            let help = format!("Press {} for all replicas.", state.key(Command::Back));
+            draw_empty(canvas, rest, "This replica has not measured it.", &help);
+        }
         None => {
             let (message, help) = unprobed(state, &function);
             draw_empty(canvas, rest, &message, &help);
@@ -78,7 +93,10 @@ fn title_right(
         format!("n {}", group_digits(stats.latency.count())),
         Meaning::Number,
     )];
-    let accounting = &session.snapshot.accounting;
+    let only = state
+        .only_replica()
+        .and_then(|only| only.find(&session.snapshot));
+    let accounting = only.map_or(&session.snapshot.accounting, |only| &only.accounting);
     let missing = [
         (stats.unmatched_exits, "without entry"),
         (accounting.map_full, "lost: map full"),
@@ -109,7 +127,7 @@ fn draw_measured_view(
     match view {
         View::Histogram => return draw_measured(canvas, state, area, stats),
         View::Compare => return comparison::draw(canvas, state, area),
-        View::Heatmap | View::Lines => {}
+        View::Heatmap | View::Lines | View::Replicas => {}
     }
     let panes = Panes::of(state.body(), latency);
     match (&latency.history, &latency.heatmap, &latency.lines) {

@@ -71,7 +71,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
 fn empty(state: &State) -> (String, String) {
     let list = &state.processes;
     if !list.listed && state.is_cut_off() {
-        return cut_off();
+        return cut_off(state);
     }
     let (message, help) = if state.options.replay {
         (

@@ -200,7 +200,10 @@ fn slow_calls(state: &State, selected: &Selected) -> Vec<CallRecord> {
     let mut calls: Vec<CallRecord> = in_time
         .chain(shown.map(|session| &session.snapshot))
         .filter(|snapshot| state.functions.target.as_ref() == Some(&snapshot.session.target))
-        .flat_map(|snapshot| &snapshot.slow_calls)
+        .flat_map(|snapshot| {
+            let is_wanted = |call: &&CallRecord| state.is_of_only_replica(snapshot, call.replica);
+            snapshot.slow_calls.iter().filter(is_wanted)
+        })
         .filter(|call| call.function == function && is_in(call, selected))
         .filter(|call| seen.insert(call_key(call)))
         .take(CALLS_MAX)

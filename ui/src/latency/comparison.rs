@@ -8,6 +8,7 @@ use coral_model::{
 };
 
 use crate::measurements::Session;
+use crate::replicas::stats_of;
 use crate::state::State;
 
 /// The rows of the table; those after the percentiles have no test.
@@ -185,14 +186,15 @@ fn latency<'a>(state: &State, session: &'a Session, function: FunctionId) -> Opt
     let snapshot = &session.snapshot;
     let same_target = state.functions.target.as_ref() == Some(&snapshot.session.target);
     let name = state.functions.table.get(function)?.name;
-    let stats = snapshot.functions.iter().find(|stats| {
-        if same_target {
-            stats.id == function
-        } else {
-            stats.name == name
-        }
-    });
-    stats
+    let function = if same_target {
+        Some(function)
+    } else {
+        let mut functions = snapshot.functions.iter();
+        functions
+            .find(|stats| stats.name == name)
+            .map(|stats| stats.id)
+    };
+    stats_of(snapshot, function?, state.only_replica())
         .map(|stats| &stats.latency)
         .filter(|latency| !latency.buckets.is_empty())
 }
@@ -216,10 +218,10 @@ fn between(
             .iter()
             .find(|earlier| earlier.snapshot.session.id == session.id);
         let before = before.map(|before| &*before.snapshot);
-        let Some(now) = of_function(&moment.snapshot, function) else {
+        let Some(now) = of_function(state, &moment.snapshot, function) else {
             continue;
         };
-        match before.and_then(|before| of_function(before, function)) {
+        match before.and_then(|before| of_function(state, before, function)) {
             Some(before) => latency.merge(&now.since(before)),
             None => latency.merge(now),
         }
@@ -229,8 +231,12 @@ fn between(
     (latency, time)
 }
 
-fn of_function(snapshot: &Snapshot, function: FunctionId) -> Option<&Histogram> {
-    let stats = snapshot.functions.iter().find(|stats| stats.id == function);
+fn of_function<'a>(
+    state: &State,
+    snapshot: &'a Snapshot,
+    function: FunctionId,
+) -> Option<&'a Histogram> {
+    let stats = stats_of(snapshot, function, state.only_replica());
     stats.map(|stats| &stats.latency)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use coral_model::{FunctionId, FunctionStats, Histogram, SessionId, Snapshot, Target};
 
+use crate::replicas::{ReplicaKey, stats_of};
 use crate::timeline::{Gap, Moment, Timeline};
 
 /// Columns are so many tenths of a power of ten long: close enough to each other that most of the
@@ -101,6 +102,13 @@ pub(crate) struct History {
     pub(crate) gaps: Vec<RangeInclusive<u16>>,
 }
 
+/// Whose calls a history is about: those of a function, on all replicas or on one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Of<'a> {
+    pub(crate) function: FunctionId,
+    pub(crate) only: Option<&'a ReplicaKey>,
+}
+
 /// A session, and what was last known of the function in it.
 struct Known<'a> {
     session: &'a SessionId,
@@ -115,7 +123,7 @@ impl History {
     pub(crate) fn of(
         timeline: &Timeline,
         target: &Target,
-        function: FunctionId,
+        of: Of<'_>,
         shown_at: Duration,
         columns: u16,
     ) -> Option<Self> {
@@ -129,7 +137,7 @@ impl History {
         let start_ms = snapshots().map(start_ms).min()?;
         let end_ms = snapshots().map(until_ms).max()?;
         let axis = TimeAxis::of(start_ms, end_ms, columns);
-        let slices = slices(snapshots(), function, timeline.gaps(), &axis);
+        let slices = slices(snapshots(), of, timeline.gaps(), &axis);
         let mut all = Histogram::default();
         slices.iter().for_each(|slice| all.merge(&slice.latency));
         let newest = moments.last()?;
@@ -176,7 +184,7 @@ fn gap_columns(slices: &[Slice], axis: &TimeAxis) -> Vec<RangeInclusive<u16>> {
 /// One slice for each session and column in which there is a snapshot, and one for each gap.
 fn slices<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
-    function: FunctionId,
+    of: Of<'_>,
     gaps: &VecDeque<Gap>,
     axis: &TimeAxis,
 ) -> Vec<Slice> {
@@ -200,16 +208,16 @@ fn slices<'a>(
                 && gap.time_ms.end > until_ms(known.pending)
         });
         if is_gap || column(snapshot) != column(known.pending) {
-            slices.extend(known.take_pending(function, axis));
+            slices.extend(known.take_pending(of, axis));
         }
         known.pending = snapshot;
         if is_gap {
-            let slice = known.take_pending(function, axis);
+            let slice = known.take_pending(of, axis);
             slices.extend(slice.map(|slice| Slice { is_gap, ..slice }));
         }
     }
     for known in &mut sessions {
-        slices.extend(known.take_pending(function, axis));
+        slices.extend(known.take_pending(of, axis));
     }
     slices.sort_by_key(|slice| slice.from_ms);
     slices
@@ -217,9 +225,8 @@ fn slices<'a>(
 
 impl Known<'_> {
     /// What happened between what was known and the pending snapshot, which is known from now on.
-    fn take_pending(&mut self, function: FunctionId, axis: &TimeAxis) -> Option<Slice> {
-        let functions = &self.pending.functions;
-        let stats = functions.iter().find(|stats| stats.id == function);
+    fn take_pending(&mut self, of: Of<'_>, axis: &TimeAxis) -> Option<Slice> {
+        let stats = stats_of(self.pending, of.function, of.only);
         let until_ms = until_ms(self.pending);
         if until_ms == self.until_ms {
             // A gap's end was taken at once.
@@ -275,6 +282,10 @@ mod tests {
     use super::*;
 
     const FUNCTION: FunctionId = FunctionId(3);
+    const OF: Of<'_> = Of {
+        function: FUNCTION,
+        only: None,
+    };
 
     fn target() -> Target {
         Target {
@@ -326,7 +337,7 @@ mod tests {
             let snapshot = snapshot("a", elapsed_ms, &latency);
             timeline.push(Duration::from_millis(elapsed_ms), Arc::new(snapshot));
         }
-        let history = History::of(&timeline, &target(), FUNCTION, Duration::MAX, 10).unwrap();
+        let history = History::of(&timeline, &target(), OF, Duration::MAX, 10).unwrap();
         assert_eq!(history.axis.step_ms, 800);
         let reached: Vec<_> = history.slices.iter().map(|s| (s.first, s.last)).collect();
         assert_eq!(reached, [(0, 1), (2, 2), (3, 8)]);
@@ -348,7 +359,7 @@ mod tests {
             shown: at(2_000)..at(7_000),
             time_ms: began_ms + 2_000..began_ms + 7_000,
         });
-        let history = History::of(&timeline, &target(), FUNCTION, Duration::MAX, 10).unwrap();
+        let history = History::of(&timeline, &target(), OF, Duration::MAX, 10).unwrap();
         assert_eq!(history.axis.step_ms, 1_000);
         let columns = history.columns();
         let measured: Vec<bool> = columns.iter().map(Option::is_some).collect();
@@ -376,7 +387,7 @@ mod tests {
             }
             let mut measured = sessions[0].1.clone();
             measured.merge(&sessions[1].1);
-            let history = History::of(&timeline, &target(), FUNCTION, Duration::MAX, columns);
+            let history = History::of(&timeline, &target(), OF, Duration::MAX, columns);
             let history = history.unwrap();
             prop_assert_eq!(&history.all.buckets, &measured.buckets);
             prop_assert_eq!(history.all.total_ns, measured.total_ns);

@@ -215,7 +215,7 @@ fn functions(state: &State) -> Vec<Option<coral_model::FunctionId>> {
             rows.map(|row| row.key.1.filter(|_| others(row.key.0)))
                 .collect()
         }
-        View::Slow => slow_keys(state).iter().map(|key| Some(key.0)).collect(),
+        View::Slow => slow_keys(state).iter().map(|key| Some(key.1)).collect(),
         View::Trace => {
             let trace = &state.calls.trace;
             let function = |&place| Some(trace.row(place).function);
@@ -223,7 +223,7 @@ fn functions(state: &State) -> Vec<Option<coral_model::FunctionId>> {
         }
         _ => in_flight_keys(state)
             .iter()
-            .map(|key| Some(key.0))
+            .map(|key| Some(key.1))
             .collect(),
     }
 }

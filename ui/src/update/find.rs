@@ -12,7 +12,7 @@ use crate::function_finder::FunctionFinder;
 use crate::state::{Overlay, Screen, State};
 
 pub(super) fn open_palette(state: &mut State) {
-    let scope = state.screen.scope();
+    let scope = state.screen_scope();
     let finder = CommandFinder::new(scope, &state.options.keymap);
     state.overlay = Some(Overlay::Commands(finder));
 }

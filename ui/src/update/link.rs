@@ -12,6 +12,7 @@ use crate::event::{Effect, Level, Link};
 use crate::latency::until_ms;
 use crate::link::LinkNews;
 use crate::measurements::STALE_AFTER;
+use crate::options::Peer;
 use crate::state::{Screen, State};
 use crate::timeline::Gap;
 
@@ -25,8 +26,9 @@ pub(super) fn changed(state: &mut State, link: Link) -> Vec<Effect> {
         Some(LinkNews::Back(after)) => {
             // What can be attached again now is what was lost with the link.
             state.detached.clear();
+            let kind = state.peer().map_or("agent", Peer::kind);
             let message = format!(
-                "The agent answers again, after {} s",
+                "The {kind} answers again, after {} s",
                 after.as_secs().max(1)
             );
             state.notify(Level::Info, message, "");
@@ -42,7 +44,7 @@ pub(super) fn changed(state: &mut State, link: Link) -> Vec<Effect> {
 /// Remembers the time since the last snapshot, if nothing was heard in it that should have been.
 pub(super) fn note_gap(state: &mut State, snapshot: &Snapshot) {
     let last = state.timeline.latest_moment(&snapshot.session.id);
-    let Some(last) = last.filter(|_| state.agent().is_some()) else {
+    let Some(last) = last.filter(|_| state.peer().is_some()) else {
         return;
     };
     let time_ms = until_ms(&last.snapshot)..until_ms(snapshot);

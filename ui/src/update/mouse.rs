@@ -79,7 +79,8 @@ fn click(state: &mut State, position: Position) -> Vec<Effect> {
     latency::click(state, frame.body, position);
     sort(state, frame.body, position);
     let rows = state.list_rows();
-    if state.screen == Screen::Latency || !rows.contains(position) {
+    let has_rows = state.screen != Screen::Latency || state.shows_replicas();
+    if !has_rows || !rows.contains(position) {
         return Vec::new();
     }
     if state.screen == Screen::Calls && state.calls.view == View::Flame {
@@ -97,7 +98,7 @@ fn click(state: &mut State, position: Position) -> Vec<Effect> {
 /// Sorts by the column whose title was clicked; once more turns the order round.
 fn sort(state: &mut State, body: Rect, position: Position) {
     match state.screen {
-        Screen::Processes => {
+        Screen::Processes if !state.lists_services() => {
             let pane = ListPane::processes(state, body);
             if let Some(sort) = draw::processes::sort_at(&pane, position) {
                 state.processes.sort = sort;
@@ -125,8 +126,16 @@ fn sort(state: &mut State, body: Rect, position: Position) {
 /// Which visible row is selected, and how many there are.
 fn selected_row(state: &State, height: usize) -> (usize, usize) {
     let (index, window) = match state.screen {
+        Screen::Processes if state.lists_services() => {
+            let list = &state.services;
+            list.selection.shown(list.rows().len(), height)
+        }
         Screen::Processes => {
             let list = &state.processes;
+            list.selection.shown(list.rows().len(), height)
+        }
+        Screen::Latency if state.shows_replicas() => {
+            let list = &state.replicas;
             list.selection.shown(list.rows().len(), height)
         }
         Screen::Functions | Screen::Latency => {

@@ -8,7 +8,9 @@ use crate::state::{Screen, State};
 pub(super) fn move_by(state: &mut State, delta: isize) {
     let height = usize::from(state.list_rows().height);
     match state.screen {
+        Screen::Processes if state.lists_services() => state.services.move_by(delta, height),
         Screen::Processes => state.processes.move_by(delta, height),
+        Screen::Latency if state.shows_replicas() => state.replicas.move_by(delta, height),
         Screen::Functions | Screen::Latency => state.functions.move_by(delta, height),
         Screen::Calls => calls::move_by(state, delta),
         Screen::Sessions => {
@@ -30,6 +32,7 @@ pub(super) fn move_pages(state: &mut State, pages: isize) {
 
 pub(super) fn go_to_top(state: &mut State) {
     match state.screen {
+        Screen::Latency if state.shows_replicas() => move_by(state, isize::MIN),
         Screen::Functions | Screen::Latency => state.functions.go_to_top(&state.measurements),
         _ => move_by(state, isize::MIN),
     }

@@ -8,7 +8,7 @@ use coral_model::{
 
 use crate::attach_form::is_probeable;
 use crate::commands::{Command, Scope};
-use crate::event::{Attach, AttachTo, Effect, Level, Notice};
+use crate::event::{Attach, AttachTo, Effect, Level, Notice, OpenTarget};
 use crate::state::{Overlay, Phase, Question, Screen, State};
 use crate::text::{Cut, fit};
 
@@ -39,8 +39,15 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     if open_already && state.phase == Phase::Open {
         return Vec::new();
     }
-    state.phase = Phase::Opening { pid: Some(pid) };
-    vec![Effect::Open { pid }]
+    begin_to_open(state, OpenTarget::Process(pid))
+}
+
+pub(super) fn begin_to_open(state: &mut State, what: OpenTarget) -> Vec<Effect> {
+    state.opened = Some(what.clone());
+    state.phase = Phase::Opening {
+        what: Some(what.clone()),
+    };
+    vec![Effect::Open(what)]
 }
 
 /// Shows the selected session on all screens, or the newest numbers again.

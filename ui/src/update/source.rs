@@ -17,8 +17,12 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::Processes(processes) => {
             state.processes.set(processes);
         }
-        SourceEvent::Opening { pid } => {
-            state.phase = Phase::Opening { pid: Some(pid) };
+        SourceEvent::Services { services, agents } => {
+            state.services.set(services, agents, state.now);
+        }
+        SourceEvent::Opening(what) => {
+            state.opened = Some(what.clone());
+            state.phase = Phase::Opening { what: Some(what) };
             state.reading = None;
         }
         SourceEvent::Reading { functions, total } => state.reading = Some((functions, total)),
@@ -104,6 +108,7 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
 
 fn open_failed(state: &mut State, failure: Failure) -> Vec<Effect> {
     state.phase = Phase::NoTarget;
+    state.opened = None;
     state.reading = None;
     state.functions = FunctionList::default();
     state.attaching.clear();

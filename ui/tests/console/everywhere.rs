@@ -10,11 +10,12 @@ use coral_model::{
 use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent};
 
 use crate::harness::Console;
-use crate::{calls, fixture};
+use crate::{calls, colony, fixture};
 
 /// Every screen, view and overlay: its name, and the keys that lead there from the one before, on
-/// a terminal of 60x20. `Paste` pastes the text that the console was filled with.
-pub(crate) const PLACES: [(&str, &str); 37] = [
+/// a terminal of 60x20. `Paste` pastes the text that the console was filled with, with `Colony` the
+/// session has replicas from then on, with `Listing` there are services instead of processes.
+pub(crate) const PLACES: [(&str, &str); 43] = [
     ("processes", "1"),
     ("processes, filtered", "/ Paste Enter"),
     ("functions", "Esc 2"),
@@ -52,6 +53,12 @@ pub(crate) const PLACES: [(&str, &str); 37] = [
     ("typed filter", "Esc / p 9 9 Space > Space Paste"),
     ("views", "Esc Esc '"),
     ("name of a view", "Esc W Paste"),
+    ("replicas", "Esc 2 Colony g R"),
+    ("replicas, filtered", "/ Paste Enter"),
+    ("a replica alone", "Esc Enter"),
+    ("services", "Listing 1"),
+    ("services, filtered", "/ Paste Enter"),
+    ("agents", "Esc G"),
 ];
 
 /// What is shown in the place of every text that can come from outside.
@@ -110,6 +117,14 @@ fn go(console: &mut Console, texts: Texts<'_>, keys: &str) {
     console.resize(60, 20);
     for key in keys.split_whitespace() {
         let effects = match key {
+            "Listing" => {
+                console.send(listing(texts));
+                Vec::new()
+            }
+            "Colony" => {
+                console.snapshot(with_texts(colony::troubled(), texts));
+                Vec::new()
+            }
             "Paste" => console.event(Event::Paste(texts.put("a"))),
             key => console.press(key),
         };
@@ -196,6 +211,53 @@ fn processes(texts: Texts<'_>) -> Arc<[ProcessSummary]> {
     processes.into()
 }
 
+/// What a colony lists.
+fn listing(texts: Texts<'_>) -> SourceEvent {
+    let (mut services, mut agents) = (colony::services(), colony::agents());
+    for service in &mut services {
+        texts.replace(&mut service.name);
+        texts.replace(&mut service.source);
+        for replica in &mut service.replicas {
+            let process = &mut replica.process;
+            for text in [
+                &mut replica.agent_id,
+                &mut process.command,
+                &mut process.user,
+            ] {
+                texts.replace(text);
+            }
+            let optional = [
+                &mut process.container,
+                &mut process.refusal,
+                &mut replica.build_id,
+            ];
+            optional
+                .into_iter()
+                .flatten()
+                .for_each(|text| texts.replace(text));
+        }
+    }
+    for agent in &mut agents {
+        for text in [
+            &mut agent.agent_id,
+            &mut agent.host,
+            &mut agent.version,
+            &mut agent.kernel,
+        ] {
+            texts.replace(text);
+        }
+        let optional = [&mut agent.lacks, &mut agent.help];
+        optional
+            .into_iter()
+            .flatten()
+            .for_each(|text| texts.replace(text));
+    }
+    SourceEvent::Services {
+        services: services.into(),
+        agents: agents.into(),
+    }
+}
+
 /// The shop's session at each of its seconds, with all that the calls screen shows.
 fn snapshots(texts: Texts<'_>) -> Vec<Snapshot> {
     let calls = with_texts(calls::snapshot(), texts);
@@ -224,6 +286,14 @@ fn with_texts(mut snapshot: Snapshot, texts: Texts<'_>) -> Snapshot {
         texts.replace(text);
     }
     target_with_texts(&mut session.target, texts);
+    for replica in snapshot.replicas.iter_mut().map(Arc::make_mut) {
+        target_with_texts(&mut replica.target, texts);
+        let target = &mut replica.target;
+        texts.replace(&mut target.agent_id);
+        for text in [&mut target.build_id, &mut replica.trouble] {
+            text.iter_mut().for_each(|text| texts.replace(text));
+        }
+    }
     for stats in snapshot.functions.iter_mut().map(Arc::make_mut) {
         texts.replace(&mut stats.name);
         stats.file = Some(texts.put("/src/shop/main.go"));

@@ -14,7 +14,7 @@ use crate::harness::Console;
 const SIZES: [(u16, u16); 3] = [(160, 48), (80, 24), (60, 20)];
 
 /// All tables that can be exported.
-const VIEWS: [&str; 13] = [
+const VIEWS: [&str; 15] = [
     "call-tree",
     "calls",
     "events",
@@ -25,7 +25,9 @@ const VIEWS: [&str; 13] = [
     "latency-heatmap",
     "latency-percentiles",
     "processes",
+    "replicas",
     "sandwich",
+    "services",
     "sessions",
     "trace",
 ];

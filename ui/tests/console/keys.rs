@@ -1,7 +1,7 @@
 //! What keys do that concerns no probe: leaving, going back, screens, help.
 
 use coral_model::Target;
-use coral_ui::{COMMANDS, Effect, Event, Options, Screen, SourceEvent};
+use coral_ui::{COMMANDS, Effect, Event, OpenTarget, Options, Screen, SourceEvent};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::event::{MouseButton, MouseEventKind};
 
@@ -122,7 +122,10 @@ fn opening_a_process_asks_for_it_and_says_why_not() {
             .text(80, 24)
             .contains("cannot be probed: a kernel thread")
     );
-    assert_eq!(console.press("g Enter"), [Effect::Open { pid: 4242 }]);
+    assert_eq!(
+        console.press("g Enter"),
+        [Effect::Open(OpenTarget::Process(4242))]
+    );
     assert!(console.text(80, 24).contains("OPENING 4242…"));
     let target = Target {
         pid: 4242,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{EndReason, SessionState, Snapshot};
-use coral_ui::{Attach, AttachTo, Effect, Failure, Link, Options, SourceEvent};
+use coral_ui::{Attach, AttachTo, Effect, Failure, Link, Options, Peer, SourceEvent};
 
 use crate::fixture;
 use crate::harness::Console;
@@ -13,7 +13,7 @@ const AGENT: &str = "unix:/run/coral/agent.sock";
 
 fn options() -> Options {
     Options {
-        agent: Some(AGENT.into()),
+        peer: Some(Peer::Agent(AGENT.into())),
         ..Options::default()
     }
 }

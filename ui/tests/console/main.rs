@@ -5,6 +5,7 @@
 mod any_size;
 mod attach;
 mod calls;
+mod colony;
 mod everywhere;
 mod finding;
 mod fixture;
@@ -15,8 +16,10 @@ mod latency;
 mod link;
 mod mouse;
 mod probes;
+mod replicas;
 mod rows;
 mod screens;
+mod services;
 mod sessions;
 mod small;
 mod source;

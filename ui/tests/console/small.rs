@@ -28,6 +28,8 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     (
         "functions",
         &[
+            "checkout  4242  go",
+            "00:30 left",
             "▌● main.handleCheckout",
             "184 µs 45.1 ms 54.5 ms",
             "Space probe on/off",
@@ -156,7 +158,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "help",
         &["╭─ Keys", "PgDn  Ctrl-F    one page down", "Esc close"],
     ),
-    ("palette", &["91 of 91", "▌ down                   j"]),
+    ("palette", &["94 of 94", "▌ down                   j"]),
     (
         "palette while typing",
         &["/a", "▌ detach-all             D"],
@@ -203,15 +205,33 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ("typed filter", &["p99 > "]),
     ("views", &["Views", "slowest"]),
     ("name of a view", &["Save this view as"]),
+    (
+        "replicas",
+        &[
+            "checkout  2 of 4",
+            "▌● node-2",
+            "slow 4.0x",
+            "silent",
+            "refused",
+        ],
+    ),
+    ("replicas, filtered", &["/a"]),
+    ("a replica alone", &["node-2 991 alone"]),
+    (
+        "services",
+        &[
+            "1 Services",
+            "▌▾ checkout",
+            "4 replicas, 2 builds, 1 troubled",
+            "× ├ node-3",
+        ],
+    ),
+    ("services, filtered", &["/a", "match"]),
+    ("agents", &["agents", "cut off", "cannot probe"]),
 ];
 
 /// On every screen: what is looked at, how it is, what it costs, and what is lost.
-const HEADER: [&str; 4] = [
-    "checkout  4242  go",
-    "00:30 left",
-    "17 records LOST",
-    "1.0 % of a core",
-];
+const HEADER: [&str; 4] = ["checkout", " left", "records LOST", "1.0 % of a core"];
 
 #[test]
 fn every_place_is_readable_without_colours() {
@@ -247,7 +267,7 @@ fn states_are_words() {
 
 #[test]
 fn what_it_looks_like() {
-    let pictured = ["functions", "heatmap with an area", "call tree"];
+    let pictured = ["functions", "heatmap with an area", "call tree", "replicas"];
     everywhere::visit(options(), None, |place, console| {
         if pictured.contains(&place) {
             check_at(&format!("small_{}", place.replace(' ', "_")), console, SIZE);

@@ -3,7 +3,7 @@
 use coral_model::InFlightCall;
 use ratatui::layout::Rect;
 
-use super::draw_function;
+use super::{REPLICA, draw_function, draw_replica};
 use crate::canvas::Canvas;
 use crate::layout::ListPane;
 use crate::state::State;
@@ -17,12 +17,14 @@ const CALLERS_MAX: usize = 8;
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Age,
+    Replica,
     Place,
     Callers,
 }
 
 const COLUMNS: &[Column<Kind>] = &[
     number(Kind::Age, "age", 8),
+    word(Kind::Replica, "replica", REPLICA),
     word(Kind::Place, "runs on", 14),
     word(Kind::Callers, "called from", 30),
 ];
@@ -32,7 +34,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, pane: &ListPane) {
         return;
     };
     let calls = &snapshot.in_flight;
-    let columns = Columns::fit(pane.rows.width, 12, COLUMNS);
+    let mut columns = COLUMNS.to_vec();
+    columns.retain(|column| column.kind != Kind::Replica || snapshot.replicas.len() > 1);
+    let columns = Columns::fit(pane.rows.width, 12, &columns);
     columns.draw_head(canvas, pane.head, "function");
     let selection = &state.calls.in_flight;
     draw_rows(
@@ -66,6 +70,10 @@ fn draw_row(
     draw_function(canvas, state, first, call.function, Meaning::Text);
     for (column, cell) in columns.places(place) {
         let text = match column.kind {
+            Kind::Replica => {
+                draw_replica(canvas, state, cell, call.replica);
+                continue;
+            }
             Kind::Age => canvas.glyphs.duration_ns(call.age_ns),
             Kind::Place => place_of(call),
             Kind::Callers => {

@@ -3,7 +3,7 @@
 use coral_model::CallRecord;
 use ratatui::layout::Rect;
 
-use super::draw_function;
+use super::{REPLICA, draw_function, draw_replica};
 use crate::calls::CallKey;
 use crate::canvas::{Canvas, inset, row};
 use crate::layout::ListPane;
@@ -15,6 +15,7 @@ use crate::theme::Meaning;
 #[derive(Clone, Copy)]
 enum Kind {
     Duration,
+    Replica,
     StartedAt,
     Thread,
     Goroutine,
@@ -22,6 +23,7 @@ enum Kind {
 
 const COLUMNS: &[Column<Kind>] = &[
     number(Kind::Duration, "duration", 8),
+    word(Kind::Replica, "replica", REPLICA),
     word(Kind::StartedAt, "began (UTC)", 12),
     number(Kind::Thread, "thread", 8),
     // Last: only Go has them.
@@ -40,8 +42,13 @@ pub(super) fn draw(
     };
     let calls = &snapshot.slow_calls;
     let has_goroutines = calls.iter().any(|call| call.goroutine.is_some());
-    let columns = &COLUMNS[..3 + usize::from(has_goroutines)];
-    let columns = Columns::fit(pane.rows.width, 20, columns);
+    let mut columns = COLUMNS.to_vec();
+    columns.retain(|column| match column.kind {
+        Kind::Goroutine => has_goroutines,
+        Kind::Replica => snapshot.replicas.len() > 1,
+        _ => true,
+    });
+    let columns = Columns::fit(pane.rows.width, 20, &columns);
     columns.draw_head(canvas, pane.head, "function");
     let draw = |canvas: &mut Canvas<'_>, index: usize, place| {
         draw_row(canvas, state, &columns, place, &calls[index]);
@@ -70,6 +77,10 @@ fn draw_row(
     draw_function(canvas, state, first, call.function, Meaning::Text);
     for (column, cell) in columns.places(place) {
         let text = match column.kind {
+            Kind::Replica => {
+                draw_replica(canvas, state, cell, call.replica);
+                continue;
+            }
             Kind::Duration => canvas.glyphs.duration_ns(call.duration_ns),
             Kind::StartedAt => call.started_at.strftime("%H:%M:%S%.3f").to_string(),
             Kind::Thread => call.tid.to_string(),
