@@ -39,7 +39,15 @@ pub(super) struct History {
     collecting: Mutex<HashSet<JournalKey>>,
     /// There may be a new journal.
     poke: Notify,
-    calls: broadcast::Sender<(SessionId, String, StoredCall)>,
+    calls: broadcast::Sender<RecordedCall>,
+}
+
+/// A call that an agent has handed over.
+#[derive(Clone, Debug)]
+pub(super) struct RecordedCall {
+    pub(super) session: SessionId,
+    pub(super) agent_id: String,
+    pub(super) call: StoredCall,
 }
 
 impl History {
@@ -105,8 +113,8 @@ impl History {
         self.poke.notify_waiters();
     }
 
-    /// The recorded calls of all sessions from now on, with the session and the agent of each.
-    pub(super) fn calls(&self) -> broadcast::Receiver<(SessionId, String, StoredCall)> {
+    /// The recorded calls of all sessions, from now on.
+    pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
         self.calls.subscribe()
     }
 

@@ -22,7 +22,9 @@ mod replica;
 mod service;
 mod session;
 mod sessions;
+mod single;
 mod start;
+mod traces;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -163,9 +163,11 @@ impl DebugService for Service {
 
     async fn attach_uprobe(
         &self,
-        _request: Request<wire::AttachUprobeRequest>,
+        request: Request<wire::AttachUprobeRequest>,
     ) -> Result<Response<Self::AttachUprobeStream>, Status> {
-        Err(calls::not_yet("AttachUprobe"))
+        let (who, entry) = asked(request.extensions(), "uprobe.attach")?;
+        let events = self.attach_single(who, entry, request.into_inner()).await?;
+        Ok(Response::new(events))
     }
 
     async fn detach_uprobe(
@@ -413,9 +415,20 @@ impl DebugService for Service {
 
     async fn download_traces(
         &self,
-        _request: Request<agent::DownloadTracesRequest>,
+        request: Request<agent::DownloadTracesRequest>,
     ) -> Result<Response<Self::DownloadTracesStream>, Status> {
-        Err(calls::not_yet("DownloadTraces"))
+        let (who, mut entry) = asked(request.extensions(), "session.download")?;
+        let request = request.into_inner();
+        let id = &request.session_id;
+        let held = self.session(&who, Role::Read, id, Some(&mut entry))?;
+        if held.holds_values {
+            self.session(&who, Role::Capture, id, Some(&mut entry))?;
+            self.audit.record(entry).await?;
+        }
+        let document = self.traces(&held, &request).await?;
+        Ok(Response::new(calls::chunks(document, |chunk| {
+            agent::DownloadTracesResponse { chunk }
+        })))
     }
 
     async fn list_agents(

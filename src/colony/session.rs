@@ -199,12 +199,15 @@ impl SessionTask {
             news: self.sender.clone(),
             process: process.clone(),
         };
-        let state = match &session {
-            Some(_) => ReplicaState::Silent,
-            None => ReplicaState::Measuring,
+        let why = match &session {
+            Some(_) => "the colony started anew",
+            None => "it is being attached to",
         };
         self.parts.push(ReplicaPart {
-            replica: Replica::new(target, state),
+            replica: Replica {
+                trouble: Some(why.to_owned()),
+                ..Replica::new(target, ReplicaState::Silent)
+            },
             snapshot: None,
         });
         self.replicas.push(Held {
@@ -234,6 +237,7 @@ impl SessionTask {
                 held.start = Some(start_of(&replica.target, Ok(&attached)));
                 replica.session = Some(SessionId(session.id.clone()));
                 held.session = Some(session);
+                replica.trouble = None;
                 replica.state = ReplicaState::Measuring;
             }
             What::Refused(status) => {

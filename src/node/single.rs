@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use coral_model::filter::{Argument, Comparison, Expression, Literal, Operator};
-use coral_model::{CallRecord, CallValue};
+use coral_model::CallRecord;
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
 use jiff::SignedDuration;
@@ -18,6 +17,7 @@ use crate::access::Identity;
 use crate::access::audit::Entry;
 use crate::agent::{CallStream, call_stream};
 use crate::serving::status;
+use crate::serving::uprobe::{labels, settings};
 use crate::source::select;
 
 /// Calls that wait for a client; what is above is counted.
@@ -94,60 +94,6 @@ impl Service {
     }
 }
 
-fn settings(config: wire::UprobeConfig) -> Result<wire::SessionSettings, Status> {
-    let mut filters: Vec<Expression> = Vec::new();
-    if !config.filter.is_empty() {
-        filters.push(Expression::parse(&config.filter).map_err(|error| status::of(&error))?);
-    }
-    let mut values: Vec<_> = config.filters.into_iter().collect();
-    values.sort_unstable();
-    for (name, value) in values {
-        filters.push(has_value(name, value)?);
-    }
-    let filter = match filters.len() {
-        0 | 1 => filters.pop(),
-        _ => Some(Expression::And(filters)),
-    };
-    Ok(wire::SessionSettings {
-        sample_rate: config.sample_rate,
-        min_duration: config.min_duration,
-        max_duration: config.max_duration,
-        capture_args: config.capture_args,
-        capture_return: config.capture_return,
-        filter: filter.map(|filter| filter.to_string()).unwrap_or_default(),
-        ..wire::SessionSettings::default()
-    })
-}
-
-/// An argument that has a value: a number or a truth if it looks like one, else a text.
-///
-/// # Errors
-/// If the name is none of an argument: what it displays as would mean something else.
-fn has_value(name: String, value: String) -> Result<Expression, Status> {
-    let literal = match value.as_str() {
-        "true" => Literal::Bool(true),
-        "false" => Literal::Bool(false),
-        "nil" | "null" => Literal::Nil,
-        text => match text.parse() {
-            Ok(number) => Literal::Integer(number),
-            Err(_) => Literal::Text(value),
-        },
-    };
-    let filter = Expression::Condition(Comparison {
-        argument: Argument::Name(name),
-        operator: Operator::Equal,
-        literal,
-    });
-    let read = Expression::parse(&filter.to_string()).map_err(|error| status::of(&error))?;
-    if read != filter {
-        let message = format!("`{filter}` is not a value of one argument");
-        let help = "name an argument, or write a filter";
-        let code = Code::InvalidArgument;
-        return Err(status::with(code, "bad-filter", &message, help));
-    }
-    Ok(filter)
-}
-
 /// Sends the calls of a session, and ends it when nobody listens any longer.
 async fn report(
     agent_id: String,
@@ -212,13 +158,4 @@ fn events(agent_id: &str, held: &Held, call: &CallRecord, left_out: u64) -> [wir
     };
     exit.labels.extend(labels("return", &call.results));
     [entry, exit]
-}
-
-fn labels<'a>(
-    kind: &'a str,
-    values: &'a [CallValue],
-) -> impl Iterator<Item = (String, String)> + 'a {
-    values
-        .iter()
-        .map(move |value| (format!("{kind}.{}", value.name), value.value.clone()))
 }

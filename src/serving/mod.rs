@@ -7,6 +7,7 @@ pub(crate) mod functions;
 mod owner;
 pub(crate) mod status;
 pub mod tunnel;
+pub(crate) mod uprobe;
 pub(crate) mod watching;
 
 use std::fs;

@@ -19,7 +19,15 @@ fn pay(target: &mut Target, rounds: u64) -> u64 {
 }
 
 fn attach(world: &World) -> Coral {
-    let command = ["debug", "attach", "shop", "--function", "pay", "--format", "json"];
+    let command = [
+        "debug",
+        "attach",
+        "shop",
+        "--function",
+        "pay",
+        "--format",
+        "json",
+    ];
     let mut coral = Coral::start(&mut world.command(&command));
     assert_eq!(coral.attached().unwrap().functions, 1);
     coral
@@ -91,7 +99,15 @@ fn what_the_history_says_is_what_the_session_said() {
     let document = coral.finish().document();
     assert_eq!(number(&function(&document, "pay")["calls"]), calls);
     let query = [
-        "debug", "query", "shop", "--function", "pay", "--since", "1h", "--format", "json",
+        "debug",
+        "query",
+        "shop",
+        "--function",
+        "pay",
+        "--since",
+        "1h",
+        "--format",
+        "json",
     ];
     let mut remembered = Value::Null;
     await_that("both journals are stored", || {

@@ -9,7 +9,7 @@ use coral_proto::convert::Assembled;
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
-use super::History;
+use super::{History, RecordedCall};
 use crate::colony::registry::{Link, timed};
 use crate::store::{Batch, Content, Entry, JournalKey, StoreError, StoredCall};
 
@@ -131,7 +131,11 @@ impl History {
         for entry in entries {
             if let Content::Calls(calls) = &entry.content {
                 for call in calls {
-                    let told = (key.session.clone(), key.agent_id.clone(), call.clone());
+                    let told = RecordedCall {
+                        session: key.session.clone(),
+                        agent_id: key.agent_id.clone(),
+                        call: call.clone(),
+                    };
                     // Somebody listened a moment ago.
                     let _ = self.calls.send(told);
                 }

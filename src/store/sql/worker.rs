@@ -17,8 +17,8 @@ const MESSAGE_BYTES: usize = 256 << 10;
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// What DuckDB gives up, as far as it knows how to.
-const GIVE_UP: &str = "SET enable_external_access = false; \
-                       SET temp_directory = ''; \
+const GIVE_UP: &str = "SET temp_directory = ''; \
+                       SET enable_external_access = false; \
                        SET lock_configuration = true";
 
 /// Runs the query that `input` holds, a `QuerySqlRequest`, on that copy of the history, and writes
