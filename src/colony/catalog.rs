@@ -1,12 +1,13 @@
 //! The functions of services: those of all builds that their replicas run.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coral_model::merge::FunctionUnion;
 use coral_model::{FunctionId, FunctionTable, Target};
+use tokio::time::timeout;
 use tonic::{Code, Status};
-use ulid::Ulid;
 
 use super::registry::{Registry, ReplicaProcess};
 use crate::serving::status;
@@ -19,9 +20,6 @@ pub(super) struct Catalogs(Mutex<HashMap<String, Arc<Catalog>>>);
 /// The functions of a service.
 #[derive(Debug)]
 pub(super) struct Catalog {
-    /// Tells this catalog from that of the same service after the colony has started anew: the
-    /// functions have other numbers then.
-    generation: u64,
     known: Mutex<Functions>,
     /// One at a time looks for builds.
     loading: tokio::sync::Mutex<()>,
@@ -30,6 +28,9 @@ pub(super) struct Catalog {
 #[derive(Debug, Default)]
 struct Functions {
     union: FunctionUnion,
+    /// What the functions' numbers came from: the same after the colony has started anew, if they
+    /// have the same numbers then.
+    generation: u64,
     /// The target of every replica that was looked at, and the place of its build.
     builds: HashMap<(String, u32, u64), (Target, Option<usize>)>,
 }
@@ -49,8 +50,6 @@ impl Catalogs {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let catalog = all.entry(service.to_owned()).or_insert_with(|| {
             Arc::new(Catalog {
-                // Random, and in the order of time.
-                generation: (Ulid::generate().0 >> 64) as u64,
                 known: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),
             })
@@ -66,17 +65,33 @@ impl Catalog {
     /// If there is no replica, or none of their agents answers.
     pub(super) async fn load(&self, registry: &Registry, service: &str) -> Result<Listing, Status> {
         let _one_at_a_time = self.loading.lock().await;
-        let replicas = registry.replicas(service);
+        let replicas = self.replicas(registry, service).await;
         let mut failure = None;
         for replica in &replicas {
             if let Err(status) = self.load_one(registry, replica).await {
                 failure = Some(status);
             }
         }
+        self.locked().begin();
         match (self.listing(service, &replicas), failure) {
             (Some(listing), _) => Ok(listing),
             (None, Some(failure)) => Err(failure),
             (None, None) => Err(no_replica(service)),
+        }
+    }
+
+    /// The replicas of a service. A colony that has just begun waits for its agents.
+    async fn replicas(&self, registry: &Registry, service: &str) -> Vec<ReplicaProcess> {
+        let mut changes = registry.changes();
+        loop {
+            changes.borrow_and_update();
+            let replicas = registry.replicas(service);
+            let is_known = !replicas.is_empty() || self.locked().union.builds() > 0;
+            let Some(left) = registry.gathering().filter(|_| !is_known) else {
+                return replicas;
+            };
+            // Where nothing changes, what is there has to do.
+            let _ = timeout(left, changes.changed()).await;
         }
     }
 
@@ -193,7 +208,7 @@ impl Catalog {
             exe: String::new(),
             build_id: None,
             language: first.map(|module| module.language).unwrap_or_default(),
-            start_ticks: self.generation,
+            start_ticks: known.generation,
             agent_id: String::new(),
         }
     }
@@ -201,6 +216,21 @@ impl Catalog {
     /// What it guards is whole at any time, so a panic spoils nothing.
     fn locked(&self) -> MutexGuard<'_, Functions> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Functions {
+    /// Notes where the numbers came from, once the first builds are read.
+    fn begin(&mut self) {
+        if self.generation != 0 || self.union.builds() == 0 {
+            return;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.union.table().len().hash(&mut hasher);
+        self.union.build_ids().for_each(|id| id.hash(&mut hasher));
+        let first = self.union.table().get(FunctionId(0));
+        first.map(|function| function.name).hash(&mut hasher);
+        self.generation = hasher.finish().max(1);
     }
 }
 

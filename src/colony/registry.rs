@@ -11,7 +11,7 @@ use coral_proto::agent::v1::agent_client::AgentClient;
 use coral_proto::colony::v1::Greeting;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -21,6 +21,8 @@ use crate::source::remote::RemoteAgent;
 
 /// How often an agent is asked for its services, which is the sign of its life as well.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the agents of a colony that has just begun take to dial: their back-off is 5 s at most.
+const GATHERING: Duration = Duration::from_secs(8);
 /// How often it is asked what it can do.
 const CAPABILITIES_EVERY: u32 = 60;
 
@@ -30,6 +32,7 @@ pub(super) struct Registry {
     known: Mutex<BTreeMap<String, Known>>,
     /// Grows with every change.
     changes: watch::Sender<u64>,
+    began: Instant,
 }
 
 /// What is known of an agent.
@@ -71,7 +74,13 @@ impl Registry {
         Self {
             known: Mutex::default(),
             changes: watch::Sender::new(0),
+            began: Instant::now(),
         }
+    }
+
+    /// How long agents of before may still take to dial again; nothing when that is over.
+    pub(super) fn gathering(&self) -> Option<Duration> {
+        GATHERING.checked_sub(self.began.elapsed())
     }
 
     /// Keeps a link until it has ended: the agent is asked again and again for what it has.

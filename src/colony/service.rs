@@ -300,6 +300,7 @@ impl DebugService for Service {
             )));
         };
         self.session(&who, Role::Read, &request.session_id, None)?;
+        held.ready().await;
         let with_values = !held.holds_values || who.may(Role::Capture, &held.service);
         let updates = watching::updates(held.snapshots(), interval, with_values);
         Ok(Response::new(updates))

@@ -13,7 +13,7 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::convert::duration_to_wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::Status;
 
 use super::catalog::{Catalog, cut_off};
@@ -31,6 +31,8 @@ const GONE_MAX: Duration = Duration::from_secs(10);
 /// How long after its lease a session waits for what agents that are cut off have measured.
 const LATE_MAX: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long the end waits for the history.
+const NOTED_MAX: Duration = Duration::from_secs(2);
 const NOTICES_MAX: usize = 200;
 
 /// What is asked of a session while it runs.
@@ -77,6 +79,8 @@ pub(super) struct SessionTask {
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Told once, when what was there at the start is attached or refused.
     started: Option<oneshot::Sender<Vec<wire::ReplicaStart>>>,
+    /// Whether what it tells is its own.
+    ready: watch::Sender<bool>,
 }
 
 /// What is known of a replica beside its numbers.
@@ -96,12 +100,14 @@ impl SessionTask {
     ) -> (
         Self,
         watch::Receiver<Arc<Snapshot>>,
+        watch::Receiver<bool>,
         oneshot::Receiver<Vec<wire::ReplicaStart>>,
     ) {
         let (sender, news) = mpsc::channel(NEWS_MAX);
         let empty = Merger::new().merge(session.info.clone(), Vec::new(), &[], |_, id, _| id);
         let (snapshots, receiver) = watch::channel(Arc::new(empty));
         let (started, start) = oneshot::channel();
+        let (ready, is_ready) = watch::channel(false);
         let task = Self {
             session,
             merger: Merger::new(),
@@ -117,8 +123,9 @@ impl SessionTask {
             is_dirty: true,
             snapshots,
             started: Some(started),
+            ready,
         };
-        (task, receiver, start)
+        (task, receiver, is_ready, start)
     }
 
     /// Runs until the session is over.
@@ -126,9 +133,19 @@ impl SessionTask {
         let mut changes = self.session.registry.changes();
         let mut tick = interval(MERGE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for (target, session) in std::mem::take(&mut self.session.known) {
+        let known = std::mem::take(&mut self.session.known);
+        if !known.is_empty() {
+            // Functions have the numbers that they had before, if their builds are read first.
+            let service = self.session.info.target.service.clone();
+            let (catalog, registry) = (&self.session.catalog, &self.session.registry);
+            // Without them they are known by their names.
+            let _ = catalog.load(registry, &service).await;
+        }
+        for (target, session) in known {
             self.follow_known(target, session);
         }
+        self.publish();
+        self.ready.send_replace(true);
         self.look_for_replicas();
         while !self.is_over() {
             tokio::select! {
@@ -138,7 +155,7 @@ impl SessionTask {
                 _ = tick.tick() => self.publish(),
             }
         }
-        self.publish_end();
+        self.publish_end().await;
     }
 
     /// Attaches to every replica that is new.
@@ -351,7 +368,7 @@ impl SessionTask {
         self.publish_as(info);
     }
 
-    fn publish_end(&mut self) {
+    async fn publish_end(&mut self) {
         let reason = self.end.unwrap_or(EndReason::Expired);
         let info = SessionInfo {
             ended_at: Some(jiff::Timestamp::now()),
@@ -360,6 +377,8 @@ impl SessionTask {
         };
         let ended_at = info.ended_at.unwrap_or(info.started_at);
         self.session.notes.leave(Note::Ended(ended_at, reason));
+        // Who asks the history right after the end finds it there.
+        let _ = timeout(NOTED_MAX, self.session.notes.settled()).await;
         self.publish_as(info);
     }
 
@@ -388,7 +407,10 @@ impl SessionTask {
         settings.duration = duration;
         SessionInfo {
             target: self.session.catalog.target(service),
-            elapsed: self.session.info.elapsed + self.began.elapsed(),
+            elapsed: snapshots()
+                .map(|it| it.session.elapsed)
+                .max()
+                .unwrap_or_else(|| self.session.info.elapsed + self.began.elapsed()),
             remaining: left.saturating_duration_since(Instant::now()),
             state,
             probes: snapshots().map(|it| it.session.probes).sum(),

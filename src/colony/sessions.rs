@@ -39,6 +39,7 @@ pub(super) struct Held {
     answer: watch::Sender<Option<Result<StartSessionResponse, Status>>>,
     commands: mpsc::Sender<Command>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    ready: watch::Receiver<bool>,
 }
 
 impl Sessions {
@@ -62,7 +63,7 @@ impl Sessions {
     ) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (id, service) = (session.info.id.clone(), session.info.target.service.clone());
-        let (task, snapshots, started) = SessionTask::new(session);
+        let (task, snapshots, ready, started) = SessionTask::new(session);
         tokio::spawn(task.run(commands));
         let held = Arc::new(Held {
             id,
@@ -73,6 +74,7 @@ impl Sessions {
             answer: watch::Sender::new(None),
             commands: sender,
             snapshots,
+            ready,
         });
         let mut all = self.locked();
         all.push_back(Arc::clone(&held));
@@ -131,6 +133,12 @@ impl Held {
 
     pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// Waits until it has found its replicas again, after the colony started anew.
+    pub(super) async fn ready(&self) {
+        // A task that failed tells nothing more.
+        let _ = self.ready.clone().wait_for(|is_ready| *is_ready).await;
     }
 
     pub(super) fn is_live(&self) -> bool {

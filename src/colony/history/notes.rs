@@ -6,6 +6,7 @@ use std::time::Duration;
 use coral_model::{EndReason, SessionId};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::History;
@@ -25,8 +26,8 @@ pub(in crate::colony) enum Note {
 }
 
 /// Where a session leaves its notes.
-#[derive(Clone, Debug)]
-pub(in crate::colony) struct Notes(Option<mpsc::Sender<Note>>);
+#[derive(Debug)]
+pub(in crate::colony) struct Notes(Option<(mpsc::Sender<Note>, JoinHandle<()>)>);
 
 impl Notes {
     /// Notes that nobody takes.
@@ -36,8 +37,19 @@ impl Notes {
 
     /// Leaves a note. Where thousands wait already, it is lost, and `false` says so.
     pub(in crate::colony) fn leave(&self, note: Note) -> bool {
-        let Some(notes) = &self.0 else { return true };
+        let Some((notes, _)) = &self.0 else {
+            return true;
+        };
         notes.try_send(note).is_ok()
+    }
+
+    /// Waits until all of them are stored; no more can be left then.
+    pub(in crate::colony) async fn settled(&mut self) {
+        if let Some((notes, stored)) = self.0.take() {
+            drop(notes);
+            // A task that failed stores nothing more.
+            let _ = stored.await;
+        }
     }
 }
 
@@ -46,7 +58,7 @@ impl History {
     pub(in crate::colony) fn notes(self: &Arc<Self>, session: &SessionId) -> Notes {
         let (sender, mut notes) = mpsc::channel::<Note>(NOTES_MAX);
         let (history, session) = (Arc::clone(self), session.clone());
-        tokio::spawn(async move {
+        let stored = tokio::spawn(async move {
             while let Some(note) = notes.recv().await {
                 while let Err(error) = history.write(&session, note.clone()).await {
                     // Nobody else can mend these.
@@ -58,7 +70,7 @@ impl History {
                 history.poke();
             }
         });
-        Notes(Some(sender))
+        Notes(Some((sender, stored)))
     }
 
     async fn write(&self, session: &SessionId, note: Note) -> Result<(), StoreError> {
