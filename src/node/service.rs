@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
 use super::hints::Hints;
-use super::journal::Journals;
+use super::journal::{self, Journals, Spool};
 use super::services::Services;
 use super::sessions::{Held, Sessions};
 use super::start::attached_to_wire;
@@ -175,6 +175,15 @@ impl Service {
             self.audit.record(entry).await?;
         }
         Ok(held)
+    }
+}
+
+impl Service {
+    /// The journals, for the colony and for who may do everything; others are written down.
+    fn journals_for(&self, (who, entry): (Identity, Entry)) -> Result<Arc<Spool>, Status> {
+        let allowed = journal::check(&who);
+        allowed.map_err(|denied| self.audit.denied(entry, denied))?;
+        self.journals.spool()
     }
 }
 
@@ -540,26 +549,28 @@ impl AgentCalls for Service {
         &self,
         request: Request<wire::ListJournalsRequest>,
     ) -> Result<Response<wire::ListJournalsResponse>, Status> {
-        let who = identity(request.extensions())?;
-        Ok(Response::new(self.journals.list(who).await?))
+        let who = asked(request.extensions(), "journal.list")?;
+        let spool = self.journals_for(who)?;
+        Ok(Response::new(journal::list(spool).await?))
     }
 
     async fn read_journal(
         &self,
         request: Request<wire::ReadJournalRequest>,
     ) -> Result<Response<Self::ReadJournalStream>, Status> {
-        let who = identity(request.extensions())?.clone();
-        let entries = self.journals.read(&who, request.into_inner())?;
-        Ok(Response::new(entries))
+        let who = asked(request.extensions(), "journal.read")?;
+        let spool = self.journals_for(who)?;
+        Ok(Response::new(journal::read(&spool, request.into_inner())?))
     }
 
     async fn acknowledge_journal(
         &self,
         request: Request<wire::AcknowledgeJournalRequest>,
     ) -> Result<Response<wire::AcknowledgeJournalResponse>, Status> {
-        let who = identity(request.extensions())?.clone();
-        let acknowledged = self.journals.acknowledge(&who, request.into_inner());
-        Ok(Response::new(acknowledged.await?))
+        let who = asked(request.extensions(), "journal.acknowledge")?;
+        let spool = self.journals_for(who)?;
+        let acknowledged = journal::acknowledge(spool, request.into_inner()).await;
+        Ok(Response::new(acknowledged?))
     }
 
     async fn register_service(

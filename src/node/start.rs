@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tonic::{Code, Status};
 
 use super::hints::Notice;
+use super::journal;
 use super::service::{Service, blocking, no_such_function};
 use super::sessions::{Claim, RequestName};
 use crate::access::audit::Entry;
@@ -65,6 +66,11 @@ impl Service {
         let service = watched.target.service.clone();
         entry.service = Some(service.clone());
         entry.settings = settings_to_audit(&watched, &request, &settings);
+        if request.journal
+            && let Err(denied) = journal::check(&who)
+        {
+            return Err(self.audit.denied(entry, denied));
+        }
         let roles = [
             Some(Role::Attach),
             settings.reads_values().then_some(Role::Capture),
@@ -81,7 +87,7 @@ impl Service {
         let (attach, request) = attach_request(&watched, request, settings, by).await?;
         let (calls, journal) = match request.journal {
             true => {
-                let (calls, journal) = self.journals.prepare(&who, &request.request_id)?;
+                let (calls, journal) = self.journals.prepare(&request.request_id)?;
                 (Some(calls), Some(journal))
             }
             false => (calls, None),

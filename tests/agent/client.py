@@ -237,6 +237,36 @@ def traces(calls, target, pid):
     return {"truth": truth, "requests": json.loads(document)["requests"]}
 
 
+def journal(calls, target, pid):
+    """The calls that a session leaves on disk, and how many journals are left afterwards."""
+    started = calls.StartSession(
+        wire.StartSessionRequest(
+            target=wire.TargetRef(pids=[pid]),
+            patterns=["pay"],
+            journal=True,
+            settings=session_pb2.SessionSettings(
+                duration=Duration(seconds=100), no_budget=True
+            ),
+        )
+    )
+    truth = target.run("pay")["pay"]
+    session_id = started.session_id
+    calls.EndSessions(wire.EndSessionsRequest(session_id=session_id))
+    [kept] = calls.ListJournals(wire.ListJournalsRequest()).journals
+    name = {"session_id": session_id, "epoch": kept.epoch}
+    entries = list(calls.ReadJournal(wire.ReadJournalRequest(**name)))
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    assert [entry.is_last for entry in entries].index(True) == len(entries) - 1
+    calls.AcknowledgeJournal(
+        wire.AcknowledgeJournalRequest(sequence=len(entries), **name)
+    )
+    return {
+        "truth": truth,
+        "recorded": sum(len(entry.calls) for entry in entries),
+        "left": len(calls.ListJournals(wire.ListJournalsRequest()).journals),
+    }
+
+
 def download(calls, session_id):
     """Writes the recording of a session to its file."""
     request = wire.DownloadRecordingRequest(session_id=session_id)
@@ -278,6 +308,7 @@ def main():
         session_id, measured = session(calls, target, names)
         download(calls, session_id)
         traced = traces(calls, target, pid)
+        kept = journal(calls, target, pid)
         registered = calls.RegisterService(
             wire.RegisterServiceRequest(name="python", pid=0)
         )
@@ -287,6 +318,7 @@ def main():
                     "agent_id": registered.agent_id,
                     "callees": [names[number] for number in callees.function_ids],
                     "events": events,
+                    "journal": kept,
                     "made": sorted(calls.made),
                     "refusal": refusal(calls),
                     "session": measured,

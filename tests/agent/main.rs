@@ -5,6 +5,7 @@
 mod calls;
 #[path = "../common/certificates.rs"]
 mod certificates;
+mod colony;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;

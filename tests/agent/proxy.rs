@@ -1,7 +1,8 @@
 //! A way to an agent that can be cut.
 
-use std::io::{ErrorKind, copy};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -15,6 +16,8 @@ pub(crate) struct Proxy {
 struct Link {
     is_cut: bool,
     streams: Vec<TcpStream>,
+    /// What tells the connections that there are that nothing gets through any more.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -32,7 +35,12 @@ impl Proxy {
                 let agent = TcpStream::connect(&target).unwrap();
                 for (from, to) in [(&client, &agent), (&agent, &client)] {
                     link.streams.push(from.try_clone().unwrap());
-                    pump(from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let is_silent = Arc::clone(&link.is_silent);
+                    pump(
+                        from.try_clone().unwrap(),
+                        to.try_clone().unwrap(),
+                        is_silent,
+                    );
                 }
             }
         });
@@ -48,17 +56,32 @@ impl Proxy {
         }
     }
 
+    /// Lets nothing through the connections that there are, and ends none of them.
+    pub(crate) fn silence(&self) {
+        let mut link = self.link.lock().unwrap();
+        link.is_silent.store(true, Ordering::Release);
+        link.is_silent = Arc::default();
+    }
+
     pub(crate) fn heal(&self) {
         self.link.lock().unwrap().is_cut = false;
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream) {
+fn pump(mut from: TcpStream, mut to: TcpStream, is_silent: Arc<AtomicBool>) {
     thread::spawn(move || {
+        let mut bytes = vec![0; 64 << 10];
         // It ends with either of the two.
-        let _ = copy(&mut from, &mut to);
-        end(&from);
-        end(&to);
+        while let Ok(len @ 1..) = from.read(&mut bytes) {
+            if !is_silent.load(Ordering::Acquire) && to.write_all(&bytes[..len]).is_err() {
+                break;
+            }
+        }
+        // Of a silent connection, not even the end gets through.
+        if !is_silent.load(Ordering::Acquire) {
+            end(&from);
+            end(&to);
+        }
     });
 }
 

@@ -28,8 +28,13 @@ fn a_client_in_python_makes_every_call_and_sees_what_the_program_counts() {
         "services: [{{name: e2e-in-python, executable: '{}'}}]",
         program.display()
     );
+    // Journals are kept for a colony; this one is never there.
+    let colony = format!(
+        "colony: {{url: 'unix:{0}/colony.sock', spool: {{path: '{0}/spool'}}}}",
+        folder.path().display()
+    );
     let daemon = Daemon::start_with(&Setup {
-        keys: &["id: node-7", &rule],
+        keys: &["id: node-7", &rule, &colony],
         ..Setup::default()
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,6 +59,8 @@ fn a_client_in_python_makes_every_call_and_sees_what_the_program_counts() {
     assert_eq!(session["counted"], session["truth"]);
     assert_eq!(session["status"], "SESSION_STATUS_DETACHED");
     assert_eq!(seen["traces"]["requests"], seen["traces"]["truth"]);
+    assert_eq!(seen["journal"]["recorded"], seen["journal"]["truth"]);
+    assert_eq!(seen["journal"]["left"], 0);
     assert_eq!(seen["refusal"][0], "NOT_FOUND");
     assert_eq!(seen["refusal"][1], "no-such-session");
     assert_eq!(seen["status"], 0);

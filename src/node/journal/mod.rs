@@ -35,12 +35,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use super::sessions::Held;
-use crate::access::{Identity, Role, Source};
+use crate::access::{Denied, Identity, Role, Source};
 use crate::agent::{CallSink, CallStream, call_stream};
 use crate::config::SpoolConfig;
 use crate::serving::status;
 use keeper::Keeper;
-use spool::Spool;
+pub(super) use spool::Spool;
 
 /// Recorded calls that wait to be written, of each session; what is above is counted.
 const CALLS_MAX: usize = 16_384;
@@ -88,13 +88,8 @@ impl Journals {
     /// What a session begins with that is to have a journal: where its calls go, and the journal.
     ///
     /// # Errors
-    /// If who asks may not have one, or nobody would store it.
-    pub(super) fn prepare(
-        &self,
-        who: &Identity,
-        request_id: &str,
-    ) -> Result<(CallSink, NewJournal), Status> {
-        check(who)?;
+    /// If nobody would store it.
+    pub(super) fn prepare(&self, request_id: &str) -> Result<(CallSink, NewJournal), Status> {
         if request_id.len() > REQUEST_ID_BYTES_MAX {
             let message = format!("a request's name has at most {REQUEST_ID_BYTES_MAX} bytes");
             let help = "choose a shorter request_id";
@@ -113,43 +108,6 @@ impl Journals {
         Ok((sink, journal))
     }
 
-    pub(super) async fn list(&self, who: &Identity) -> Result<wire::ListJournalsResponse, Status> {
-        let spool = self.spool(who)?;
-        let epoch = spool.epoch();
-        let listing = spawn_blocking(move || spool.list());
-        let journals = listing.await;
-        let journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
-        Ok(wire::ListJournalsResponse { epoch, journals })
-    }
-
-    pub(super) fn read(
-        &self,
-        who: &Identity,
-        request: wire::ReadJournalRequest,
-    ) -> Result<ReceiverStream<Result<wire::JournalEntry, Status>>, Status> {
-        let entries = reader::entries(&self.spool(who)?, request);
-        entries.ok_or_else(|| {
-            let message = "there is no such journal";
-            let help = "ListJournals tells which there are; all of this one may be acknowledged";
-            status::with(Code::NotFound, "no-journal", message, help)
-        })
-    }
-
-    pub(super) async fn acknowledge(
-        &self,
-        who: &Identity,
-        request: wire::AcknowledgeJournalRequest,
-    ) -> Result<wire::AcknowledgeJournalResponse, Status> {
-        let spool = self.spool(who)?;
-        let forgetting = spawn_blocking(move || {
-            spool.acknowledge(request.epoch, &request.session_id, request.sequence)
-        });
-        let forgotten = forgetting.await;
-        let forgotten = forgotten.map_err(|_| status::failed("it cannot be forgotten"))?;
-        forgotten.map_err(|error| status::failed(&error.to_string()))?;
-        Ok(wire::AcknowledgeJournalResponse {})
-    }
-
     /// Waits until the sessions, which are over, stand in their journals to their ends. Where the
     /// disk is full, the next start of the agent does it.
     pub(super) async fn close(&self, sessions: &[Arc<Held>]) {
@@ -164,9 +122,11 @@ impl Journals {
         spool.close();
     }
 
-    /// The journals, for somebody who may read them.
-    fn spool(&self, who: &Identity) -> Result<Arc<Spool>, Status> {
-        check(who)?;
+    /// The journals.
+    ///
+    /// # Errors
+    /// If none are kept.
+    pub(super) fn spool(&self) -> Result<Arc<Spool>, Status> {
         match self {
             Self::Kept(spool) => Ok(Arc::clone(spool)),
             Self::NotAsked => Err(no_journals("this agent has no colony")),
@@ -192,11 +152,45 @@ impl NewJournal {
 
 /// Journals hold what all sessions of the colony have measured: they are for it, and for who may do
 /// everything.
-fn check(who: &Identity) -> Result<(), Status> {
+///
+/// # Errors
+/// If it is somebody else.
+pub(super) fn check(who: &Identity) -> Result<(), Denied> {
     match who.source {
         Source::Colony => Ok(()),
-        _ => Ok(who.check_anywhere(Role::Admin)?),
+        _ => who.check_anywhere(Role::Admin),
     }
+}
+
+pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse, Status> {
+    let epoch = spool.epoch();
+    let journals = spawn_blocking(move || spool.list()).await;
+    let journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+    Ok(wire::ListJournalsResponse { epoch, journals })
+}
+
+pub(super) fn read(
+    spool: &Arc<Spool>,
+    request: wire::ReadJournalRequest,
+) -> Result<ReceiverStream<Result<wire::JournalEntry, Status>>, Status> {
+    reader::entries(spool, request).ok_or_else(|| {
+        let message = "there is no such journal";
+        let help = "ListJournals tells which there are; all of this one may be acknowledged";
+        status::with(Code::NotFound, "no-journal", message, help)
+    })
+}
+
+pub(super) async fn acknowledge(
+    spool: Arc<Spool>,
+    request: wire::AcknowledgeJournalRequest,
+) -> Result<wire::AcknowledgeJournalResponse, Status> {
+    let forgetting = spawn_blocking(move || {
+        spool.acknowledge(request.epoch, &request.session_id, request.sequence)
+    });
+    let forgotten = forgetting.await;
+    let forgotten = forgotten.map_err(|_| status::failed("it cannot be forgotten"))?;
+    forgotten.map_err(|error| status::failed(&error.to_string()))?;
+    Ok(wire::AcknowledgeJournalResponse {})
 }
 
 fn no_journals(why: &str) -> Status {
