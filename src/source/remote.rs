@@ -3,6 +3,7 @@
 mod back_off;
 mod client;
 mod error;
+mod listing;
 
 use std::io;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::agent::{Attached, Refused};
 pub use back_off::BackOff;
 use client::Client;
 pub use error::RemoteError;
+pub use listing::Listed;
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program
 /// takes seconds.

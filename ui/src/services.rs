@@ -207,15 +207,15 @@ impl ServiceList {
 
     /// Opens the selected row, or goes on to its first one.
     pub(crate) fn go_in(&mut self, height: usize) {
-        match self.selected() {
-            Some(ServiceRow::Service { is_open, .. } | ServiceRow::Agents { is_open }) => {
-                if is_open {
-                    self.move_by(1, height);
-                } else {
-                    self.toggle();
-                }
-            }
-            _ => {}
+        let (Some(ServiceRow::Service { is_open, .. }) | Some(ServiceRow::Agents { is_open })) =
+            self.selected()
+        else {
+            return;
+        };
+        if is_open {
+            self.move_by(1, height);
+        } else {
+            self.toggle();
         }
     }
 

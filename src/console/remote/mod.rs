@@ -21,7 +21,7 @@ use super::host::{Host, News, ROOM_FOR_MORE, Started};
 use crate::connection::AgentAddress;
 use crate::source::AttachWish;
 pub(super) use crate::source::remote::RemoteTarget;
-use crate::source::remote::{RemoteAgent, RemoteError, RemoteRequest, RemoteStart};
+use crate::source::remote::{Listed, RemoteAgent, RemoteError, RemoteRequest, RemoteStart};
 pub(super) use link::try_once;
 use link::{Link, cut_off};
 use session::RemoteSession;
@@ -200,9 +200,13 @@ impl Host for RemoteHost {
     type Session = RemoteSession;
 
     async fn processes(&mut self) -> Option<SourceEvent> {
-        let call = async |mut agent: RemoteAgent| agent.processes().await;
+        let call = async |mut agent: RemoteAgent| agent.listed().await;
         match self.link.call(call).await {
-            Ok(processes) => Some(SourceEvent::Processes(processes.into())),
+            Ok(Listed::Processes(processes)) => Some(SourceEvent::Processes(processes.into())),
+            Ok(Listed::Services(services, agents)) => Some(SourceEvent::Services {
+                services: services.into(),
+                agents: agents.into(),
+            }),
             // The header says so already.
             Err(failure) if failure == cut_off() => None,
             Err(failure) => Some(SourceEvent::Notice(failure.into())),
