@@ -6,7 +6,8 @@ use std::sync::Arc;
 use coral_model::{ReplicaState, SessionId, SessionState, Snapshot};
 use duckdb::arrow::array::RecordBatch;
 use duckdb::arrow::error::ArrowError;
-use duckdb::{Connection, params};
+use duckdb::types::Value;
+use duckdb::{Connection, params, params_from_iter};
 use jiff::Timestamp;
 
 use super::columns::{Events, Functions, Nodes, TimeLine, taken_at};
@@ -84,7 +85,7 @@ impl Staged {
                 self.gap(key, mark.last_sequence + 1, first - 1, None);
             }
             self.take_entry(memory, (key, service), entry, mark.last_sequence)
-                .map_err(not_a_batch)?;
+                .map_err(|error| not_a_batch(&error))?;
             mark.last_sequence = last;
             mark.is_complete |= entry.is_last;
         }
@@ -179,10 +180,12 @@ impl Staged {
     ) -> Result<(), StoreError> {
         let mut functions = Functions::default();
         let mut nodes = Nodes::default();
+        let known = |key: &&JournalKey| memory.marks.contains_key(*key);
+        let known: Vec<_> = self.latest.keys().filter(known).collect();
+        for table in ["function_stats", "call_nodes", "session_snapshots"] {
+            rows.remove(table, delete(connection, table, &known)?);
+        }
         for (key, snapshot) in &self.latest {
-            for table in ["function_stats", "call_nodes", "session_snapshots"] {
-                rows.remove(table, delete(connection, table, key)?);
-            }
             let service = memory.services.get(&key.session).map_or("", String::as_str);
             for function in &snapshot.functions {
                 functions.push((key, service), function);
@@ -277,19 +280,29 @@ impl Staged {
     }
 }
 
-/// Deletes the rows of a replica, and returns how many there were.
-fn delete(connection: &Connection, table: &str, key: &JournalKey) -> Result<u64, duckdb::Error> {
+/// Deletes the rows of replicas, and returns how many there were.
+fn delete(
+    connection: &Connection,
+    table: &str,
+    keys: &[&JournalKey],
+) -> Result<u64, duckdb::Error> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let tuples = vec!["(?, ?, ?::UBIGINT, ?)"; keys.len()].join(", ");
     let sql = format!(
-        "DELETE FROM {table} WHERE session_id = ? AND agent_id = ? AND agent_epoch = ? \
-         AND agent_session = ?"
+        "DELETE FROM {table} WHERE (session_id, agent_id, agent_epoch, agent_session) \
+         IN (VALUES {tuples})"
     );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let count = statement.execute(params![
-        key.session.0,
-        key.agent_id,
-        key.epoch,
-        key.agent_session.0
-    ])?;
+    let values = keys.iter().flat_map(|key| {
+        [
+            Value::Text(key.session.0.clone()),
+            Value::Text(key.agent_id.clone()),
+            Value::UBigInt(key.epoch),
+            Value::Text(key.agent_session.0.clone()),
+        ]
+    });
+    let count = connection.execute(&sql, params_from_iter(values))?;
     Ok(count as u64)
 }
 
@@ -318,7 +331,7 @@ fn append(
     table: &str,
     batch: Result<RecordBatch, ArrowError>,
 ) -> Result<(), StoreError> {
-    let batch = batch.map_err(not_a_batch)?;
+    let batch = batch.map_err(|error| not_a_batch(&error))?;
     if batch.num_rows() > 0 {
         let mut appender = connection.appender(table)?;
         appender.append_record_batch(batch)?;
@@ -327,7 +340,7 @@ fn append(
     Ok(())
 }
 
-fn not_a_batch(error: ArrowError) -> StoreError {
+fn not_a_batch(error: &ArrowError) -> StoreError {
     StoreError::Failed {
         why: error.to_string(),
     }

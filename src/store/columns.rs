@@ -100,7 +100,7 @@ impl Events {
         columns.extend([
             Arc::new(self.sequence.finish()) as ArrayRef,
             Arc::new(self.number.finish()),
-            Arc::new(self.started_at.finish().with_timezone("UTC")),
+            Arc::new(self.started_at.finish()),
             Arc::new(self.duration_ns.finish()),
             Arc::new(self.pid.finish()),
             Arc::new(self.tid.finish()),
@@ -337,7 +337,7 @@ impl TimeLine {
 
     pub(super) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
         let mut columns = self.keys.finish();
-        columns.push(Arc::new(self.taken_at.finish().with_timezone("UTC")));
+        columns.push(Arc::new(self.taken_at.finish()));
         columns.push(Arc::new(self.function.finish()));
         columns.extend(self.numbers.iter_mut().map(numbers));
         batch(columns)

@@ -35,21 +35,11 @@ impl Database {
     pub(super) fn export_parquet(&mut self, folder: &Path) -> Result<(), StoreError> {
         fs::create_dir(folder).map_err(StoreError::io(folder))?;
         let connection = self.connection()?;
-        for (table, day_of) in [
-            ("debug_sessions", "t.started_at"),
-            ("function_stats", "s.started_at"),
-            ("uprobe_events", "t.started_at"),
-        ] {
+        for (table, columns, day) in PARQUET {
             let folder = folder.join(table);
             let folder = folder.to_string_lossy().replace('\'', "''");
-            let join = if day_of.starts_with('s') {
-                "JOIN debug_sessions s USING (session_id)"
-            } else {
-                ""
-            };
             let sql = format!(
-                "COPY (SELECT t.*, strftime({day_of}::TIMESTAMP, '%Y-%m-%d') AS day \
-                 FROM {table} t {join}) \
+                "COPY (SELECT {columns}, strftime({day}, '%Y-%m-%d') AS day FROM {table} t) \
                  TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (service_name, day))"
             );
             connection.execute_batch(&sql)?;
@@ -57,3 +47,24 @@ impl Database {
         Ok(())
     }
 }
+
+/// Tables that become Parquet, their columns, and the time of their partition. Readers of other
+/// engines have to be told that times are in UTC.
+const PARQUET: [(&str, &str, &str); 3] = [
+    (
+        "debug_sessions",
+        "t.* REPLACE (started_at::TIMESTAMPTZ AS started_at, \
+         expires_at::TIMESTAMPTZ AS expires_at, ended_at::TIMESTAMPTZ AS ended_at)",
+        "t.started_at",
+    ),
+    (
+        "function_stats",
+        "t.*",
+        "(SELECT started_at FROM debug_sessions s WHERE s.session_id = t.session_id)",
+    ),
+    (
+        "uprobe_events",
+        "t.* REPLACE (started_at::TIMESTAMPTZ AS started_at)",
+        "t.started_at",
+    ),
+];

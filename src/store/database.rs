@@ -1,7 +1,7 @@
 //! The open file: transactions, what they leave in the ledger, and what becomes of failures.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,6 +15,9 @@ use super::ledger::{Ledger, Totals};
 use super::schema::{self, TABLES};
 use super::values::to_sql_time;
 use super::{Batch, Loss, Opened, StoreError, StoreSettings, StoreState, sessions};
+
+/// A longer log is taken into the file, in bytes.
+const LOG_BYTES_MAX: u64 = 16 << 20;
 
 /// The open file, in the one thread that has it.
 #[derive(Debug)]
@@ -83,8 +86,7 @@ impl Database {
         let (ledger, expected) = ledger;
         let connection = connect(&settings)?;
         let version_found = schema::migrate(&connection)?;
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(path, private).map_err(StoreError::io(path))?;
+        fs::set_permissions(path, private()).map_err(StoreError::io(path))?;
         let mut database = Self {
             file: File::open(path).map_err(StoreError::io(path))?,
             reserve: Reserve::of(path, settings.reserve_bytes),
@@ -147,12 +149,10 @@ impl Database {
             Ok(_) => {
                 self.reserve.keep();
                 self.turn(StoreState::Writing);
+                self.tidy_log();
             }
             Err(StoreError::NoSuchSession { .. }) => {}
-            Err(StoreError::Full) => {
-                self.reserve.release();
-                self.turn(StoreState::Full);
-            }
+            Err(StoreError::Full) => self.turn(StoreState::Full),
             Err(error) => self.turn(StoreState::Failed {
                 why: error.to_string(),
             }),
@@ -276,6 +276,28 @@ impl Database {
         Ok(())
     }
 
+    /// Takes a long log into the file, where there is room for that. DuckDB would do it within a
+    /// commit, which would fail with it.
+    fn tidy_log(&mut self) {
+        let path = files::beside(&self.settings.path, "wal");
+        let Ok(log) = fs::metadata(&path) else {
+            return;
+        };
+        if log.mode() & 0o077 != 0 {
+            // Best effort: its folder need not be for others.
+            let _ = fs::set_permissions(&path, private());
+        }
+        let needed = log.len() + self.settings.reserve_bytes;
+        let has_room = || files::free_bytes(&path).is_ok_and(|free| free >= needed);
+        if log.len() > LOG_BYTES_MAX
+            && has_room()
+            && let Some(connection) = &self.connection
+            && connection.execute_batch("CHECKPOINT").is_err()
+        {
+            self.connection = None;
+        }
+    }
+
     fn turn(&mut self, state: StoreState) {
         self.failed_at = (state != StoreState::Writing).then(Instant::now);
         self.state.send_if_modified(|last| {
@@ -285,6 +307,11 @@ impl Database {
             }
         });
     }
+}
+
+/// What calls receive is nobody else's business.
+fn private() -> fs::Permissions {
+    fs::Permissions::from_mode(0o600)
 }
 
 fn totals(connection: &Connection) -> Result<Totals, duckdb::Error> {
@@ -305,7 +332,9 @@ fn connect(settings: &StoreSettings) -> Result<Connection, StoreError> {
     let config = Config::default()
         .enable_autoload_extension(false)?
         .max_memory(&format!("{}MiB", settings.memory_bytes >> 20))?
-        .threads(settings.threads)?;
+        .threads(settings.threads)?
+        // When the log is taken into the file is decided here.
+        .with("checkpoint_threshold", "1TiB")?;
     Connection::open_with_flags(path, config).map_err(|error| cannot_open(path, error))
 }
 

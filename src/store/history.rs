@@ -3,12 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use coral_model::{Bucket, Histogram, Pattern, SessionId};
-use duckdb::{Connection, Row, params};
+use coral_model::{Bucket, Histogram, SessionId};
+use duckdb::arrow::array::{Array, AsArray, RecordBatch};
+use duckdb::arrow::datatypes::{Int64Type, UInt16Type};
+use duckdb::types::Value;
+use duckdb::{Connection, params};
 
 use super::database::Database;
 use super::sessions::{self, key};
-use super::values::{numbers, to_sql_time};
+use super::values::to_sql_time;
 use super::{
     Gap, History, HistoryFunction, HistoryQuery, HistorySession, StoreError, StoredSession,
 };
@@ -22,13 +25,8 @@ impl Database {
         let connection = self.connection()?;
         let service = Some(query.service.as_str());
         let stored = sessions::list(connection, service, query.since, SESSIONS_MAX)?;
-        let rows = functions(connection, query)?;
-        let rows = of_pattern(rows, query.pattern.as_ref());
+        let mut by_session = functions(connection, query)?;
         let replicas = replicas(connection, query)?;
-        let mut by_session: BTreeMap<&SessionId, Sums> = BTreeMap::new();
-        for (session, function) in &rows {
-            by_session.entry(session).or_default().add(function);
-        }
         let session = |session: StoredSession| {
             let functions = by_session.remove(&session.begun.id);
             let mut functions = functions.unwrap_or_default().into_list();
@@ -105,69 +103,79 @@ fn add_histogram(sum: &mut Histogram, part: &Histogram) {
 const OF_QUERY: &str = "session_id IN (SELECT session_id FROM debug_sessions \
                         WHERE service_name = ? AND (ended_at IS NULL OR ended_at >= ?))";
 
-/// One for each function of each replica, with its session.
+/// What the replicas of each session add up to.
 fn functions(
     connection: &Connection,
     query: &HistoryQuery,
-) -> Result<Vec<(SessionId, HistoryFunction)>, StoreError> {
+) -> Result<BTreeMap<SessionId, Sums>, StoreError> {
+    let names = names(connection, query)?;
     let sql = format!(
         "SELECT session_id, function_name, calls, returns, unwound, in_flight, errors, total_ns, \
-         min_ns, max_ns, bucket_index, bucket_count FROM function_stats WHERE {OF_QUERY}"
+         min_ns, max_ns, bucket_index, bucket_count FROM function_stats WHERE {OF_QUERY} \
+         AND list_contains(?::VARCHAR[], function_name)"
     );
     let mut statement = connection.prepare(&sql)?;
-    let arguments = params![query.service, to_sql_time(query.since)];
-    let rows = statement.query_map(arguments, |row| {
-        Ok((SessionId(row.get(0)?), function(row)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let names = Value::List(names.into_iter().map(Value::Text).collect());
+    let since = to_sql_time(query.since);
+    let batches = statement.stream_arrow(params![query.service, since, names])?;
+    let mut sessions: BTreeMap<SessionId, Sums> = BTreeMap::new();
+    for batch in batches {
+        let batch = batch?;
+        let ids = batch.column(0).as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let id = SessionId(ids.value(row).to_owned());
+            sessions.entry(id).or_default().add(&function(&batch, row));
+        }
+    }
+    Ok(sessions)
 }
 
-fn function(row: &Row<'_>) -> Result<HistoryFunction, duckdb::Error> {
-    let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-    let perhaps = |column| {
-        let number = row.get::<_, Option<i64>>(column);
-        number.map(|number| number.map(i64::unsigned_abs))
+/// A row, with the columns that `functions` asks for.
+fn function(batch: &RecordBatch, row: usize) -> HistoryFunction {
+    let column = |place: usize| batch.column(place).as_primitive::<Int64Type>();
+    let number = |place| column(place).value(row).unsigned_abs();
+    let perhaps = |place| column(place).is_valid(row).then(|| number(place));
+    let list = |place: usize| batch.column(place).as_list::<i32>().value(row);
+    let (indexes, counts) = (list(10), list(11));
+    let indexes = indexes.as_primitive::<UInt16Type>().values();
+    let counts = counts.as_primitive::<Int64Type>().values();
+    let bucket = |(&index, count): (&u16, &i64)| Bucket {
+        index,
+        count: count.unsigned_abs(),
     };
-    let indexes = numbers(row.get("bucket_index")?);
-    let counts = numbers(row.get("bucket_count")?);
-    let bucket = |(index, count)| Bucket {
-        // The column has 16 bits.
-        index: index as u16,
-        count,
-    };
-    Ok(HistoryFunction {
-        name: row.get("function_name")?,
+    HistoryFunction {
+        name: batch.column(1).as_string::<i32>().value(row).to_owned(),
         sessions: 1,
-        calls: number("calls")?,
-        returns: number("returns")?,
-        unwound: number("unwound")?,
-        in_flight: number("in_flight")?,
-        errors: perhaps("errors")?,
+        calls: number(2),
+        returns: number(3),
+        unwound: number(4),
+        in_flight: number(5),
+        errors: perhaps(6),
         latency: Histogram {
-            buckets: indexes.into_iter().zip(counts).map(bucket).collect(),
-            total_ns: number("total_ns")?,
-            min_ns: perhaps("min_ns")?.unwrap_or(0),
-            max_ns: perhaps("max_ns")?.unwrap_or(0),
+            buckets: indexes.iter().zip(counts).map(bucket).collect(),
+            total_ns: number(7),
+            min_ns: perhaps(8).unwrap_or(0),
+            max_ns: perhaps(9).unwrap_or(0),
         },
-    })
+    }
 }
 
-/// Those that are meant: a whole name goes before last parts of longer ones.
-fn of_pattern(
-    rows: Vec<(SessionId, HistoryFunction)>,
-    pattern: Option<&Pattern>,
-) -> Vec<(SessionId, HistoryFunction)> {
-    let Some(pattern) = pattern else {
-        return rows;
-    };
-    let is_whole = |function: &HistoryFunction| function.name == pattern.text();
-    let whole_alone = rows.iter().any(|(_, function)| is_whole(function));
-    let whole_alone = whole_alone && !pattern.selects_many();
-    let is_meant = |function: &HistoryFunction| {
-        is_whole(function) || !whole_alone && pattern.matches(&function.name)
-    };
-    let rows = rows.into_iter();
-    rows.filter(|(_, function)| is_meant(function)).collect()
+/// The functions that are meant: a whole name goes before last parts of longer ones.
+fn names(connection: &Connection, query: &HistoryQuery) -> Result<Vec<String>, StoreError> {
+    let sql = format!("SELECT DISTINCT function_name FROM function_stats WHERE {OF_QUERY}");
+    let mut statement = connection.prepare(&sql)?;
+    let arguments = params![query.service, to_sql_time(query.since)];
+    let names = statement.query_map(arguments, |row| row.get(0))?;
+    let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+    if let Some(pattern) = &query.pattern {
+        let is_whole = |name: &String| name == pattern.text();
+        if !pattern.selects_many() && names.iter().any(is_whole) {
+            names.retain(is_whole);
+        } else {
+            names.retain(|name| pattern.matches(name));
+        }
+    }
+    Ok(names)
 }
 
 fn replicas(

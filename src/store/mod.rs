@@ -77,7 +77,7 @@ impl StoreSettings {
             reserve_bytes: 16 << 20,
             retry_after: Duration::from_secs(1),
             memory_bytes: 512 << 20,
-            threads: 2,
+            threads: 1,
         }
     }
 }

@@ -23,19 +23,6 @@ pub(super) fn known_time(row: &Row<'_>, column: &str) -> Result<Timestamp, duckd
     Ok(time(row, column)?.unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
-/// The numbers of a list; a NULL in it counts as 0.
-pub(super) fn numbers(value: Value) -> Vec<u64> {
-    let Value::List(items) = value else {
-        return Vec::new();
-    };
-    let number = |item| match item {
-        Value::USmallInt(number) => number.into(),
-        Value::BigInt(number) => number.unsigned_abs(),
-        _ => 0,
-    };
-    items.into_iter().map(number).collect()
-}
-
 /// The texts of a list.
 pub(super) fn texts(value: Value) -> Vec<String> {
     let Value::List(items) = value else {

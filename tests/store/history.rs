@@ -188,10 +188,10 @@ async fn the_tables_say_the_same_in_sql() {
     let sql = "SELECT agent_id, taken_at, function_name, calls, p99_ns FROM checkpoints \
                WHERE session_id = 's' ORDER BY ALL";
     let line = [
-        ["a", "2026-03-01 12:00:10+00", "main.f", "2", "1"],
-        ["a", "2026-03-01 12:00:20+00", "main.f", "3", "900"],
-        ["a", "2026-03-01 12:00:20+00", "x.main.f", "2", "5"],
-        ["b", "2026-03-01 12:00:20+00", "main.f", "2", "70000"],
+        ["a", "2026-03-01 12:00:10", "main.f", "2", "1"],
+        ["a", "2026-03-01 12:00:20", "main.f", "3", "900"],
+        ["a", "2026-03-01 12:00:20", "x.main.f", "2", "5"],
+        ["b", "2026-03-01 12:00:20", "main.f", "2", "70000"],
     ];
     assert_eq!(rows(&settings, sql), line);
     let sql = "SELECT sum(count) FROM (SELECT unnest(bucket_index), unnest(bucket_count) AS count \
@@ -199,9 +199,9 @@ async fn the_tables_say_the_same_in_sql() {
     assert_eq!(rows(&settings, sql), [["4"]]);
     let sql = "SELECT started_at, duration_ns, agent_epoch, goroutine, failed, labels \
                FROM uprobe_events ORDER BY number";
-    let labels = "{arg.user=u_1, 'arg.user#2'=again, return.err=nil}";
+    let labels = "{arg.user=u_1, arg.user#2=again, return.err=nil}";
     let epoch = (u64::MAX - 1).to_string();
-    let at = "2026-03-01 12:00:00.000002+00";
+    let at = "2026-03-01 12:00:00.000002";
     let found = rows(&settings, sql);
     assert_eq!(found[0][..5], [at, "2000", &epoch, "7", "true"]);
     assert_eq!(found[1][..5], [at, "2001", &epoch, "NULL", "false"]);

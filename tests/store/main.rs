@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod failures;
+mod figures;
 mod fixture;
 mod history;
 mod once;

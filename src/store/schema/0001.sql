@@ -1,5 +1,8 @@
+-- Times are in UTC. Their type has no time zone, because DuckDB calculates with those that have one
+-- only through an extension that is not part of this program.
+
 -- How far the file has come.
-CREATE TABLE schema_version (version UINTEGER NOT NULL, applied_at TIMESTAMPTZ NOT NULL);
+CREATE TABLE schema_version (version UINTEGER NOT NULL, applied_at TIMESTAMP NOT NULL);
 COMMENT ON TABLE schema_version IS 'Steps that made the tables what they are';
 
 CREATE TABLE commits (number UBIGINT NOT NULL);
@@ -10,9 +13,9 @@ CREATE TABLE debug_sessions (
     session_id VARCHAR PRIMARY KEY,
     service_name VARCHAR NOT NULL,
     requested_by VARCHAR NOT NULL,
-    started_at TIMESTAMPTZ NOT NULL,
-    expires_at TIMESTAMPTZ NOT NULL,
-    ended_at TIMESTAMPTZ,
+    started_at TIMESTAMP NOT NULL,
+    expires_at TIMESTAMP NOT NULL,
+    ended_at TIMESTAMP,
     status VARCHAR NOT NULL,
     functions VARCHAR[] NOT NULL,
     settings VARCHAR NOT NULL,
@@ -43,7 +46,7 @@ CREATE TABLE session_replicas (
     exe VARCHAR NOT NULL,
     build_id VARCHAR,
     language VARCHAR NOT NULL,
-    started_at TIMESTAMPTZ,
+    started_at TIMESTAMP,
     state VARCHAR NOT NULL,
     trouble VARCHAR
 );
@@ -70,7 +73,7 @@ CREATE TABLE uprobe_events (
     service_name VARCHAR NOT NULL,
     sequence UBIGINT NOT NULL,
     number UINTEGER NOT NULL,
-    started_at TIMESTAMPTZ NOT NULL,
+    started_at TIMESTAMP NOT NULL,
     duration_ns BIGINT NOT NULL,
     pid UINTEGER NOT NULL,
     tid UINTEGER NOT NULL,
@@ -189,7 +192,7 @@ CREATE TABLE session_snapshots (
     agent_id VARCHAR NOT NULL,
     agent_epoch UBIGINT NOT NULL,
     agent_session VARCHAR NOT NULL,
-    taken_at TIMESTAMPTZ NOT NULL,
+    taken_at TIMESTAMP NOT NULL,
     snapshot BLOB NOT NULL
 );
 COMMENT ON TABLE session_snapshots IS 'All that is known of one replica of a session, for the screens; the latest';
@@ -206,7 +209,7 @@ CREATE TABLE checkpoints (
     agent_epoch UBIGINT NOT NULL,
     agent_session VARCHAR NOT NULL,
     service_name VARCHAR NOT NULL,
-    taken_at TIMESTAMPTZ NOT NULL,
+    taken_at TIMESTAMP NOT NULL,
     function_name VARCHAR NOT NULL,
     calls BIGINT NOT NULL,
     returns BIGINT NOT NULL,
@@ -250,7 +253,7 @@ CREATE TABLE gaps (
     first_sequence UBIGINT NOT NULL,
     last_sequence UBIGINT NOT NULL,
     calls BIGINT,
-    noticed_at TIMESTAMPTZ NOT NULL
+    noticed_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE gaps IS 'Entries of journals that are missing; only single calls are lost by it, counters hold every call';
 COMMENT ON COLUMN gaps.session_id IS 'The session of the colony';
@@ -263,7 +266,7 @@ COMMENT ON COLUMN gaps.calls IS 'How many single calls they held; NULL where the
 COMMENT ON COLUMN gaps.noticed_at IS 'When that was noticed, in UTC';
 
 CREATE TABLE losses (
-    noticed_at TIMESTAMPTZ NOT NULL,
+    noticed_at TIMESTAMP NOT NULL,
     table_name VARCHAR NOT NULL,
     rows BIGINT NOT NULL
 );

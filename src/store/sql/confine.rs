@@ -15,12 +15,9 @@ pub(super) fn confine() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     set_no_new_privs(true)?;
     if getuid().is_root() {
-        // SAFETY: only the network is not shared any more, not what memory or files are.
-        #[allow(unsafe_code)] // no other function leaves a namespace
-        let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNET) };
         // Best effort: a container's root may not do that, and without access to anything outside
         // DuckDB opens no connection.
-        let _ = unshared;
+        let _ = leave_network();
     }
     for (resource, limit) in [
         (Resource::As, MEMORY_BYTES),
@@ -35,4 +32,10 @@ pub(super) fn confine() -> io::Result<()> {
         setrlimit(resource, limit)?;
     }
     Ok(())
+}
+
+#[allow(unsafe_code)] // no other function leaves a namespace
+fn leave_network() -> rustix::io::Result<()> {
+    // SAFETY: what threads share of memory and open files stays as it is.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
 }

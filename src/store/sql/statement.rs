@@ -27,13 +27,12 @@ pub(super) fn check(sql: &str) -> Result<(), SqlError> {
     let Some(first) = words.next().filter(|token| *token != ";") else {
         return refuse("there is no statement".into());
     };
-    let is_reading = |word: &&str| first.eq_ignore_ascii_case(word);
-    if !READING.iter().any(|word| is_reading(&word)) {
+    if !READING.iter().any(|word| first.eq_ignore_ascii_case(word)) {
         let first: String = first.chars().take(30).collect();
         return refuse(format!("`{}` does not read", first.escape_debug()));
     }
-    let behind = words.skip_while(|token| *token != ";");
-    if behind.skip_while(|token| *token == ";").next().is_some() {
+    let mut behind = words.skip_while(|token| *token != ";");
+    if behind.any(|token| token != ";") {
         return refuse("there is more than one statement".into());
     }
     Ok(())

@@ -16,6 +16,10 @@ const MESSAGE_BYTES: usize = 256 << 10;
 /// A longer value is cut, in bytes: a message has at most 1 MiB.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
+/// Times in the tables have no time zone, and so the present has none.
+const PRESENT: &str = "CREATE TEMP MACRO now() AS system.main.now()::TIMESTAMP; \
+                       CREATE TEMP MACRO get_current_timestamp() AS system.main.now()::TIMESTAMP";
+
 /// What DuckDB gives up, as far as it knows how to.
 const GIVE_UP: &str = "SET temp_directory = ''; \
                        SET enable_external_access = false; \
@@ -55,6 +59,7 @@ fn open(copy: &Path) -> Result<Connection, duckdb::Error> {
         .max_memory("512MiB")?
         .threads(1)?;
     let connection = Connection::open_with_flags(copy, config)?;
+    connection.execute_batch(PRESENT)?;
     connection.execute_batch(GIVE_UP)?;
     Ok(connection)
 }
