@@ -45,7 +45,7 @@ pub(super) async fn document(snapshot: Arc<Snapshot>, format: String) -> Result<
 
 /// A document in messages.
 pub(super) fn chunks<T: Send + 'static>(
-    document: Vec<u8>,
+    document: &[u8],
     message: impl Fn(Vec<u8>) -> T,
 ) -> ReceiverStream<Result<T, Status>> {
     let chunks = document.chunks(CHUNK_BYTES);

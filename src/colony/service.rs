@@ -427,7 +427,7 @@ impl DebugService for Service {
             self.audit.record(entry).await?;
         }
         let document = self.traces(&held, &request).await?;
-        Ok(Response::new(calls::chunks(document, |chunk| {
+        Ok(Response::new(calls::chunks(&document, |chunk| {
             agent::DownloadTracesResponse { chunk }
         })))
     }
@@ -493,7 +493,7 @@ impl DebugService for Service {
             }
         };
         let document = calls::document(snapshot, request.format).await?;
-        Ok(Response::new(calls::chunks(document, |chunk| {
+        Ok(Response::new(calls::chunks(&document, |chunk| {
             wire::ExportSessionResponse { chunk }
         })))
     }

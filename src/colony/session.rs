@@ -83,26 +83,27 @@ pub(super) struct SessionTask {
     ready: watch::Sender<bool>,
 }
 
+/// What a session tells.
+pub(super) struct Told {
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Whether the snapshots are its own: one of before the colony started anew looks for its
+    /// replicas at first.
+    pub(super) is_ready: watch::Receiver<bool>,
+    /// What came of its start.
+    pub(super) start: oneshot::Receiver<Vec<wire::ReplicaStart>>,
+}
+
 /// What is known of a replica beside its numbers.
 struct Held {
     process: ReplicaProcess,
     session: Option<AgentSession>,
     /// What came of attaching, once that is known.
     start: Option<wire::ReplicaStart>,
-    heard_at: Instant,
 }
 
 impl SessionTask {
-    /// A session of which nothing is attached yet, with its snapshots and where it tells what came
-    /// of its start.
-    pub(super) fn new(
-        session: NewSession,
-    ) -> (
-        Self,
-        watch::Receiver<Arc<Snapshot>>,
-        watch::Receiver<bool>,
-        oneshot::Receiver<Vec<wire::ReplicaStart>>,
-    ) {
+    /// A session of which nothing is attached yet, with what it tells.
+    pub(super) fn new(session: NewSession) -> (Self, Told) {
         let (sender, news) = mpsc::channel(NEWS_MAX);
         let empty = Merger::new().merge(session.info.clone(), Vec::new(), &[], |_, id, _| id);
         let (snapshots, receiver) = watch::channel(Arc::new(empty));
@@ -125,7 +126,12 @@ impl SessionTask {
             started: Some(started),
             ready,
         };
-        (task, receiver, is_ready, start)
+        let told = Told {
+            snapshots: receiver,
+            is_ready,
+            start,
+        };
+        (task, told)
     }
 
     /// Runs until the session is over.
@@ -231,7 +237,6 @@ impl SessionTask {
             process,
             start: None,
             session,
-            heard_at: Instant::now(),
         });
         self.followers.spawn(follower.run());
         self.is_dirty = true;
@@ -264,7 +269,6 @@ impl SessionTask {
                 notice = Some(format!("{name} is not measured: {}", status.message()));
             }
             What::Measured(snapshot) => {
-                held.heard_at = Instant::now();
                 if replica.state == ReplicaState::Silent && replica.trouble.is_some() {
                     notice = Some(format!("{name} is heard of again; its counts are whole"));
                 }

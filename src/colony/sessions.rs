@@ -63,7 +63,7 @@ impl Sessions {
     ) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (id, service) = (session.info.id.clone(), session.info.target.service.clone());
-        let (task, snapshots, ready, started) = SessionTask::new(session);
+        let (task, told) = SessionTask::new(session);
         tokio::spawn(task.run(commands));
         let held = Arc::new(Held {
             id,
@@ -73,13 +73,13 @@ impl Sessions {
             holds_values,
             answer: watch::Sender::new(None),
             commands: sender,
-            snapshots,
-            ready,
+            snapshots: told.snapshots,
+            ready: told.is_ready,
         });
         let mut all = self.locked();
         all.push_back(Arc::clone(&held));
         self.forget(&mut all);
-        (held, started)
+        (held, told.start)
     }
 
     /// The session of the same request, if it came before.

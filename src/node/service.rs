@@ -88,7 +88,8 @@ impl Service {
     pub(super) async fn end_all(&self) {
         self.is_closing.store(true, Ordering::Release);
         let sessions = self.sessions.all();
-        for held in sessions.iter().cloned() {
+        for held in &sessions {
+            let held = Arc::clone(held);
             // A thread that failed has dropped its session, and so its probes.
             let _ = spawn_blocking(move || held.end()).await;
         }

@@ -129,7 +129,7 @@ fn what_the_history_says_is_what_the_session_said() {
     let stored = number(&document["accounting"]["events_stored"]);
     await_that("every recorded call is a row", || {
         let rows = world.run(&["sql", events, "--format", "json"]).document();
-        rows["rows"][0]["events"] == stored.to_string()
+        rows["rows"][0]["events"].as_str() == Some(&*stored.to_string())
     });
 }
 
@@ -159,6 +159,36 @@ fn a_colony_that_is_killed_finds_its_session_again() {
     assert_eq!(document["session"]["id"], session);
 }
 
+#[test]
+fn an_agent_that_is_killed_leaves_its_numbers_and_its_replicas_join_again() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let mut world = World::start(2, &binary);
+    let mut replicas = [world.replica(0), world.replica(1)];
+    world.await_replicas(2);
+    let coral = attach(&world);
+    let session = session_of(&world);
+    let mut calls: u64 = replicas.iter_mut().map(|it| pay(it, 1)).sum();
+    await_that("what was counted has come", || {
+        update(&world, &session).is_some_and(|it| it.functions[0].calls == calls)
+    });
+    world.kill_agent(0);
+    // Nobody counts these: the probes went with their agent.
+    pay(&mut replicas[0], 1);
+    calls += pay(&mut replicas[1], 1);
+    world.start_agent(0);
+    await_that("the replica is measured by the new agent", || {
+        let replicas = self::replicas(&world, &session);
+        replicas.len() == 3 && replicas[2].1 == agent::ReplicaStatus::Measuring
+    });
+    calls += replicas.iter_mut().map(|it| pay(it, 1)).sum::<u64>();
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    let mut states = states(&document);
+    states.sort_unstable();
+    assert_eq!(states, ["detached", "detached", "failed"]);
+}
+
 /// The one session that is live.
 fn session_of(world: &World) -> String {
     let listed = world.run(&["debug", "list", "--format", "json"]).document();
@@ -169,21 +199,24 @@ fn session_of(world: &World) -> String {
 
 /// The replicas of a session now: their process ids and whether they are measured.
 fn replicas(world: &World, session: &str) -> Vec<(u64, agent::ReplicaStatus)> {
+    let update = update(world, session).unwrap_or_default();
+    let replicas = update.replicas.iter();
+    replicas
+        .map(|it| (u64::from(it.target.as_ref().unwrap().pid), it.status()))
+        .collect()
+}
+
+/// The whole session as it is now, as far as the colony answers.
+fn update(world: &World, session: &str) -> Option<agent::SessionUpdate> {
     let request = agent::WatchSessionRequest {
         session_id: session.to_owned(),
         interval: None,
     };
     runtime().block_on(async {
-        let Ok(watched) = world.client().await.watch_session(request).await else {
-            return Vec::new();
-        };
+        let watched = world.client().await.watch_session(request).await.ok()?;
         let mut stream = watched.into_inner();
-        let next = tokio::time::timeout(Duration::from_secs(5), stream.message()).await;
-        let update = next.unwrap().unwrap().unwrap();
-        let replicas = update.replicas.iter();
-        replicas
-            .map(|it| (u64::from(it.target.as_ref().unwrap().pid), it.status()))
-            .collect()
+        let next = tokio::time::timeout(Duration::from_secs(15), stream.message()).await;
+        next.unwrap().unwrap()
     })
 }
 

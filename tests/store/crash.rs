@@ -67,7 +67,7 @@ async fn appends_for_ever() {
         &[("main.f", &[5])],
         coral_model::SessionState::Active,
     );
-    for sequence in mark + 1.. {
+    for sequence in mark + 1..u64::MAX {
         let mut entries = vec![calls(sequence, CALLS as u32)];
         // The same entries come again.
         entries.push(calls(sequence.saturating_sub(1), CALLS as u32));

@@ -35,7 +35,7 @@ async fn appends_and_stays() {
         store.append(batch("s", "a", entries)).await.unwrap();
     }
     println!("stored");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn with_ending(path: &Path, ending: &str) -> std::path::PathBuf {

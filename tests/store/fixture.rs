@@ -90,7 +90,7 @@ pub(crate) fn calls(sequence: u64, count: u32) -> Entry {
         record: CallRecord {
             pid: 4242,
             tid: number,
-            goroutine: (number % 2 == 0).then_some(7),
+            goroutine: number.is_multiple_of(2).then_some(7),
             failed: number == 0,
             arguments: vec![value("user", "u_1"), value("user", "again")],
             results: vec![value("err", "nil")],

@@ -58,19 +58,19 @@ async fn store_all(settings: &StoreSettings, batches: &[(bool, Vec<u64>)], reope
             "SELECT sequence, number FROM uprobe_events WHERE agent_id = '{agent}' ORDER BY ALL"
         );
         let sequences = expected.stored.iter();
-        let stored = sequences.flat_map(|&it| (0..count(it)).map(move |number| pair(it, number)));
+        let stored = sequences.flat_map(|&it| (0..count(it)).map(move |number| pair(&it, &number)));
         assert_eq!(rows(settings, &sql), stored.collect::<Vec<_>>());
         let sql = format!(
             "SELECT first_sequence, last_sequence FROM gaps WHERE agent_id = '{agent}' ORDER BY ALL"
         );
-        let gaps = expected.gaps.iter().map(|&(first, last)| pair(first, last));
+        let gaps = expected.gaps.iter().map(|(first, last)| pair(first, last));
         assert_eq!(rows(settings, &sql), gaps.collect::<Vec<_>>());
     }
     let counted = "SELECT event_count - (SELECT count(*) FROM uprobe_events) FROM debug_sessions";
     assert_eq!(rows(settings, counted), [["0"]]);
 }
 
-fn pair(a: impl ToString, b: impl ToString) -> Vec<String> {
+fn pair(a: &impl ToString, b: &impl ToString) -> Vec<String> {
     vec![a.to_string(), b.to_string()]
 }
 
