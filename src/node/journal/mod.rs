@@ -27,7 +27,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
+use prost::Message;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -46,6 +48,8 @@ pub(super) use spool::Spool;
 const CALLS_MAX: usize = 16_384;
 /// A longer name of a request has no place in every file.
 const REQUEST_ID_BYTES_MAX: usize = 256;
+/// What an item of a list needs beside itself in a message, and the message beside its items.
+const LIST_ITEM_BYTES: usize = 16;
 /// How long the ends of journals may take when the agent ends.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -162,10 +166,18 @@ pub(super) fn check(who: &Identity) -> Result<(), Denied> {
     }
 }
 
+/// The oldest journals, as many as fit into a message; others come when these are acknowledged.
 pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse, Status> {
     let epoch = spool.epoch();
     let journals = spawn_blocking(move || spool.list()).await;
-    let journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+    let mut journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+    let mut bytes = 0;
+    let fitting = journals.iter().take_while(|journal| {
+        bytes += journal.encoded_len() + LIST_ITEM_BYTES;
+        bytes <= MESSAGE_BYTES_MAX - LIST_ITEM_BYTES
+    });
+    let fitting = fitting.count();
+    journals.truncate(fitting);
     Ok(wire::ListJournalsResponse { epoch, journals })
 }
 
