@@ -89,9 +89,10 @@ impl Service {
     pub(super) async fn end_all(&self) {
         self.is_closing.store(true, Ordering::Release);
         let sessions = self.sessions.all();
-        for held in sessions.iter().cloned() {
+        for held in &sessions {
+            let ending = Arc::clone(held);
             // A thread that failed has dropped its session, and so its probes.
-            let _ = spawn_blocking(move || held.end()).await;
+            let _ = spawn_blocking(move || ending.end()).await;
         }
         self.journals.close(&sessions).await;
     }

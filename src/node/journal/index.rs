@@ -31,7 +31,7 @@ pub(super) struct Journal {
 /// What comes next for who has the entries up to a certain one.
 pub(super) enum Next {
     /// Entries are missing.
-    Gap(JournalEntry),
+    Gap(Box<JournalEntry>),
     /// They are in that file.
     In(Segment),
     /// There are no more by now.
@@ -201,14 +201,14 @@ impl Journal {
             if segment.last_sequence > after {
                 let is_missing = sequence < segment.first_sequence;
                 if is_missing && segment.first_sequence - 1 > after {
-                    return Next::Gap(JournalEntry {
+                    return Next::Gap(Box::new(JournalEntry {
                         sequence: segment.first_sequence - 1,
                         gap: Some(JournalGap {
                             first_sequence: sequence,
                             calls: segment.calls_before.saturating_sub(calls),
                         }),
                         ..JournalEntry::default()
-                    });
+                    }));
                 }
                 return Next::In(segment.clone());
             }

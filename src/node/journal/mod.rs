@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
-use prost::Message;
+use prost::{Message, length_delimiter_len};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -48,8 +48,6 @@ pub(super) use spool::Spool;
 const CALLS_MAX: usize = 16_384;
 /// A longer name of a request has no place in every file.
 const REQUEST_ID_BYTES_MAX: usize = 256;
-/// What an item of a list needs beside itself in a message, and the message beside its items.
-const LIST_ITEM_BYTES: usize = 16;
 /// How long the ends of journals may take when the agent ends.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -171,14 +169,21 @@ pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse
     let epoch = spool.epoch();
     let journals = spawn_blocking(move || spool.list()).await;
     let mut journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
-    let mut bytes = 0;
+    let mut list = wire::ListJournalsResponse {
+        epoch,
+        journals: Vec::new(),
+    };
+    let mut bytes = list.encoded_len();
     let fitting = journals.iter().take_while(|journal| {
-        bytes += journal.encoded_len() + LIST_ITEM_BYTES;
-        bytes <= MESSAGE_BYTES_MAX - LIST_ITEM_BYTES
+        // The field's tag is one byte.
+        let len = journal.encoded_len();
+        bytes += 1 + length_delimiter_len(len) + len;
+        bytes <= MESSAGE_BYTES_MAX
     });
     let fitting = fitting.count();
     journals.truncate(fitting);
-    Ok(wire::ListJournalsResponse { epoch, journals })
+    list.journals = journals;
+    Ok(list)
 }
 
 pub(super) fn read(

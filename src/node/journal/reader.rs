@@ -110,7 +110,7 @@ impl Reader {
     pub(super) fn read(&mut self) -> io::Result<Read> {
         let entries = loop {
             let segment = match self.spool.next(&self.key, self.after) {
-                Next::Gap(gap) => break vec![gap],
+                Next::Gap(gap) => break vec![*gap],
                 Next::In(segment) => segment,
                 Next::Nothing => return Ok(Read::Nothing),
                 Next::End => return Ok(Read::End),
