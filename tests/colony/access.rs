@@ -36,11 +36,17 @@ fn an_agent_is_who_its_token_says_and_nobody_else() {
     };
     let mut claims = agent("node-1");
     let refusal = claims.await_line("colony: ");
-    assert!(refusal.contains("permission-denied") || refusal.contains("role agent"), "{refusal}");
+    assert!(
+        refusal.contains("permission-denied") || refusal.contains("role agent"),
+        "{refusal}"
+    );
     let mut itself = agent("node-0");
     itself.await_line("colony: connected to");
     let log = fs::read_to_string(world.path("colony-audit.jsonl")).unwrap();
-    let refused = log.lines().find(|line| line.contains("\"refused\"")).unwrap();
+    let refused = log
+        .lines()
+        .find(|line| line.contains("\"refused\""))
+        .unwrap();
     assert!(refused.contains("\"agent_id\":\"node-1\""), "{refused}");
     assert!(refused.contains("\"name\":\"node-0\""), "{refused}");
 }
@@ -69,14 +75,25 @@ fn a_session_on_production_waits_for_a_second_person() {
         Coral::start(world.command(arguments).args(["--token", who])).wait()
     };
     let attach = [
-        "debug", "attach", "shop", "--function", "pay", "--duration", "1s", "--format", "json",
+        "debug",
+        "attach",
+        "shop",
+        "--function",
+        "pay",
+        "--duration",
+        "1s",
+        "--format",
+        "json",
     ];
     let refused = run("ann", &attach);
     assert_eq!(refused.error_code(), "approval-needed");
     let listed = run("bob", &["approvals", "list"]).stdout;
     let id = listed.split_whitespace().nth(1).unwrap().to_owned();
     assert!(listed.starts_with("waiting"), "{listed}");
-    assert_eq!(run("ann", &["approvals", "grant", &id]).error_code(), "not-approvable");
+    assert_eq!(
+        run("ann", &["approvals", "grant", &id]).error_code(),
+        "not-approvable"
+    );
     assert!(run("bob", &["approvals", "grant", &id]).status.success());
     let measured = run("ann", &attach).document();
     assert_eq!(measured["session"]["requested_by"], "ann");
