@@ -179,8 +179,7 @@ impl Service {
         if settings.duration.is_zero() || settings.duration > limits.max_duration {
             let message = format!("a session lasts more than 0s and at most {max_s}s");
             let help = "ask for a shorter session, or extend it while it runs";
-            let code = Code::InvalidArgument;
-            return Err(status::with(code, "bad-duration", &message, help));
+            return over(message, help);
         }
         let max = limits.max_concurrent;
         if self.sessions.live() >= max {

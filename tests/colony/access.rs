@@ -17,7 +17,7 @@ fn an_agent_is_who_its_token_says_and_nobody_else() {
     let sha256 = Sha256::of(TOKEN.as_bytes());
     world.start_colony_with(&format!(
         "    access: {{tokens: [{{name: node-0, sha256: {sha256}, roles: [agent], services: [], \
-         expires_at: 2099-01-01T00:00:00Z}}]}}\n"
+         expires_at: 2099-01-01T00:00:00Z}}]}}\n    debug: {{storage: {{path: null}}}}\n"
     ));
     let token = world.path("token");
     fs::write(&token, TOKEN).unwrap();
