@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::catalog::{Catalog, cut_off};
 use super::registry::{Link, Registry, ReplicaProcess, timed};
+use crate::serving::status;
 use crate::source::remote::{RemoteError, Watching};
 
 /// Reading the symbols of a large program takes seconds.
@@ -20,7 +21,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// A session sends several updates a second: one that is quiet for longer is not heard of.
 const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Less is not worth attaching for.
-const REMAINING_MIN: Duration = Duration::from_secs(1);
+const REMAINING_MIN: Duration = Duration::from_millis(100);
 
 /// A replica to attach to, or to find again.
 #[derive(Clone)]
@@ -163,7 +164,10 @@ impl Follower {
     async fn start(&mut self, link: &Link) -> Result<AgentSession, Status> {
         let remaining = self.wish.deadline.saturating_duration_since(Instant::now());
         if remaining < REMAINING_MIN {
-            return Err(Status::cancelled("the session's lease has run out"));
+            let message = "the session's lease ran out before it was attached to";
+            let help = "ask for a longer session";
+            let code = Code::FailedPrecondition;
+            return Err(status::with(code, "session-ended", message, help));
         }
         let request = self.request(remaining).await?;
         let mut calls = link.calls(Some(&self.wish.requested_by));
