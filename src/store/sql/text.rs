@@ -25,8 +25,11 @@ pub(super) fn rows(batch: &RecordBatch, bytes_max: usize) -> Result<Vec<SqlRow>,
         .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
+    // A column of NULLs alone has no bits that say so.
+    let is_null =
+        |column: &ArrayRef, row| column.is_null(row) || *column.data_type() == DataType::Null;
     let value = |row: usize, place: usize| SqlValue {
-        text: columns[place].is_valid(row).then(|| {
+        text: (!is_null(&columns[place], row)).then(|| {
             let text = formatters[place].value(row).to_string();
             cut(text, bytes_max)
         }),
