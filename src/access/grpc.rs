@@ -18,8 +18,8 @@ const NAME_CHARS_MAX: usize = 100;
 /// An interceptor for every service of a server: refuses who cannot be identified, and puts the
 /// [`Identity`] of everybody else into the request's extensions.
 ///
-/// It serves connections of [`Incoming`](super::Incoming); requests that came another way are
-/// refused.
+/// It serves a [`Connection`](super::Connection), which tells its peer; requests that came another
+/// way are refused.
 #[derive(Clone)]
 pub struct Guard {
     gate: Arc<Gate>,

@@ -28,6 +28,9 @@ pub(super) enum Command {
     Debug(DebugCommand),
     /// List the services of a colony (or of an agent's node) and their replicas
     Services(ServicesArguments),
+    /// Requests at a colony that wait for a second person's word
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// Ask a colony's history, in SQL that can only read
     Sql(SqlArguments),
     /// Serve sessions on this node to other programs
@@ -90,6 +93,27 @@ pub(super) struct QueryArguments {
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ApprovalsCommand {
+    /// List them, and what became of those before
+    List {
+        #[command(flatten)]
+        connection: ConnectionArguments,
+    },
+    /// Agree: who asks again is let through then, once
+    Grant(DecideArguments),
+    /// Refuse
+    Refuse(DecideArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DecideArguments {
+    /// The request's name: apr-...
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
 }
 
 #[derive(Debug, Args)]

@@ -83,7 +83,7 @@ pub(super) fn sql(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
 }
 
 /// Connects to the colony, which has to be named.
-async fn connect(
+pub(super) async fn connect(
     connection: &ConnectionArguments,
 ) -> Result<DebugServiceClient<AuthorizedChannel>, Failure> {
     if !connection.is_colony() {

@@ -1,6 +1,7 @@
 //! `coral`: the engine without a screen.
 
 mod agent;
+mod approvals;
 mod arguments;
 mod attach;
 mod audit;
@@ -51,6 +52,7 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Debug(DebugCommand::Detach(arguments)) => remote::detach(arguments),
         Command::Debug(DebugCommand::Query(arguments)) => history::query(arguments),
         Command::Services(arguments) => services::list(arguments),
+        Command::Approvals(command) => approvals::perform(command),
         Command::Sql(arguments) => history::sql(arguments),
         Command::Agent(arguments) => agent::serve(arguments),
         Command::Colony(arguments) => colony::serve(arguments),

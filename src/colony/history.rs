@@ -10,6 +10,7 @@ mod past;
 mod queries;
 
 use std::collections::HashSet;
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ impl History {
             sessions_retention: storage.sessions_retention,
             ..StoreSettings::at(path)
         };
+        // Where it cannot be made, opening the file says why.
+        let _ = path.parent().map(fs::create_dir_all);
         let sql = SqlSettings::of(&settings);
         let (store, opened) = Store::open(settings)?;
         let history = Self {

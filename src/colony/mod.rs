@@ -11,6 +11,7 @@
 //! **Architecture invariant: leases are the agents'.** Nothing that happens to the colony or to
 //! the way to it keeps a probe alive.
 
+mod approvals;
 mod calls;
 mod catalog;
 mod history;

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Extensions, Request, Response, Status};
 
+use super::approvals::Approvals;
 use super::catalog::Catalogs;
 use super::history::History;
 use super::registry::Registry;
@@ -33,6 +34,7 @@ pub(super) struct Service {
     pub(super) sessions: Sessions,
     pub(super) audit: Arc<Audit>,
     pub(super) history: Option<Arc<History>>,
+    pub(super) approvals: Approvals,
 }
 
 impl Service {
@@ -51,6 +53,7 @@ impl Service {
             sessions: Sessions::new(config.debug.sessions.auto_cleanup_after),
             audit,
             history,
+            approvals: Approvals::new(config.debug.approval_timeout),
         }
     }
 
@@ -500,16 +503,35 @@ impl DebugService for Service {
 
     async fn list_approvals(
         &self,
-        _request: Request<wire::ListApprovalsRequest>,
+        request: Request<wire::ListApprovalsRequest>,
     ) -> Result<Response<wire::ListApprovalsResponse>, Status> {
-        Err(calls::not_yet("ListApprovals"))
+        let approvals = self.approvals.list(identity(request.extensions())?);
+        Ok(Response::new(wire::ListApprovalsResponse { approvals }))
     }
 
     async fn decide_approval(
         &self,
-        _request: Request<wire::DecideApprovalRequest>,
+        request: Request<wire::DecideApprovalRequest>,
     ) -> Result<Response<wire::DecideApprovalResponse>, Status> {
-        Err(calls::not_yet("DecideApproval"))
+        let request_of = request.get_ref();
+        let action = match request_of.is_granted {
+            true => "approval.grant",
+            false => "approval.refuse",
+        };
+        let (who, mut entry) = asked(request.extensions(), action)?;
+        let request = request.into_inner();
+        let id = &request.approval_id;
+        let service = self.approvals.service(id)?;
+        entry.service = Some(service.clone());
+        entry.settings = serde_json::json!({ "approval_id": id });
+        if let Err(denied) = who.check(Role::Attach, &service) {
+            return Err(self.audit.denied(entry, denied));
+        }
+        self.audit.record(entry).await?;
+        let approval = self.approvals.decide(&who, id, request.is_granted)?;
+        Ok(Response::new(wire::DecideApprovalResponse {
+            approval: Some(approval),
+        }))
     }
 }
 

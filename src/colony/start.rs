@@ -22,7 +22,7 @@ use super::replica::{Wish, replica_request};
 use super::service::Service;
 use super::session::NewSession;
 use super::sessions::Held;
-use crate::access::audit::Entry;
+use crate::access::audit::{Entry, Outcome};
 use crate::access::{Identity, Role, Source};
 use crate::serving::{Owner, status};
 
@@ -80,6 +80,15 @@ impl Service {
                     expected: Some(expected),
                     ..wire::StartSessionResponse::default()
                 });
+            }
+        }
+        if self.debug.production.contain(&service) {
+            let functions = entry.functions.as_slice();
+            let agreed = self.approvals.check(&who, &request, functions, &settings);
+            if let Err(status) = agreed {
+                entry.outcome = Outcome::Refused(status.message().to_owned());
+                self.audit.note(entry);
+                return Err(status);
             }
         }
         self.audit.record(entry).await?;
@@ -170,8 +179,7 @@ impl Service {
         if settings.duration.is_zero() || settings.duration > limits.max_duration {
             let message = format!("a session lasts more than 0s and at most {max_s}s");
             let help = "ask for a shorter session, or extend it while it runs";
-            let code = Code::InvalidArgument;
-            return Err(status::with(code, "bad-duration", &message, help));
+            return over(message, help);
         }
         let max = limits.max_concurrent;
         if self.sessions.live() >= max {

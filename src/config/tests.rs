@@ -69,7 +69,7 @@ fn good_files_are_understood() {
         "[console]\ncolors = 256",
         "[session]\nbudget_percent = 2",
         "[session]\nlease = '10 m'\nbudget_percent = 0.5",
-        "[keys]\nopen = 'r'\nrefresh = 'Enter'",
+        "[keys]\nopen = 'r'\nopen-service = 'r'\nrefresh = 'Enter'",
         "[keys]\nquit = []",
         "[[redaction]]\nfind = 'card_number'\nreplace = ''",
         "redaction = [{ type = 'Secret' }]",

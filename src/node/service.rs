@@ -89,9 +89,9 @@ impl Service {
         self.is_closing.store(true, Ordering::Release);
         let sessions = self.sessions.all();
         for held in &sessions {
-            let held = Arc::clone(held);
+            let ending = Arc::clone(held);
             // A thread that failed has dropped its session, and so its probes.
-            let _ = spawn_blocking(move || held.end()).await;
+            let _ = spawn_blocking(move || ending.end()).await;
         }
         self.journals.close(&sessions).await;
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coral_model::{Diagnostic, Escaped};
 use coral_proto::colony::v1::agent_link_client::AgentLinkClient;
@@ -26,6 +26,8 @@ use crate::source::remote::BackOff;
 
 /// A colony that does not welcome the agent by then has none to give.
 const WELCOME_MAX: Duration = Duration::from_secs(10);
+/// A link that has lasted so long was a good one.
+const LASTING: Duration = Duration::from_secs(5);
 /// How many requests are served at the same time.
 const REQUESTS_MAX: usize = 64;
 
@@ -73,8 +75,13 @@ impl Uplink {
                 Ok((connection, ended)) => {
                     (self.say)(&format!("colony: connected to {}", self.config.url));
                     last_said.clear();
-                    back_off.reset();
-                    self.serve(connection, ended, closed.clone()).await
+                    let opened_at = Instant::now();
+                    let cut = self.serve(connection, ended, closed.clone()).await;
+                    // A colony that ends every link at once is not dialled ever faster.
+                    if opened_at.elapsed() > LASTING {
+                        back_off.reset();
+                    }
+                    cut
                 }
             };
             if *closed.borrow() {

@@ -13,6 +13,7 @@ mod hostile;
 mod identities;
 #[path = "../common/python.rs"]
 mod interpreter;
+mod journals;
 mod leases;
 mod limits;
 mod proxy;

@@ -1,6 +1,7 @@
 //! A colony, its agents and real replicas on this machine; consoles and programs as its clients.
 #![allow(clippy::print_stderr, clippy::unwrap_used)] // all of this is tests
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod sessions;

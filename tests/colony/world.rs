@@ -28,22 +28,32 @@ pub(crate) struct World {
 impl World {
     /// A colony with so many agents. Each knows the replicas that are started for it alone.
     pub(crate) fn start(agents: usize, program: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut world = Self {
-            folder,
+        let mut world = Self::bare();
+        world.start_colony();
+        for _ in 0..agents {
+            world.add_agent(program);
+        }
+        world
+    }
+
+    /// Nothing runs yet.
+    pub(crate) fn bare() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
             colony: None,
             agents: Vec::new(),
             programs: Vec::new(),
-        };
-        world.start_colony();
-        for number in 0..agents {
-            let copy = world.path(&format!("shop-{number}"));
-            fs::copy(program, &copy).unwrap();
-            world.programs.push(copy);
-            world.agents.push(None);
-            world.start_agent(number);
         }
-        world
+    }
+
+    /// Starts another agent, on whose node that program is the service.
+    pub(crate) fn add_agent(&mut self, program: &Path) {
+        let number = self.agents.len();
+        let copy = self.path(&format!("shop-{number}"));
+        fs::copy(program, &copy).unwrap();
+        self.programs.push(copy);
+        self.agents.push(None);
+        self.start_agent(number);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -56,10 +66,16 @@ impl World {
     }
 
     pub(crate) fn start_colony(&mut self) {
+        let history = self.path("history.duckdb");
+        let history = history.display();
+        self.start_colony_with(&format!("    debug: {{storage: {{path: '{history}'}}}}\n"));
+    }
+
+    /// Starts the colony with more keys of `colony:`, a line each.
+    pub(crate) fn start_colony_with(&mut self, keys: &str) {
         let config = format!(
-            "colony:\n    id: test\n    listen: ['{}']\n    debug: {{storage: {{path: '{}'}}}}\n    audit: {{path: '{}'}}\n",
+            "colony:\n    id: test\n    listen: ['{}']\n    audit: {{path: '{}'}}\n{keys}",
             self.address(),
-            self.path("history.duckdb").display(),
             self.path("colony-audit.jsonl").display(),
         );
         let file = self.path("colony.yaml");

@@ -27,7 +27,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
+use prost::{Message, length_delimiter_len};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -162,11 +164,26 @@ pub(super) fn check(who: &Identity) -> Result<(), Denied> {
     }
 }
 
+/// The oldest journals, as many as fit into a message; others come when these are acknowledged.
 pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse, Status> {
     let epoch = spool.epoch();
     let journals = spawn_blocking(move || spool.list()).await;
-    let journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
-    Ok(wire::ListJournalsResponse { epoch, journals })
+    let mut journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+    let mut list = wire::ListJournalsResponse {
+        epoch,
+        journals: Vec::new(),
+    };
+    let mut bytes = list.encoded_len();
+    let fitting = journals.iter().take_while(|journal| {
+        // The field's tag is one byte.
+        let len = journal.encoded_len();
+        bytes += 1 + length_delimiter_len(len) + len;
+        bytes <= MESSAGE_BYTES_MAX
+    });
+    let fitting = fitting.count();
+    journals.truncate(fitting);
+    list.journals = journals;
+    Ok(list)
 }
 
 pub(super) fn read(

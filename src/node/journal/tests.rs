@@ -4,10 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1::{
     CallRecord, Journal as JournalInfo, JournalCall, JournalEntry, ReadJournalRequest, SessionInfo,
     SessionStatus, SessionUpdate,
 };
+use prost::Message;
 use tempfile::TempDir;
 use tokio_stream::StreamExt;
 
@@ -281,6 +283,23 @@ fn what_finds_no_room_at_all_is_counted_and_named_later() {
     let gap = entries[3].gap.as_ref().unwrap();
     assert_eq!((gap.first_sequence, gap.calls), (4, 1_007));
     assert_eq!(sequences(&entries), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_list_fits_into_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), ROOMY);
+    let request = "r".repeat(256);
+    for session in 0..5_000 {
+        spool.begin(&format!("dbg-{session:04}"), &request);
+    }
+    let mut list = super::list(Arc::clone(&spool)).await.unwrap();
+    assert!(list.encoded_len() <= MESSAGE_BYTES_MAX);
+    let all = spool.list();
+    assert_eq!(list.journals, all[..list.journals.len()]);
+    // One more would not have fitted.
+    list.journals.push(all[list.journals.len()].clone());
+    assert!(list.encoded_len() > MESSAGE_BYTES_MAX);
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub(super) fn of_stream(status: Status) -> RemoteError {
 
 /// A stable code that an agent has sent: it is one of those that this program knows, too.
 fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 20] = [
+    const KNOWN: [&str; 34] = [
         "usage",
         "over-limit",
         "session-ended",
@@ -141,6 +141,20 @@ fn code_of(status: &Status) -> &'static str {
         "no-traces",
         "in-progress",
         "other-build",
+        "approval-needed",
+        "approval-refused",
+        "not-approvable",
+        "no-such-approval",
+        "no-history",
+        "history-full",
+        "history-failed",
+        "history-closed",
+        "bad-durations",
+        "bad-sql",
+        "sql-too-expensive",
+        "sql-too-long",
+        "sql-too-large",
+        "sql-worker",
     ];
     let sent = status
         .metadata()

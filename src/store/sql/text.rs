@@ -25,11 +25,13 @@ pub(super) fn rows(batch: &RecordBatch, bytes_max: usize) -> Result<Vec<SqlRow>,
         .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
-    // A column of NULLs alone has no bits that say so.
-    let is_null =
-        |column: &ArrayRef, row| column.is_null(row) || *column.data_type() == DataType::Null;
+    // A column of nothing but NULL has no marks of it.
+    let is_there = |row: usize, place: usize| {
+        let column = &columns[place];
+        *column.data_type() != DataType::Null && column.is_valid(row)
+    };
     let value = |row: usize, place: usize| SqlValue {
-        text: (!is_null(&columns[place], row)).then(|| {
+        text: is_there(row, place).then(|| {
             let text = formatters[place].value(row).to_string();
             cut(text, bytes_max)
         }),
