@@ -95,7 +95,7 @@ async fn what_reads_is_answered() {
         "SELECT count(*) FROM uprobe_events WHERE started_at > now() - INTERVAL 1 HOUR",
         "SELECT date_trunc('minute', started_at), current_timestamp - started_at FROM gaps, \
          uprobe_events GROUP BY ALL",
-        "SELECT [now()], system.main.now()",
+        "SELECT [now()], system.main.now(), current_date, today() - INTERVAL 1 DAY",
     ] {
         let rows = colony.rows(sql).await;
         assert!(rows.is_ok(), "{sql}: {rows:?}");

@@ -18,7 +18,9 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Times in the tables have no time zone, and so the present has none.
 const PRESENT: &str = "CREATE TEMP MACRO now() AS system.main.now()::TIMESTAMP; \
-                       CREATE TEMP MACRO get_current_timestamp() AS system.main.now()::TIMESTAMP";
+                       CREATE TEMP MACRO get_current_timestamp() AS system.main.now()::TIMESTAMP; \
+                       CREATE TEMP MACRO current_date() AS system.main.now()::TIMESTAMP::DATE; \
+                       CREATE TEMP MACRO today() AS system.main.now()::TIMESTAMP::DATE";
 
 /// What DuckDB gives up, as far as it knows how to.
 const GIVE_UP: &str = "SET temp_directory = ''; \
