@@ -26,9 +26,10 @@ use super::{AccessError, Endpoint, TlsConfig};
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Longer names are cut.
 const NAME_CHARS_MAX: usize = 100;
-/// How often an idle connection is tried, and how long an answer may take: half-open ones end.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
-const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
+/// How often a connection is tried: a half-open one ends within the sum of this and the next.
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// How long the answer to such a try may take.
+pub const KEEP_ALIVE_MAX: Duration = Duration::from_secs(5);
 
 /// A channel whose requests carry the client's token, if it has one.
 pub type AuthorizedChannel = InterceptedService<Channel, Bearer>;

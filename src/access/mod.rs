@@ -40,7 +40,7 @@ mod sha256;
 mod socket;
 mod tls;
 
-pub use connect::{AuthorizedChannel, Bearer, connect};
+pub use connect::{AuthorizedChannel, Bearer, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect};
 pub use connection::{Connection, Peer, PeerAddress};
 pub use endpoint::Endpoint;
 pub use error::AccessError;

@@ -19,9 +19,11 @@ use tonic::transport::Server;
 use tower::util::MapRequestLayer;
 
 use crate::access::grpc::note_path;
-use crate::access::{AccessError, AuthorizedChannel, Connection, connect};
+use crate::access::{
+    AccessError, AuthorizedChannel, Connection, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect,
+};
 use crate::config::UplinkConfig;
-use crate::serving::tunnel::{self, CHUNKS_MAX, Ended, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX};
+use crate::serving::tunnel::{self, CHUNKS_MAX, Ended};
 use crate::source::remote::BackOff;
 
 /// A colony that does not welcome the agent by then has none to give.

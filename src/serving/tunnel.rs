@@ -15,16 +15,12 @@ use tonic::transport::{Channel, Endpoint, Error};
 use tonic::{Status, Streaming};
 use tower::service_fn;
 
-use crate::access::{Connection, Peer, PeerAddress};
+use crate::access::{Connection, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, Peer, PeerAddress};
 
 /// Bytes in one message, and those that wait on either way in.
 pub const CHUNK_BYTES_MAX: usize = 64 << 10;
 /// Messages that wait for the stream: room for the channels that are given to the ends.
 pub const CHUNKS_MAX: usize = 4;
-/// How often a link is tried, and how long an answer may take: a half-open one ends within the sum.
-pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
-/// How long an answer may take.
-pub const KEEP_ALIVE_MAX: Duration = Duration::from_secs(5);
 /// How long the other side has to take what is on its way after this side has ended.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
