@@ -208,13 +208,12 @@ impl ServiceList {
     /// Opens the selected row, or goes on to its first one.
     pub(crate) fn go_in(&mut self, height: usize) {
         match self.selected() {
-            Some(ServiceRow::Service { is_open, .. } | ServiceRow::Agents { is_open }) => {
-                if is_open {
-                    self.move_by(1, height);
-                } else {
-                    self.toggle();
-                }
+            Some(ServiceRow::Service { is_open, .. } | ServiceRow::Agents { is_open })
+                if !is_open =>
+            {
+                self.toggle();
             }
+            Some(ServiceRow::Service { .. } | ServiceRow::Agents { .. }) => self.move_by(1, height),
             _ => {}
         }
     }

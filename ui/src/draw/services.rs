@@ -203,7 +203,7 @@ fn service_words(service: &Service, troubled: usize) -> [Spans; 2] {
     };
     [
         words(format!("{replicas} on {agents}"), "cannot be probed"),
-        words(replicas.clone(), "troubled"),
+        words(replicas, "troubled"),
     ]
 }
 
