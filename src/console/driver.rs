@@ -171,7 +171,17 @@ impl<H: Host> Worker<H> {
             Effect::ReadSource { file, line } => {
                 self.report(source_files::read(&file, line)).await;
             }
-            Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}
+            // Nobody here remembers sessions: the screens do not ask.
+            Effect::ListHistory
+            | Effect::OpenSession { .. }
+            | Effect::CloseSession { .. }
+            | Effect::ReadSqlSchema
+            | Effect::RunSql { .. }
+            | Effect::CancelSql { .. }
+            | Effect::Copy(_)
+            | Effect::Edit { .. }
+            | Effect::Suspend
+            | Effect::Quit => {}
         }
     }
 

@@ -104,9 +104,18 @@ pub fn write_inlined(out: impl io::Write, inlined: &[InlinedCalls<'_>]) -> io::R
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_table(out: impl io::Write, columns: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+pub fn write_table(
+    out: impl io::Write,
+    columns: &[impl AsRef<str>],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(columns)?;
+    // Those of a query are as foreign as its values.
+    writer.write_record(
+        columns
+            .iter()
+            .map(|name| text(&coral_model::escape(name.as_ref()))),
+    )?;
     for row in rows {
         writer.write_record(row.iter().map(|value| text(&coral_model::escape(value))))?;
     }

@@ -11,6 +11,7 @@ pub mod filter;
 mod function;
 mod glob;
 mod histogram;
+mod history;
 mod inner_calls;
 pub mod logic;
 pub mod merge;
@@ -23,6 +24,7 @@ mod service;
 mod session;
 mod settings;
 mod snapshot;
+mod sql;
 mod text;
 mod trace;
 mod units;
@@ -37,6 +39,7 @@ pub use function::{
 };
 pub use glob::glob_matches;
 pub use histogram::{Bucket, Histogram, PERCENTILES, Percentiles, bucket_range_ns};
+pub use history::SessionSummary;
 pub use inner_calls::{InnerCall, InnerCalls};
 pub use outlier::{Outlier, outliers};
 pub use pattern::{Pattern, PatternError};
@@ -54,6 +57,7 @@ pub use snapshot::{
     Accounting, CallRecord, CallValue, FunctionStats, InFlightCall, JoinedCalls, Overhead,
     SessionNotice, Snapshot, StackFrame,
 };
+pub use sql::{SqlColumn, SqlResult, SqlSchema, SqlTable};
 pub use text::{Escaped, escape};
 pub use trace::{
     Analysis, SlowestNode, Trace, TraceBuilder, TraceCall, TraceLosses, TraceNode, TraceRecord,

@@ -2,6 +2,7 @@
 
 use coral_model::{SessionSettings, Target, escape, format_budget, format_duration_exactly};
 
+use crate::event::OpenTarget;
 use crate::options::Peer;
 
 /// An option for whoever knows the processes, if somebody does; `None` if its name would act on a
@@ -90,9 +91,21 @@ pub(crate) fn functions(peer: Option<&Peer>, target: &Target) -> Option<String> 
     Some(format!("coral functions{of_peer}{listed}"))
 }
 
-/// The same for a process that is not open.
-pub(crate) fn functions_of_process(peer: Option<&Peer>, pid: u32) -> Option<String> {
-    Some(format!("coral functions{} --pid {pid}", of_peer(peer)?))
+/// The same for what is not open.
+pub(crate) fn functions_of(peer: Option<&Peer>, what: &OpenTarget) -> Option<String> {
+    let of_peer = of_peer(peer)?;
+    match what {
+        OpenTarget::Process(pid) => Some(format!("coral functions{of_peer} --pid {pid}")),
+        OpenTarget::Service(name) => {
+            (escape(name) == *name).then(|| format!("coral functions{of_peer} {}", quote(name)))
+        }
+    }
+}
+
+/// `coral sql` for a query.
+pub(crate) fn sql(peer: Option<&Peer>, sql: &str) -> Option<String> {
+    let of_peer = of_peer(peer)?;
+    (escape(sql) == sql).then(|| format!("coral sql{of_peer} {}", quote(sql)))
 }
 
 /// A word as a POSIX shell reads it.

@@ -70,6 +70,14 @@ pub enum Command {
     ShowCalls,
     ShowSessions,
     ShowEvents,
+    ShowSql,
+    EditQuery,
+    RunQuery,
+    CancelQuery,
+    LeaveQuery,
+    CompleteQuery,
+    EarlierQuery,
+    LaterQuery,
     NextScreen,
     PreviousScreen,
     Palette,
@@ -144,6 +152,10 @@ pub enum Scope {
     Sessions,
     /// On the events screen.
     Events,
+    /// On the SQL screen.
+    Sql,
+    /// While a query is typed; every other key is text.
+    Query,
     /// While a filter is typed; every other key is text.
     Filter,
     /// While commands, functions or views are found, or named, by typing; every other key is text.
@@ -172,6 +184,8 @@ impl Scope {
             S::Calls => "Calls",
             S::Sessions => "Sessions",
             S::Events => "Events",
+            S::Sql => "SQL",
+            S::Query => "While typing a query",
             S::Filter => "While typing a filter",
             S::Find => "While finding or naming something",
             S::Form => "While a form is filled in",
@@ -194,6 +208,8 @@ impl Scope {
             S::Calls => &[S::Calls, S::Screens, S::Always],
             S::Sessions => &[S::Sessions, S::Screens, S::Always],
             S::Events => &[S::Events, S::Screens, S::Always],
+            S::Sql => &[S::Sql, S::Screens, S::Always],
+            S::Query => &[S::Query, S::Always],
             S::Filter => &[S::Filter, S::Always],
             S::Find => &[S::Find, S::Always],
             S::Form => &[S::Form, S::Always],
@@ -204,7 +220,7 @@ impl Scope {
     }
 
     /// All scopes that can be in front, and `Screens` and `Always`, in the order of the help.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         S::Processes,
         S::Services,
         S::Functions,
@@ -213,7 +229,9 @@ impl Scope {
         S::Calls,
         S::Sessions,
         S::Events,
+        S::Sql,
         S::Screens,
+        S::Query,
         S::Filter,
         S::Find,
         S::Form,
@@ -275,7 +293,8 @@ const FILTERED: &[Scope] = &[
 const MATCHED: &[Scope] = &[S::Functions, S::Calls];
 /// Where one screen has several views.
 const VIEWED: &[Scope] = &[S::Latency, S::Replicas, S::Calls];
-const SIDEWAYS: &[Scope] = &[S::Services, S::Latency, S::Calls];
+const SIDEWAYS: &[Scope] = &[S::Services, S::Latency, S::Calls, S::Sql];
+const QUERIED: &[Scope] = &[S::Query, S::Sql];
 
 /// All commands. The footer shows hints in this order, those of the front scope first.
 #[rustfmt::skip] // a table is read by its columns
@@ -286,7 +305,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::NextView, "next-view", &["v"], VIEWED, "view", "the next view: heatmap, compare, replicas; flame, slow, trace"),
     line(C::PreviousView, "previous-view", &["V"], VIEWED, "", "the view before"),
     line(C::Choose, "choose", &["Enter"], &[S::Calls], "open", "open or fold; zoom in; go to the function; show the call"),
-    line(C::Right, "right", &["l", "Right"], SIDEWAYS, "", "to the right; open, or go to the first callee"),
+    line(C::Right, "right", &["l", "Right"], SIDEWAYS, "", "to the right; open, or go to the first callee; columns"),
     line(C::Left, "left", &["h", "Left"], SIDEWAYS, "", "to the left; fold, or go to the caller"),
     line(C::OpenBelow, "open-below", &["*"], &[S::Calls], "", "open everything below"),
     line(C::Zoom, "zoom", &["z"], &[S::Calls], "zoom", "show the selected path or call as wide as the screen"),
@@ -303,8 +322,15 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::PinProbed, "pin-probed", &["P"], &[S::Functions], "", "keep probed functions at the top, or among the others"),
     line(C::NextMatch, "next-match", &["n"], MATCHED, "", "go to the next match, also of a cleared filter"),
     line(C::PreviousMatch, "previous-match", &["N"], MATCHED, "", "go to the previous match"),
-    line(C::OpenSession, "open-session", &["Enter"], &[S::Sessions], "look at it", "show this session on all screens, or the newest again"),
+    line(C::OpenSession, "open-session", &["Enter"], &[S::Sessions], "look at it", "show this session on all screens, or what is open here again"),
     line(C::Repeat, "repeat-session", &["r"], &[S::Sessions], "repeat", "attach to the functions of the selected session again"),
+    line(C::EditQuery, "edit-query", &["Enter", "/", "i"], &[S::Sql], "query", "go on typing the query"),
+    line(C::RunQuery, "run-query", &["Enter"], &[S::Query], "run", "run the query that is typed"),
+    line(C::CompleteQuery, "complete-query", &["Tab"], &[S::Query], "complete", "complete the name of a table or a column"),
+    line(C::EarlierQuery, "earlier-query", &["Up", "Ctrl-P"], &[S::Query], "earlier", "the query before"),
+    line(C::LaterQuery, "later-query", &["Down", "Ctrl-N"], &[S::Query], "", "the query after it"),
+    line(C::CancelQuery, "cancel-query", &["Ctrl-K"], QUERIED, "give up", "give up the query that runs"),
+    line(C::LeaveQuery, "leave-query", &["Esc"], &[S::Query], "rows", "go to the rows; give up what runs"),
     line(C::SelectArea, "select-area", &["b"], &[S::Latency], "select", "select an area of the heatmap from the cursor on"),
     line(C::AcceptArea, "accept-area", &["Enter"], &[S::Latency], "", "list the calls of the selected area; Esc clears it"),
     line(C::Compare, "compare", &["M"], MEASURED, "compare", "compare with the mark; again: the next pair"),
@@ -336,6 +362,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     line(C::ShowCalls, "show-calls", &["4"], &[S::Screens], "", "calls: tree, flame, slow, in flight"),
     line(C::ShowSessions, "show-sessions", &["5"], &[S::Screens], "", "sessions"),
     line(C::ShowEvents, "show-events", &["6"], &[S::Screens], "", "events and notices"),
+    line(C::ShowSql, "show-sql", &["7"], &[S::Screens], "", "SQL over the history, where there is one"),
     line(C::NextScreen, "next-screen", &["Tab"], &[S::Screens], "", "the next screen"),
     line(C::PreviousScreen, "previous-screen", &["Shift-Tab"], &[S::Screens], "", "the previous screen"),
     line(C::Palette, "palette", &[":"], &[S::Screens], "commands", "find any command by its name or what it does"),

@@ -23,6 +23,7 @@ mod replicas;
 mod services;
 mod sessions;
 mod source;
+pub(crate) mod sql;
 pub(crate) mod time_axis;
 mod views;
 
@@ -95,6 +96,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
         Screen::Calls => calls::draw(canvas, state, body),
         Screen::Sessions => sessions::draw(canvas, state, body),
         Screen::Events => events::draw(canvas, state, body),
+        Screen::Sql => sql::draw(canvas, state, body),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What comes in and what goes out: the closed sets of events and effects.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{
     AgentSummary, ExpectedCost, FunctionId, FunctionTable, Limits, ProcessSummary, Service,
-    SessionId, SessionSettings, Snapshot, Target,
+    SessionId, SessionSettings, SessionSummary, Snapshot, SqlResult, SqlSchema, Target,
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -48,6 +49,34 @@ pub enum SourceEvent {
         services: Arc<[Service]>,
         /// Its agents, also those that know no service.
         agents: Arc<[AgentSummary]>,
+    },
+    /// The answer to [`Effect::ListHistory`]: the sessions of everybody, newest first.
+    History(Arc<[SessionSummary]>),
+    /// The answer to [`Effect::OpenSession`]; of a live session, snapshots follow.
+    SessionOpened(Box<OpenedSession>),
+    /// A session of the history cannot be opened.
+    SessionNotOpened {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The answer to [`Effect::ReadSqlSchema`]; it may also come by itself, from a source that has a
+    /// history.
+    SqlSchema(Arc<SqlSchema>),
+    /// The answer to a query.
+    SqlRows {
+        /// The query's number.
+        query: u64,
+        /// Its rows.
+        result: Arc<SqlResult>,
+    },
+    /// A query gave nothing.
+    SqlFailed {
+        /// The query's number.
+        query: u64,
+        /// Why.
+        failure: Failure,
     },
     /// A process or a service is being opened: its symbols are read.
     Opening(OpenTarget),
@@ -243,6 +272,32 @@ pub enum Effect {
     ListProcesses,
     /// Open a process or a service; whatever is attached to another one is detached.
     Open(OpenTarget),
+    /// List the sessions of everybody, live and past.
+    ListHistory,
+    /// Open a session that was not started here: its numbers, and while it is live those that come.
+    OpenSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session that was opened so is not looked at any more; it goes on.
+    CloseSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// Find out which tables the history has.
+    ReadSqlSchema,
+    /// Run a query over the history; what ran before was given up.
+    RunSql {
+        /// Names it in the answer.
+        query: u64,
+        /// The query.
+        sql: String,
+    },
+    /// Give a query up: nobody waits for its answer any more.
+    CancelSql {
+        /// Its number.
+        query: u64,
+    },
     /// Attach to functions of the opened process.
     Attach(Attach),
     /// Find out what a function calls.
@@ -297,6 +352,20 @@ pub enum Effect {
     Quit,
 }
 
+/// A session that was not started here.
+#[derive(Clone, Debug)]
+pub struct OpenedSession {
+    /// The session.
+    pub session: SessionId,
+    /// What it measures, as its snapshots name it.
+    pub target: Target,
+    /// Its functions, by the ids that its snapshots use.
+    pub table: Arc<FunctionTable>,
+    /// What is kept of it: when each snapshot was taken, ascending, since its beginning. Of a live
+    /// session, the newest one.
+    pub moments: Vec<(Duration, Arc<Snapshot>)>,
+}
+
 /// What is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenTarget {
@@ -344,7 +413,7 @@ pub struct ViewExport {
     /// The command line that prints the same numbers, where there is one.
     pub command: Option<String>,
     /// The names of the columns.
-    pub columns: Vec<&'static str>,
+    pub columns: Vec<Cow<'static, str>>,
     /// The rows; a value that was not measured is empty.
     pub rows: Vec<Vec<String>>,
     /// How many rows were left out because the view has more than an export holds.

@@ -3,8 +3,10 @@
 mod calls;
 mod replicas;
 mod services;
+mod sessions;
+mod sql;
 
-use coral_model::{Function, Histogram, PERCENTILES, SessionState, bucket_range_ns};
+use coral_model::{Function, Histogram, PERCENTILES, bucket_range_ns};
 
 use crate::command_line;
 use crate::event::ViewExport;
@@ -24,8 +26,9 @@ pub(crate) fn view(state: &State) -> ViewExport {
         Screen::Functions => functions(state),
         Screen::Latency => export_latency::view(state).unwrap_or_else(|| latency(state)),
         Screen::Calls => calls::view(state),
-        Screen::Sessions => sessions(state),
+        Screen::Sessions => sessions::view(state),
         Screen::Events => events(state),
+        Screen::Sql => sql::view(state),
     }
 }
 
@@ -182,45 +185,6 @@ fn latency(state: &State) -> ViewExport {
     )
 }
 
-fn sessions(state: &State) -> ViewExport {
-    let rows = state.measurements.sessions().map(|session| {
-        let snapshot = &session.snapshot;
-        let info = &snapshot.session;
-        let ended = match info.state {
-            SessionState::Active => "",
-            SessionState::Ended(reason) => reason.name(),
-        };
-        vec![
-            info.id.to_string(),
-            info.target.pid.to_string(),
-            info.started_at.to_string(),
-            format!("{:.1}", info.elapsed.as_secs_f64()),
-            ended.to_owned(),
-            snapshot.functions.len().to_string(),
-            info.probes.to_string(),
-            snapshot.accounting.hits.to_string(),
-            session.lost().to_string(),
-        ]
-    });
-    let columns = [
-        "id",
-        "pid",
-        "started_at",
-        "duration_s",
-        "end_reason",
-        "functions",
-        "probes",
-        "hits",
-        "lost",
-    ];
-    table(
-        "sessions",
-        Some("coral debug list".into()),
-        &columns,
-        rows.collect(),
-    )
-}
-
 fn events(state: &State) -> ViewExport {
     let rows = state.notices.log().iter().map(|logged| {
         vec![
@@ -244,7 +208,7 @@ pub(crate) fn table(
     ViewExport {
         view,
         command,
-        columns: columns.to_vec(),
+        columns: columns.iter().map(|&name| name.into()).collect(),
         rows,
         rows_left_out: 0,
     }

@@ -6,11 +6,16 @@ use tui_input::{Input, InputRequest};
 /// A filter longer than this matches nothing that a person could mean.
 const CHARACTERS_MAX: usize = 256;
 
+/// What is longer is no query that a person has typed.
+const LONG_CHARACTERS_MAX: usize = 8_192;
+
 /// A filter's text, and whether keys go to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FilterInput {
     input: Input,
     pub(crate) editing: bool,
+    /// Whether it takes a query of many lines, as one.
+    is_long: bool,
 }
 
 impl FilterInput {
@@ -20,6 +25,20 @@ impl FilterInput {
             editing: true,
             ..Self::default()
         }
+    }
+
+    /// A line for what is longer than a filter; line breaks in it are spaces.
+    pub(crate) fn long() -> Self {
+        Self {
+            is_long: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a text in the place of what was typed.
+    pub(crate) fn set(&mut self, text: &str) {
+        self.input = Input::default();
+        self.insert(text);
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -42,7 +61,10 @@ impl FilterInput {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            is_long: self.is_long,
+            ..Self::default()
+        };
     }
 
     /// Types a key; returns whether the text has changed.
@@ -67,10 +89,16 @@ impl FilterInput {
             .is_some_and(|change| change.value)
     }
 
-    /// Inserts text up to its first line break; returns whether there was any.
+    /// Inserts text up to its first line break, of a query all of it; returns whether there was any.
     pub(crate) fn insert(&mut self, text: &str) -> bool {
-        let room = CHARACTERS_MAX.saturating_sub(self.text().chars().count());
-        let line = text.lines().next().unwrap_or_default();
+        let (max, line) = if self.is_long {
+            let line = text.lines().collect::<Vec<_>>().join(" ");
+            (LONG_CHARACTERS_MAX, line)
+        } else {
+            let line = text.lines().next().unwrap_or_default();
+            (CHARACTERS_MAX, line.to_owned())
+        };
+        let room = max.saturating_sub(self.text().chars().count());
         let mut inserted = false;
         for character in line.chars().take(room) {
             self.input.handle(InputRequest::InsertChar(character));

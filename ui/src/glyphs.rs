@@ -37,6 +37,8 @@ pub struct Glyphs {
     pub(crate) open: &'static str,
     pub(crate) folded: &'static str,
     pub(crate) failed: &'static str,
+    /// What turns while somebody waits.
+    pub(crate) spinner: [&'static str; 4],
     /// The corners of an overlay: top left, top right, bottom left, bottom right.
     pub(crate) corners: [&'static str; 4],
 }
@@ -69,6 +71,7 @@ impl Glyphs {
         open: "▾",
         folded: "▸",
         failed: "!",
+        spinner: ["◐", "◓", "◑", "◒"],
         corners: ["╭", "╮", "╰", "╯"],
     };
 
@@ -99,6 +102,7 @@ impl Glyphs {
         open: "-",
         folded: "+",
         failed: "!",
+        spinner: ["|", "/", "-", "\\"],
         corners: ["+", "+", "+", "+"],
     };
 

@@ -5,8 +5,10 @@ use ratatui::layout::Rect;
 
 use crate::calls::View;
 use crate::canvas::inset;
+use crate::draw::sql;
 use crate::filter_input::FilterInput;
 use crate::state::{Screen, State};
+use crate::table::MARGIN;
 
 /// Below this size there is a message instead of a screen.
 pub(crate) const SMALLEST: (u16, u16) = (40, 10);
@@ -201,6 +203,52 @@ impl ListPane {
     }
 }
 
+/// The parts of the SQL screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SqlPanes {
+    pub(crate) title: Rect,
+    /// The query, on as many lines as it needs and may have.
+    pub(crate) input: Rect,
+    /// What the word that is typed could become.
+    pub(crate) hint: Rect,
+    pub(crate) failure: Rect,
+    pub(crate) head: Rect,
+    pub(crate) rows: Rect,
+    /// The selected row in full.
+    pub(crate) detail: Rect,
+}
+
+impl SqlPanes {
+    /// Lines that a query has at most; the ones around the caret are shown.
+    const INPUT_MAX: u16 = 6;
+
+    pub(crate) fn of(state: &State, body: Rect) -> Self {
+        let columns = body.width.saturating_sub(MARGIN);
+        let (lines, _) = sql::lines(
+            &state.sql.input,
+            usize::from(columns.max(1)),
+            &state.options.glyphs,
+        );
+        let failure = sql::failure_lines(state, columns).len() as u16;
+        let (title, rest) = split_top(body, 1);
+        let input_lines = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        let (input, rest) = split_top(rest, input_lines.min(Self::INPUT_MAX).min(rest.height / 3));
+        let (hint, rest) = split_top(rest, 1);
+        let (failure, rest) = split_top(rest, failure.min(rest.height / 2));
+        let (head, rest) = split_top(rest, 1);
+        let (rows, detail) = split_bottom(rest, 3.min(rest.height / 3));
+        Self {
+            title,
+            input,
+            hint,
+            failure,
+            head,
+            rows,
+            detail,
+        }
+    }
+}
+
 fn filter_lines(filter: &FilterInput) -> u16 {
     u16::from(filter.editing || filter.is_active())
 }
@@ -223,6 +271,7 @@ impl State {
             Screen::Calls => CallPanes::of(self, body).list.rows,
             Screen::Sessions => ListPane::sessions(body).rows,
             Screen::Events => ListPane::events(body).rows,
+            Screen::Sql => SqlPanes::of(self, body).rows,
         }
     }
 }

@@ -43,9 +43,11 @@ mod saved_view;
 mod scan;
 mod selection;
 mod services;
+mod session_list;
 mod sort;
 mod sorter;
 mod source_view;
+mod sql;
 mod state;
 mod table;
 mod text;
@@ -54,13 +56,14 @@ mod timeline;
 mod typed_filter;
 mod update;
 mod view_finder;
+mod visit;
 
 pub use color::Colors;
 pub use commands::{COMMANDS, Command, CommandInfo, Scope};
 pub use draw::draw;
 pub use event::{
-    Attach, AttachTo, Effect, Event, Failure, Level, Link, Notice, OpenTarget, SourceEvent,
-    ViewExport,
+    Attach, AttachTo, Effect, Event, Failure, Level, Link, Notice, OpenTarget, OpenedSession,
+    SourceEvent, ViewExport,
 };
 pub use glyphs::Glyphs;
 pub use key::{Key, KeyError};

@@ -69,6 +69,8 @@ pub struct Options {
     pub replay: bool,
     /// The agent or colony that everything comes from, where that is another program.
     pub peer: Option<Peer>,
+    /// Whether the source remembers sessions of the past and of others.
+    pub has_history: bool,
     /// Why a recording is shown, or anything else to say at the start.
     pub reason: Option<String>,
     /// What a session is asked to do if nothing else is said; `extend` adds its lease once more.
@@ -100,6 +102,7 @@ impl Default for Options {
             start: Start::default(),
             replay: false,
             peer: None,
+            has_history: false,
             reason: None,
             settings: SessionSettings::default(),
             limits: Limits::default(),

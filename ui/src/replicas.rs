@@ -335,11 +335,6 @@ impl State {
             .filter(|moment| moment.at <= shown_at)
             .filter(|moment| moment.snapshot.session.id == snapshot.session.id)
             .find(|moment| is_heard(&moment.snapshot))?;
-        let now = if self.timeline.is_live() {
-            self.now
-        } else {
-            shown_at
-        };
-        Some(now.saturating_sub(heard.at))
+        Some(self.shown_now().saturating_sub(heard.at))
     }
 }

@@ -24,12 +24,14 @@ use crate::notices::Notices;
 use crate::options::{Options, Peer, Start};
 use crate::processes::ProcessList;
 use crate::replicas::ReplicaList;
-use crate::selection::Selection;
 use crate::services::ServiceList;
+use crate::session_list::SessionList;
 use crate::source_view::SourceView;
+use crate::sql::SqlScreen;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
 use crate::view_finder::ViewFinder;
+use crate::visit::Visit;
 
 /// What is shown between header and footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +48,23 @@ pub enum Screen {
     Sessions,
     /// What happened and what was refused.
     Events,
+    /// Queries over the history, where the source has one.
+    Sql,
 }
+
+/// All screens, in the order of their tabs.
+static SCREENS: [Screen; 7] = Screen::ALL;
 
 impl Screen {
     /// All screens, in the order of their tabs.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Processes,
         Self::Functions,
         Self::Latency,
         Self::Calls,
         Self::Sessions,
         Self::Events,
+        Self::Sql,
     ];
 
     /// The name on its tab.
@@ -73,12 +81,8 @@ impl Screen {
             Self::Calls => Scope::Calls,
             Self::Sessions => Scope::Sessions,
             Self::Events => Scope::Events,
+            Self::Sql => Scope::Sql,
         }
-    }
-
-    /// The screen that is so many tabs further, round and round.
-    pub(crate) fn after(self, tabs: usize) -> Self {
-        Self::ALL[(self as usize + tabs) % Self::ALL.len()]
     }
 }
 
@@ -169,8 +173,11 @@ pub struct State {
     pub(crate) latency: LatencyScreen,
     pub(crate) replicas: ReplicaList,
     pub(crate) calls: CallsScreen,
-    pub(crate) sessions: Selection<SessionId>,
+    pub(crate) sessions: SessionList,
+    /// The session that is on the screens, if it was not started here.
+    pub(crate) visit: Option<Visit>,
     pub(crate) notices: Notices,
+    pub(crate) sql: SqlScreen,
     pub(crate) log_scale: bool,
     pub(crate) dirty: bool,
 }
@@ -216,8 +223,10 @@ impl State {
             latency: LatencyScreen::default(),
             replicas: ReplicaList::default(),
             calls: CallsScreen::default(),
-            sessions: Selection::default(),
+            sessions: SessionList::default(),
+            visit: None,
             notices: Notices::default(),
+            sql: SqlScreen::default(),
             log_scale: false,
             dirty: true,
             options,
@@ -277,6 +286,7 @@ impl State {
                 | Overlay::SaveView(_),
             ) => Scope::Find,
             None if editing => Scope::Filter,
+            None if self.screen == Screen::Sql && self.sql.input.editing => Scope::Query,
             None => self.screen_scope(),
         }
     }
@@ -288,6 +298,19 @@ impl State {
             _ if self.shows_replicas() => Scope::Replicas,
             screen => screen.scope(),
         }
+    }
+
+    /// The screens that there are here, in the order of their tabs.
+    pub(crate) fn screens(&self) -> &'static [Screen] {
+        let screens = Screen::ALL.len() - usize::from(!self.options.has_history);
+        &SCREENS[..screens]
+    }
+
+    /// The screen that is so many tabs further, round and round.
+    pub(crate) fn neighbour(&self, forward: bool) -> Screen {
+        let screens = self.screens();
+        let step = if forward { 1 } else { screens.len() - 1 };
+        screens[(self.screen as usize + step) % screens.len()]
     }
 
     /// The name on a screen's tab here.
@@ -327,14 +350,6 @@ impl State {
             help: help.into(),
         };
         self.notices.push(notice, self.now);
-    }
-
-    /// The sessions in the order of their screen.
-    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
-        self.measurements
-            .sessions()
-            .map(|session| session.snapshot.session.id.clone())
-            .collect()
     }
 
     /// What is known of the session that the header speaks of.

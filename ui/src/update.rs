@@ -14,8 +14,10 @@ mod probes;
 mod replicas;
 mod services;
 mod source;
+mod sql;
 mod time;
 mod views;
+mod visit;
 
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use ratatui::layout::Rect;
 
 use crate::command_line;
 use crate::commands::{Command, Scope};
-use crate::event::{Effect, Event, Level};
+use crate::event::{Effect, Event, Level, OpenTarget};
 use crate::export;
 use crate::functions::ColumnSet;
 use crate::key::Key;
@@ -36,6 +38,12 @@ pub(crate) use probes::{cost_words, expected_cost};
 
 /// While the picker is on the screen, processes are listed again this often.
 const PROCESSES_EVERY: Duration = Duration::from_secs(2);
+
+/// While the sessions are on the screen, those of others are listed again this often.
+const HISTORY_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a frame of what turns is shown, in milliseconds.
+pub(crate) const SPINNER_MS: u128 = 250;
 
 /// Lines that source scrolls by.
 const SOURCE_LINES: i32 = 5;
@@ -50,7 +58,11 @@ const FIND_PAGE: isize = 10;
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // A tick changes what is drawn only sometimes, and says so itself.
     state.dirty |= !matches!(event, Event::Tick { .. });
-    let effects = take(state, event);
+    let visited = state.visited();
+    let mut effects = take(state, event);
+    if let Some(session) = visited.filter(|id| Some(id) != state.visited().as_ref()) {
+        effects.push(Effect::CloseSession { session });
+    }
     crate::latency::refresh(state);
     match state.screen {
         Screen::Events => state.notices.seen(),
@@ -83,18 +95,25 @@ fn tick(state: &mut State, now: Duration) -> Vec<Effect> {
     let before = state.now;
     state.now = now;
     time::tick(state, before);
+    if let Some(running) = &state.sql.running {
+        let frame = |at: Duration| at.saturating_sub(running.since).as_millis() / SPINNER_MS;
+        state.dirty |= state.screen == Screen::Sql && frame(before) != frame(now);
+    }
     state.dirty |= second_has_passed | state.notices.expire(now) | state.functions.has_work();
     state.functions.work(&state.measurements);
     state.dirty |= state.functions.follow_numbers(&state.measurements, now);
     find::work(state);
     attach::work(state);
+    let is_due = |asked_at: Option<Duration>, every| {
+        asked_at.is_none_or(|asked_at| now.saturating_sub(asked_at) >= every)
+    };
+    if state.screen == Screen::Sessions && is_due(state.sessions.asked_at, HISTORY_EVERY) {
+        return visit::list(state);
+    }
     if state.screen != Screen::Processes || state.options.replay {
         return Vec::new();
     }
-    let due = state
-        .processes_asked_at
-        .is_none_or(|asked_at| now.saturating_sub(asked_at) >= PROCESSES_EVERY);
-    if !due {
+    if !is_due(state.processes_asked_at, PROCESSES_EVERY) {
         return Vec::new();
     }
     state.processes_asked_at = Some(now);
@@ -122,6 +141,10 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
+        None if scope == Scope::Query => {
+            state.sql.input.type_key(event);
+            Vec::new()
+        }
         None if scope == Scope::Find => {
             find::edit(state, |input| input.type_key(event));
             Vec::new()
@@ -132,6 +155,13 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
 
 /// Does what a command says.
 fn run(state: &mut State, command: Command) -> Vec<Effect> {
+    if state.visit.is_some() && command.concerns_probes() && command != Command::DetachAll {
+        return visit::refuse(state);
+    }
+    if matches!(command, Command::Open | Command::OpenService) {
+        // What is opened takes the place of what was open here.
+        state.leave();
+    }
     if command.concerns_probes() {
         // What is done now is done to what is now.
         time::live(state);
@@ -143,7 +173,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Open => return probes::open(state),
         Command::OpenService => return services::open(state),
         Command::Refresh => return vec![Effect::ListProcesses],
-        Command::OpenSession => probes::open_session(state),
+        Command::OpenSession => return visit::open(state),
         Command::Repeat => return probes::repeat(state),
         Command::ToggleProbe => return probes::toggle(state),
         Command::AttachMatching => return probes::attach_matching(state),
@@ -220,8 +250,16 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::ShowCalls => return show(state, Screen::Calls),
         Command::ShowSessions => return show(state, Screen::Sessions),
         Command::ShowEvents => return show(state, Screen::Events),
-        Command::NextScreen => return show(state, state.screen.after(1)),
-        Command::PreviousScreen => return show(state, state.screen.after(Screen::ALL.len() - 1)),
+        Command::ShowSql => return sql::show(state),
+        Command::EditQuery => state.sql.input.editing = true,
+        Command::RunQuery => return sql::run(state),
+        Command::CancelQuery => return sql::cancel(state),
+        Command::LeaveQuery => return sql::leave_line(state),
+        Command::CompleteQuery => sql::complete(state),
+        Command::EarlierQuery => state.sql.recall(true),
+        Command::LaterQuery => state.sql.recall(false),
+        Command::NextScreen => return show(state, state.neighbour(true)),
+        Command::PreviousScreen => return show(state, state.neighbour(false)),
         Command::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::HelpDown => scroll_help(state, HELP_LINES),
         Command::HelpUp => scroll_help(state, -HELP_LINES),
@@ -241,14 +279,20 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::FindUp => find::move_by(state, -1),
         Command::FindPageDown => find::move_by(state, FIND_PAGE),
         Command::FindPageUp => find::move_by(state, -FIND_PAGE),
-        Command::Back => back(state),
+        Command::Back => return back(state),
     }
     Vec::new()
 }
 
 /// Brings a screen to the front.
 fn show(state: &mut State, screen: Screen) -> Vec<Effect> {
+    if screen == Screen::Sql {
+        return sql::show(state);
+    }
     state.screen = screen;
+    if screen == Screen::Sessions {
+        return visit::list(state);
+    }
     if screen != Screen::Processes || state.options.replay {
         return Vec::new();
     }
@@ -273,6 +317,7 @@ fn next_view(state: &mut State, forward: bool) {
 
 fn sideways(state: &mut State, right: bool) {
     match state.screen {
+        Screen::Sql => state.sql.sideways(right),
         Screen::Processes => services::sideways(state, right),
         Screen::Calls => calls::sideways(state, right),
         _ => latency::move_cursor(state, if right { 1 } else { -1 }, 0),
@@ -290,13 +335,19 @@ fn home(state: &State) -> Screen {
 
 fn quit(state: &mut State) -> Vec<Effect> {
     if matches!(state.screen, Screen::Processes | Screen::Functions) {
+        if state.leave() {
+            return Vec::new();
+        }
         return vec![Effect::Quit];
     }
     let home = home(state);
     show(state, home)
 }
 
-fn back(state: &mut State) {
+fn back(state: &mut State) -> Vec<Effect> {
+    if state.screen == Screen::Sql && state.sql.running.is_some() {
+        return sql::cancel(state);
+    }
     let filtered = match state.screen {
         Screen::Processes if state.lists_services() => state.services.filter.is_active(),
         Screen::Processes => state.processes.filter.is_active(),
@@ -306,7 +357,7 @@ fn back(state: &mut State) {
         _ => false,
     };
     if state.notices.dismiss() {
-        return;
+        return Vec::new();
     }
     let is_taken = match state.screen {
         Screen::Latency => state.latency.clear_brush() || replicas::back(state),
@@ -314,13 +365,17 @@ fn back(state: &mut State) {
         _ => false,
     };
     if is_taken {
-        return;
+        return Vec::new();
     }
     if filtered {
         clear_filter(state);
-    } else {
-        state.screen = home(state);
+        return Vec::new();
     }
+    let home = home(state);
+    if state.screen != home || !state.leave() {
+        state.screen = home;
+    }
+    Vec::new()
 }
 
 /// The filter of the screen in front; elsewhere that of the functions, where it does no harm.
@@ -364,6 +419,9 @@ fn complete_field(state: &mut State) {
 
 fn paste(state: &mut State, text: &str) {
     match state.scope() {
+        Scope::Query => {
+            state.sql.input.insert(text);
+        }
         Scope::Filter if filter_input(state).insert(text) => filter_changed(state),
         Scope::Find => find::edit(state, |input| input.insert(text)),
         Scope::Form => attach::paste(state, text),
@@ -400,10 +458,19 @@ fn scroll_help(state: &mut State, lines: i16) {
 
 fn copy(state: &mut State) -> Vec<Effect> {
     let command = match state.screen {
-        Screen::Processes => state
-            .processes
-            .selected()
-            .and_then(|process| command_line::functions_of_process(state.peer(), process.pid)),
+        Screen::Processes => {
+            let listed = if state.lists_services() {
+                services::selected(state).map(OpenTarget::Service)
+            } else {
+                let process = state.processes.selected();
+                process.map(|process| OpenTarget::Process(process.pid))
+            };
+            listed.and_then(|what| command_line::functions_of(state.peer(), &what))
+        }
+        Screen::Sql => {
+            let table = state.sql.result.as_ref();
+            table.and_then(|table| command_line::sql(state.peer(), &table.sql))
+        }
         _ => measuring_command(state),
     };
     let Some(command) = command else {
@@ -453,9 +520,10 @@ fn export_view(state: &mut State) -> Vec<Effect> {
 fn export_session(state: &mut State) -> Vec<Effect> {
     let selected = state
         .sessions
+        .selection
         .id()
         .filter(|_| state.screen == Screen::Sessions)
-        .and_then(|id| state.measurements.get(&id));
+        .and_then(|id| state.own_measurements().get(&id));
     match selected.or_else(|| state.measurements.current()) {
         Some(session) => vec![Effect::ExportSession(session.snapshot.clone())],
         None => {

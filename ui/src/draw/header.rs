@@ -14,6 +14,7 @@ use crate::state::{Phase, Screen, State};
 use crate::text::{Cut, fit, width};
 use crate::theme::Meaning;
 use crate::timeline;
+use crate::visit::Visit;
 
 /// Below this width the numbers are written as short as can be.
 const NARROW: u16 = 60;
@@ -109,7 +110,9 @@ fn agent(state: &State, room: u16) -> String {
 /// The state in words: that of the link first, where nothing comes over it.
 fn state_words(state: &State, columns: u16) -> Vec<(String, Meaning)> {
     let link = link_words(state, columns).map(|words| (words, Meaning::Warning));
-    let is_elsewhere = state.measurements.opened().is_some() || time_word(state).is_some();
+    let is_elsewhere = state.visit.is_some()
+        || state.measurements.opened().is_some()
+        || time_word(state).is_some();
     match link {
         Some(link) if is_elsewhere => vec![link, ("  ".into(), Meaning::Rule), state_word(state)],
         Some(link) => vec![link],
@@ -143,6 +146,9 @@ fn link_words(state: &State, columns: u16) -> Option<String> {
 /// The state as a word, never as a colour alone.
 fn state_word(state: &State) -> (String, Meaning) {
     let glyphs = &state.options.glyphs;
+    if let Some(visit) = &state.visit {
+        return visit_word(state, visit);
+    }
     if state.measurements.opened().is_some() {
         return ("PAST SESSION".into(), Meaning::Replay);
     }
@@ -177,6 +183,19 @@ fn state_word(state: &State) -> (String, Meaning) {
         }
         (SessionState::Active, None) => (format!("{} LIVE", glyphs.probed), Meaning::Live),
     }
+}
+
+/// That the session is not this console's own: one of the past, or somebody's who measures now.
+fn visit_word(state: &State, visit: &Visit) -> (String, Meaning) {
+    let time = time_word(state).map_or_else(String::new, |word| format!(" {word}"));
+    if visit.is_past {
+        return (format!("PAST SESSION{time}"), Meaning::Replay);
+    }
+    let glyphs = &state.options.glyphs;
+    let who = fit(&visit.requested_by, usize::from(NAME), Cut::End, glyphs);
+    let is_active = state.is_live();
+    let word = if is_active { "LIVE" } else { "ENDED" };
+    (format!("WATCHING {who}: {word}{time}"), Meaning::Replay)
 }
 
 /// Where in time the screens are, unless that is now.
@@ -313,7 +332,7 @@ fn draw_tabs(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 fn tabs(state: &State, width_available: u16) -> Vec<(Screen, u16, String)> {
     let mut x = 1;
     let mut tabs = Vec::new();
-    for screen in Screen::ALL {
+    for &screen in state.screens() {
         let key = state.key(tab_command(screen));
         let mut text = if screen == state.screen || width_available >= NAMED_TABS {
             format!("{key} {}", state.name_of_tab(screen))
@@ -339,5 +358,6 @@ fn tab_command(screen: Screen) -> Command {
         Screen::Calls => Command::ShowCalls,
         Screen::Sessions => Command::ShowSessions,
         Screen::Events => Command::ShowEvents,
+        Screen::Sql => Command::ShowSql,
     }
 }

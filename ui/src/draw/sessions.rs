@@ -1,6 +1,11 @@
-//! Sessions: the live ones with their countdown, the ended ones with the reason.
+//! Sessions: the live ones with their countdown, the ended ones with the reason, and those of
+//! everybody else.
 
-use coral_model::{SessionSettings, SessionState, format_bytes, format_count, format_duration};
+mod listed;
+
+use coral_model::{
+    SessionSettings, SessionState, SessionSummary, format_bytes, format_count, format_duration,
+};
 use ratatui::layout::Rect;
 
 use crate::canvas::{Canvas, inset, row};
@@ -8,9 +13,10 @@ use crate::commands::Command;
 use crate::draw::header::clock;
 use crate::layout::ListPane;
 use crate::measurements::Session;
+use crate::session_list::SessionRow;
 use crate::state::State;
 use crate::table::{self, Column, Columns, MARGIN, draw_empty, draw_rows, number, word};
-use crate::text::Cut;
+use crate::text::{Cut, fit};
 use crate::theme::Meaning;
 
 #[derive(Clone, Copy)]
@@ -23,6 +29,10 @@ enum Kind {
     HitsPerS,
     Lost,
     Cost,
+    Who,
+    Service,
+    Replicas,
+    Began,
 }
 
 const COLUMNS: &[Column<Kind>] = &[
@@ -36,22 +46,35 @@ const COLUMNS: &[Column<Kind>] = &[
     word(Kind::State, "state", 22),
 ];
 
+/// Where the sessions are those of everybody: whose they are comes first.
+const SHARED: &[Column<Kind>] = &[
+    word(Kind::Countdown, "lease", 16),
+    word(Kind::Who, "who", 10),
+    word(Kind::Service, "service", 12),
+    number(Kind::Replicas, "replicas", 8),
+    word(Kind::Began, "began (UTC)", 11),
+    number(Kind::Hits, "hits", 6),
+    number(Kind::Lost, "lost", 6),
+    number(Kind::Functions, "functions", 9),
+    number(Kind::HitsPerS, "hits/s", 6),
+    number(Kind::Probes, "probes", 6),
+    number(Kind::Cost, "cost", 15),
+    word(Kind::State, "state", 22),
+];
+
 /// Columns of a number of hits with its cause; three of them fit into 80.
 const CAUSE: u16 = 25;
 
+/// When a session began: of a past one the day matters too.
+const BEGAN: &str = "%m-%d %H:%M";
+
+/// Columns that a session's name may take in the title.
+const ID: usize = 24;
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
     let pane = ListPane::sessions(body);
-    let sessions: Vec<&Session> = state.measurements.sessions().collect();
-    let live = sessions
-        .iter()
-        .filter(|session| session.is_active())
-        .count();
-    let count = format!("  {live} live, {} ended", sessions.len() - live);
-    canvas.title(
-        pane.title,
-        &[("Sessions", Meaning::Title), (&count, Meaning::Dim)],
-        &[(history(state), Meaning::Dim)],
-    );
+    let sessions = state.session_rows();
+    draw_title(canvas, state, pane.title, &sessions);
     if sessions.is_empty() {
         let help = format!(
             "Probe a function with {} on the functions screen: that starts one.",
@@ -59,19 +82,75 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, body: Rect) {
         );
         return draw_empty(canvas, pane.rows, "There is no session yet.", &help);
     }
-    let columns = Columns::fit(body.width, 18, COLUMNS);
+    let columns = if state.options.has_history {
+        SHARED
+    } else {
+        COLUMNS
+    };
+    let columns = Columns::fit(body.width, 18, columns);
     columns.draw_head(canvas, pane.head, "session");
     draw_rows(
         canvas,
         pane.rows,
-        &state.sessions,
+        &state.sessions.selection,
         sessions.len(),
-        |canvas, index, place| {
-            draw_row(canvas, state, &columns, place, sessions[index]);
+        |canvas, index, place| match sessions[index] {
+            SessionRow::Own(session) => draw_row(canvas, state, &columns, place, session),
+            SessionRow::Listed(summary) => draw_listed(canvas, state, &columns, place, summary),
         },
     );
-    if let Some(session) = sessions.get(state.sessions.index()) {
-        draw_detail(canvas, pane.detail, session);
+    match sessions.get(state.sessions.selection.index()) {
+        Some(SessionRow::Own(session)) => draw_detail(canvas, pane.detail, session),
+        Some(SessionRow::Listed(summary)) => listed::draw(canvas, state, pane.detail, summary),
+        None => {}
+    }
+}
+
+fn draw_title(canvas: &mut Canvas<'_>, state: &State, area: Rect, sessions: &[SessionRow<'_>]) {
+    let live = sessions
+        .iter()
+        .filter(|session| session.is_active())
+        .count();
+    let count = format!("  {live} live, {} ended", sessions.len() - live);
+    let right = match &state.sessions.opening {
+        Some(id) => {
+            let id = fit(&id.0, ID, Cut::Middle, canvas.glyphs);
+            (
+                format!("opening {id}{}", canvas.glyphs.ellipsis),
+                Meaning::Busy,
+            )
+        }
+        None => (history(state), Meaning::Dim),
+    };
+    let left = [("Sessions", Meaning::Title), (count.as_str(), Meaning::Dim)];
+    canvas.title(area, &left, &[right]);
+}
+
+/// A session of the history: its numbers are not here.
+fn draw_listed(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    columns: &Columns<Kind>,
+    place: Rect,
+    summary: &SessionSummary,
+) {
+    let is_visited = state.visited().as_ref() == Some(&summary.id);
+    let is_active = summary.state == SessionState::Active;
+    let (marker, meaning) = match is_active {
+        true => (canvas.glyphs.attaching, Meaning::Live),
+        false => (canvas.glyphs.ended, Meaning::Ended),
+    };
+    canvas.text(inset(place, 1), marker, meaning);
+    let name = if is_visited {
+        Meaning::Replay
+    } else {
+        Meaning::Text
+    };
+    canvas.foreign(columns.first(place), &summary.id.0, Cut::Middle, name);
+    for (column, cell) in columns.places(place) {
+        let (text, meaning) = listed::value(canvas, column.kind, summary);
+        let text = fit(&text, usize::from(cell.width), Cut::End, canvas.glyphs);
+        table::write(canvas, cell, &text, column.right, meaning);
     }
 }
 
@@ -96,6 +175,7 @@ fn draw_row(
             continue;
         }
         let (text, meaning) = value(state, column.kind, session);
+        let text = fit(&text, usize::from(cell.width), Cut::End, canvas.glyphs);
         table::write(canvas, cell, &text, column.right, meaning);
     }
 }
@@ -119,6 +199,13 @@ fn value(state: &State, kind: Kind, session: &Session) -> (String, Meaning) {
             SessionState::Active => ("measuring".into(), Meaning::Live),
             SessionState::Ended(reason) => (reason.name().into(), Meaning::Ended),
         },
+        Kind::Who => (snapshot.session.requested_by.clone(), Meaning::Dim),
+        Kind::Service => (snapshot.session.target.service.clone(), Meaning::Dim),
+        Kind::Replicas => number(snapshot.replicas.len().max(1).to_string()),
+        Kind::Began => (
+            snapshot.session.started_at.strftime(BEGAN).to_string(),
+            Meaning::Dim,
+        ),
         Kind::Functions => number(snapshot.functions.len().to_string()),
         Kind::Probes => number(snapshot.session.probes.to_string()),
         Kind::Hits => number(format_count(snapshot.accounting.hits as f64)),

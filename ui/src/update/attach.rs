@@ -53,6 +53,7 @@ pub(super) fn open_filter(state: &mut State) -> Vec<Effect> {
     let is_live = |session: &&Session| session.is_active();
     let selected = state
         .sessions
+        .selection
         .id()
         .filter(|_| state.screen == Screen::Sessions);
     let selected = selected

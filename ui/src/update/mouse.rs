@@ -143,7 +143,11 @@ fn selected_row(state: &State, height: usize) -> (usize, usize) {
             list.selection.shown(list.rows().len(), height)
         }
         Screen::Calls => calls::selected_row(state, height),
-        Screen::Sessions => state.sessions.shown(state.session_ids().len(), height),
+        Screen::Sessions => state
+            .sessions
+            .selection
+            .shown(state.session_ids().len(), height),
+        Screen::Sql => state.sql.selection.shown(state.sql.row_count(), height),
         Screen::Events => {
             let notices = &state.notices;
             notices.selection.shown(notices.log().len(), height)

@@ -15,8 +15,9 @@ pub(super) fn move_by(state: &mut State, delta: isize) {
         Screen::Calls => calls::move_by(state, delta),
         Screen::Sessions => {
             let rows = state.session_ids();
-            state.sessions.move_by(delta, &rows, height);
+            state.sessions.selection.move_by(delta, &rows, height);
         }
+        Screen::Sql => state.sql.move_by(delta, height),
         Screen::Events => {
             let rows = state.notices.numbers();
             state.notices.selection.move_by(delta, &rows, height);

@@ -50,17 +50,6 @@ pub(super) fn begin_to_open(state: &mut State, what: OpenTarget) -> Vec<Effect> 
     vec![Effect::Open(what)]
 }
 
-/// Shows the selected session on all screens, or the newest numbers again.
-pub(super) fn open_session(state: &mut State) {
-    let Some(id) = state.sessions.id() else {
-        return;
-    };
-    let opened = state.measurements.opened();
-    let is_open = opened.is_some_and(|session| session.snapshot.session.id == id);
-    state.measurements.open((!is_open).then_some(id));
-    super::source::numbers_changed(state, true);
-}
-
 /// Attaches to what the selected session had attached.
 pub(super) fn repeat(state: &mut State) -> Vec<Effect> {
     if let Some(refused) = refuse_without_target(state) {
@@ -68,6 +57,7 @@ pub(super) fn repeat(state: &mut State) -> Vec<Effect> {
     }
     let session = state
         .sessions
+        .selection
         .id()
         .and_then(|id| state.measurements.get(&id));
     let target = state.functions.target.as_ref();

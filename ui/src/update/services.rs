@@ -38,6 +38,16 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     super::probes::begin_to_open(state, what)
 }
 
+/// The service that is selected, or whose replica is.
+pub(super) fn selected(state: &State) -> Option<String> {
+    match state.services.selected()? {
+        ServiceRow::Service { service, .. } | ServiceRow::Replica { service, .. } => {
+            Some(state.services.services()[service].name.clone())
+        }
+        ServiceRow::Agents { .. } | ServiceRow::Agent { .. } => None,
+    }
+}
+
 /// To the right: opens the row, or goes on to its first one; to the left: folds it, or goes back.
 pub(super) fn sideways(state: &mut State, right: bool) {
     let height = usize::from(state.list_rows().height);

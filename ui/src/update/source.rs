@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coral_model::{EndReason, FunctionId, SessionState, Snapshot, format_duration};
 
-use super::{attach, code, link, probes, time};
+use super::{attach, code, link, probes, time, visit};
 use crate::commands::Command;
 use crate::event::{Attach, Effect, Failure, Level, SourceEvent};
 use crate::functions::FunctionList;
@@ -12,7 +12,16 @@ use crate::source_view::SourceText;
 use crate::state::{Phase, Screen, State};
 use crate::text::{Cut, fit};
 
+/// Takes what the source says: to where it belongs, whatever is on the screens.
 pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
+    match visit::take(state, event) {
+        None => Vec::new(),
+        Some(SourceEvent::SessionOpened(opened)) => visit::opened(state, *opened),
+        Some(event) => state.at_home(|state| take_report(state, event)),
+    }
+}
+
+fn take_report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
     match event {
         SourceEvent::Processes(processes) => {
             state.processes.set(processes);
@@ -20,6 +29,22 @@ pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::Services { services, agents } => {
             state.services.set(services, agents, state.now);
         }
+        SourceEvent::History(sessions) => {
+            (state.sessions.history, state.sessions.is_listed) = (sessions, true);
+            state.follow_sessions();
+        }
+        SourceEvent::SessionNotOpened { session, failure } => {
+            visit::not_opened(state, &session, failure);
+        }
+        // It is taken before it comes here.
+        SourceEvent::SessionOpened(_) => {}
+        SourceEvent::SqlSchema(schema) => {
+            state.options.has_history = true;
+            state.sql.is_schema_asked = true;
+            state.sql.schema = schema;
+        }
+        SourceEvent::SqlRows { query, result } => state.sql.take(query, Ok(result)),
+        SourceEvent::SqlFailed { query, failure } => state.sql.take(query, Err(failure)),
         SourceEvent::Opening(what) => {
             state.opened = Some(what.clone());
             state.phase = Phase::Opening { what: Some(what) };
@@ -168,8 +193,7 @@ pub(super) fn numbers_changed(state: &mut State, measured_others: bool) {
         state.functions.show_measured(measurements);
     }
     state.functions.numbers_changed(measurements, state.now);
-    let sessions = state.session_ids();
-    state.sessions.restore(&sessions);
+    state.follow_sessions();
 }
 
 fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {

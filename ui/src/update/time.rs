@@ -45,6 +45,7 @@ pub(super) fn jump(state: &mut State, forward: bool) {
 
 /// Back to the newest moment; of a recording, to its end.
 pub(super) fn live(state: &mut State) {
+    state.leave();
     if state.measurements.opened().is_some() {
         state.measurements.open(None);
         super::source::numbers_changed(state, true);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use coral_model::merge::{Merger, ReplicaPart};
 use coral_model::{
     AgentSummary, EndReason, InFlightCall, Language, ProcessSummary, Replica, ReplicaState,
-    Service, ServiceReplica, Snapshot, Target,
+    Service, ServiceReplica, SessionId, SessionState, SessionSummary, Snapshot, SqlColumn,
+    SqlResult, SqlSchema, SqlTable, Target,
 };
-use coral_ui::SourceEvent;
+use coral_ui::{OpenedSession, SourceEvent};
 
 use crate::fixture::{self, CHECKOUT};
 
@@ -175,5 +176,113 @@ pub(crate) fn listing() -> SourceEvent {
     SourceEvent::Services {
         services: services().into(),
         agents: agents().into(),
+    }
+}
+
+/// What the colony remembers: a live session of ann, and two of the past.
+pub(crate) fn history() -> Vec<SessionSummary> {
+    let session = |id: &str, who: &str, state, began: &str, ended: Option<&str>| SessionSummary {
+        id: SessionId(id.into()),
+        service: "checkout".into(),
+        requested_by: who.into(),
+        state,
+        started_at: began.parse().unwrap(),
+        ended_at: ended.map(|ended| ended.parse().unwrap()),
+        replicas: 3,
+        functions: vec!["main.handleCheckout".into(), "main.priceOf".into()],
+        records: 1_240,
+    };
+    let ended = SessionState::Ended;
+    let (began, over) = ("2026-02-27T14:00:00Z", Some("2026-02-27T14:05:00Z"));
+    vec![
+        session(
+            "dbg-ann",
+            "ann",
+            SessionState::Active,
+            "2026-03-01T03:11:00Z",
+            None,
+        ),
+        session("dbg-bob", "bob", ended(EndReason::Budget), began, over),
+        session("dbg-old", "kim", ended(EndReason::Expired), began, over),
+    ]
+}
+
+/// A session of the history with its numbers, as it is when it is opened: the slow replica of its
+/// service was not slow then.
+pub(crate) fn opened(id: &str) -> OpenedSession {
+    let mut snapshot = merged(&parts()[..2]);
+    let known = history()
+        .into_iter()
+        .find(|known| known.id.0 == id)
+        .unwrap();
+    snapshot.session.id = known.id.clone();
+    snapshot.session.requested_by = known.requested_by;
+    snapshot.session.state = known.state;
+    snapshot.session.ended_at = known.ended_at;
+    OpenedSession {
+        session: known.id,
+        target: snapshot.session.target.clone(),
+        table: fixture::table_of(["other.first", "main.handleCheckout", "other.last"]),
+        moments: vec![(snapshot.session.elapsed, snapshot.into())],
+    }
+}
+
+fn column(name: &str, type_name: &str) -> SqlColumn {
+    SqlColumn {
+        name: name.into(),
+        type_name: type_name.into(),
+    }
+}
+
+/// Two tables of the history.
+pub(crate) fn schema() -> SqlSchema {
+    let table = |name: &str, columns: &[(&str, &str)]| SqlTable {
+        name: name.into(),
+        columns: columns.iter().map(|&(name, of)| column(name, of)).collect(),
+    };
+    SqlSchema {
+        tables: vec![
+            table(
+                "debug_sessions",
+                &[
+                    ("session_id", "VARCHAR"),
+                    ("service_name", "VARCHAR"),
+                    ("status", "VARCHAR"),
+                ],
+            ),
+            table(
+                "function_stats",
+                &[
+                    ("session_id", "VARCHAR"),
+                    ("function_name", "VARCHAR"),
+                    ("p99_ns", "UBIGINT"),
+                ],
+            ),
+        ],
+    }
+}
+
+/// So many rows of three columns, the second of which is sometimes NULL.
+pub(crate) fn result(rows: usize) -> SqlResult {
+    let row = |number: usize| {
+        let p99 = (number % 3 != 1).then(|| (7_210_000 * (number + 1)).to_string());
+        vec![
+            Some(format!("main.handler{number}")),
+            p99,
+            Some(format!(
+                "a note that is rather long, of row {number}, and goes on"
+            )),
+        ]
+    };
+    SqlResult {
+        columns: vec![
+            column("function_name", "VARCHAR"),
+            column("p99_ns", "UBIGINT"),
+            column("note", "VARCHAR"),
+        ],
+        rows: Arc::new((0..rows).map(row).collect()),
+        is_cut: rows >= 1_000,
+        as_of: "2026-03-01T03:12:40Z".parse().unwrap(),
+        elapsed: Duration::from_micros(12_400),
     }
 }

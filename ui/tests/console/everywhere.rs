@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use coral_model::{
     CallValue, FunctionTable, FunctionTableBuilder, Module, NewFunction, ProcessSummary,
-    SessionNotice, Snapshot, StackFrame, Target,
+    SessionNotice, SessionSummary, Snapshot, StackFrame, Target,
 };
-use coral_ui::{Effect, Event, Level, Notice, Options, SourceEvent};
+use coral_ui::{Effect, Event, Failure, Level, Notice, OpenedSession, Options, SourceEvent};
 
 use crate::harness::Console;
 use crate::{calls, colony, fixture};
 
 /// Every screen, view and overlay: its name, and the keys that lead there from the one before, on
 /// a terminal of 60x20. `Paste` pastes the text that the console was filled with, with `Colony` the
-/// session has replicas from then on, with `Listing` there are services instead of processes.
-pub(crate) const PLACES: [(&str, &str); 43] = [
+/// session has replicas from then on, with `Listing` there are services instead of processes, with `History` sessions of everybody;
+/// `Opened` is the answer to opening one. `Schema`, `Failed` and `Rows` are about queries.
+pub(crate) const PLACES: [(&str, &str); 49] = [
     ("processes", "1"),
     ("processes, filtered", "/ Paste Enter"),
     ("functions", "Esc 2"),
@@ -59,6 +60,12 @@ pub(crate) const PLACES: [(&str, &str); 43] = [
     ("services", "Listing 1"),
     ("services, filtered", "/ Paste Enter"),
     ("agents", "Esc G"),
+    ("sessions of everybody", "History 5 g j"),
+    ("a session of the history", "Enter Opened 2"),
+    ("sql while typing", "Schema 7 Paste Space d"),
+    ("sql, running", "Enter"),
+    ("sql, failed", "Failed Esc"),
+    ("sql rows", "Enter Enter Rows"),
 ];
 
 /// What is shown in the place of every text that can come from outside.
@@ -117,6 +124,18 @@ fn go(console: &mut Console, texts: Texts<'_>, keys: &str) {
     console.resize(60, 20);
     for key in keys.split_whitespace() {
         let effects = match key {
+            "History" => {
+                console.send(SourceEvent::History(history(texts).into()));
+                Vec::new()
+            }
+            "Opened" => {
+                console.send(SourceEvent::SessionOpened(Box::new(opened(texts))));
+                Vec::new()
+            }
+            "Schema" | "Failed" | "Rows" => {
+                console.send(of_sql(key, texts));
+                Vec::new()
+            }
             "Listing" => {
                 console.send(listing(texts));
                 Vec::new()
@@ -209,6 +228,66 @@ fn processes(texts: Texts<'_>) -> Arc<[ProcessSummary]> {
         }
     }
     processes.into()
+}
+
+/// What a colony remembers.
+fn history(texts: Texts<'_>) -> Vec<SessionSummary> {
+    let mut history = colony::history();
+    for session in &mut history {
+        session.id.0 = format!("{}-{}", texts.put("dbg"), session.requested_by);
+        texts.replace(&mut session.service);
+        texts.replace(&mut session.requested_by);
+        session
+            .functions
+            .iter_mut()
+            .for_each(|name| texts.replace(name));
+    }
+    history
+}
+
+/// The live session of it, with its numbers.
+fn opened(texts: Texts<'_>) -> OpenedSession {
+    let mut opened = colony::opened("dbg-ann");
+    for (_, snapshot) in &mut opened.moments {
+        *snapshot = Arc::new(with_texts((**snapshot).clone(), texts));
+    }
+    opened.session = history(texts)[0].id.clone();
+    target_with_texts(&mut opened.target, texts);
+    opened.table = table(texts);
+    opened
+}
+
+/// What comes of queries: the tables, a failure of the first one, the rows of the second.
+fn of_sql(what: &str, texts: Texts<'_>) -> SourceEvent {
+    match what {
+        "Schema" => {
+            let mut schema = colony::schema();
+            for table in &mut schema.tables {
+                texts.replace(&mut table.name);
+            }
+            SourceEvent::SqlSchema(Arc::new(schema))
+        }
+        "Failed" => SourceEvent::SqlFailed {
+            query: 1,
+            failure: Failure {
+                code: texts.put("sql-invalid"),
+                message: texts.put("there is no such column"),
+                help: texts.put("look at the tables"),
+            },
+        },
+        _ => {
+            let mut result = colony::result(20);
+            let rows = Arc::make_mut(&mut result.rows).iter_mut();
+            let values = rows.flatten().flatten();
+            values.for_each(|value| texts.replace(value));
+            let names = result.columns.iter_mut();
+            names.for_each(|column| texts.replace(&mut column.name));
+            SourceEvent::SqlRows {
+                query: 2,
+                result: Arc::new(result),
+            }
+        }
+    }
 }
 
 /// What a colony lists.

@@ -14,7 +14,7 @@ use crate::harness::Console;
 const SIZES: [(u16, u16); 3] = [(160, 48), (80, 24), (60, 20)];
 
 /// All tables that can be exported.
-const VIEWS: [&str; 15] = [
+const VIEWS: [&str; 16] = [
     "call-tree",
     "calls",
     "events",
@@ -29,6 +29,7 @@ const VIEWS: [&str; 15] = [
     "sandwich",
     "services",
     "sessions",
+    "sql",
     "trace",
 ];
 

@@ -79,7 +79,7 @@ fn every_command_is_in_the_help_of_its_screen() {
         let mut console = Console::live();
         console.press(screen);
         console.press("?");
-        let text = console.text(120, 200);
+        let text = console.text(120, 300);
         for info in COMMANDS {
             assert!(text.contains(info.help), "{} on {title}", info.name);
         }

@@ -57,6 +57,9 @@ fn a_service_is_opened_on_all_replicas_and_only_once() {
     let mut console = console();
     let service = || OpenTarget::Service("checkout".into());
     assert!(selected(&mut console).contains("checkout"));
+    let list = "coral functions --colony https://colony:9000 checkout";
+    assert_eq!(console.press("y"), [Effect::Copy(list.into())]);
+    console.press("Esc");
     assert_eq!(
         console.press("j j Enter"),
         [Effect::Open(service())],

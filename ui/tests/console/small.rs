@@ -158,7 +158,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
         "help",
         &["╭─ Keys", "PgDn  Ctrl-F    one page down", "Esc close"],
     ),
-    ("palette", &["94 of 94", "▌ down                   j"]),
+    ("palette", &["102 of 102", "▌ down                   j"]),
     (
         "palette while typing",
         &["/a", "▌ detach-all             D"],
@@ -228,6 +228,41 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
     ),
     ("services, filtered", &["/a", "match"]),
     ("agents", &["agents", "cut off", "cannot probe"]),
+    (
+        "sessions of everybody",
+        &[
+            "expired",
+            "▌◌ dbg-ann",
+            "checkout on 3 replicas by ann",
+            "Enter watches it",
+        ],
+    ),
+    (
+        "a session of the history",
+        &["WATCHING ann: LIVE", "main.handleCheckout"],
+    ),
+    (
+        "sql while typing",
+        &["7 SQL", "▸ a d", "Tab debug_sessions"],
+    ),
+    (
+        "sql, running",
+        &["running for 0 s", "Press Ctrl-K to give it up."],
+    ),
+    (
+        "sql, failed",
+        &["error[sql-invalid]: there is no such column", "help: look"],
+    ),
+    (
+        "sql rows",
+        &[
+            "20 rows",
+            "as of 03:12:40 UTC",
+            "▌  main.handler0",
+            "7210000",
+            "NULL",
+        ],
+    ),
 ];
 
 /// On every screen: what is looked at, how it is, what it costs, and what is lost.
