@@ -1,10 +1,13 @@
 //! How both programs are told where an agent or a colony is, and who they are there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coral_model::{Escaped, ExitStatus};
 
 use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect};
+use crate::config::{Config, ConfigError, Profile};
+use crate::failure::Failure;
 use crate::source::remote::{RemoteAgent, RemoteError};
 
 /// Where an agent listens if nothing else is said.
@@ -14,16 +17,16 @@ const USUAL_AGENT: &str = "unix:/run/coral/agent.sock";
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConnectionArguments {
     /// The agent: unix:/run/coral/agent.sock, 127.0.0.1:9001, https://node7:9001
-    #[arg(long, value_name = "ADDRESS", env = "CORAL_AGENT")]
+    /// [env: CORAL_AGENT]
+    #[arg(long, value_name = "ADDRESS", group = "peer")]
     agent: Option<String>,
     /// The colony, for all replicas of a service: https://colony:9000, unix:/run/coral/colony.sock
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "CORAL_COLONY",
-        conflicts_with = "agent"
-    )]
+    /// [env: CORAL_COLONY]
+    #[arg(long, value_name = "ADDRESS", group = "peer")]
     colony: Option<String>,
+    /// The agent or the colony of that name in the configuration [env: CORAL_PROFILE]
+    #[arg(long, value_name = "NAME", group = "peer")]
+    profile: Option<String>,
     /// The CA of its certificate
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -41,6 +44,12 @@ pub(crate) struct ConnectionArguments {
         hide_env_values = true
     )]
     token: Option<String>,
+    /// Read this configuration instead of $XDG_CONFIG_HOME/coral/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Whether what the environment names does not count.
+    #[arg(skip)]
+    is_alone: bool,
 }
 
 /// An agent or a colony, and what it takes to connect to it, again and again.
@@ -55,37 +64,77 @@ pub(crate) struct AgentAddress {
 }
 
 impl ConnectionArguments {
-    /// Whether an agent or a colony is named, here or by the environment.
-    pub(crate) fn is_remote(&self) -> bool {
-        self.agent.is_some() || self.colony.is_some()
-    }
-
-    /// Whether a colony is named.
-    pub(crate) fn is_colony(&self) -> bool {
-        self.colony.is_some()
-    }
-
-    /// The same without an agent or a colony that is named.
-    pub(crate) fn forget(&mut self) {
-        (self.agent, self.colony) = (None, None);
-    }
-
-    /// Where the agent or the colony is.
+    /// What is configured.
     ///
     /// # Errors
-    /// If that is no address.
-    pub(crate) fn address(&self) -> Result<AgentAddress, AccessError> {
-        let is_given = self.ca.is_some() || self.cert.is_some() || self.key.is_some();
-        let named = self.colony.as_deref().or(self.agent.as_deref());
+    /// If the file cannot be read, or says something that means nothing.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
+
+    /// Whether an agent or a colony is named, here or by the environment.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.named().is_some()
+    }
+
+    /// The option of the command line that names an agent or a colony.
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        let given = [
+            ("--agent", &self.agent),
+            ("--colony", &self.colony),
+            ("--profile", &self.profile),
+        ];
+        let mut given = given.into_iter().filter(|(_, value)| value.is_some());
+        given.next().map(|(option, _)| option)
+    }
+
+    /// Lets what the environment names not count.
+    pub(crate) fn forget_environment(&mut self) {
+        self.is_alone = true;
+    }
+
+    /// Where the agent or the colony is, and who one is there.
+    ///
+    /// # Errors
+    /// If there is no such profile, or what it or the command line says cannot be used.
+    pub(crate) fn address(&self) -> Result<AgentAddress, Failure> {
+        let mut profile = match self.named() {
+            None => Profile {
+                agent: Some(USUAL_AGENT.into()),
+                ..Profile::default()
+            },
+            Some(Named::Agent(agent)) => Profile {
+                agent: Some(agent),
+                ..Profile::default()
+            },
+            Some(Named::Colony(colony)) => Profile {
+                colony: Some(colony),
+                ..Profile::default()
+            },
+            Some(Named::Profile(name)) => self.profile(&name)?,
+        };
+        if let Some(ca) = &self.ca {
+            profile.ca = Some(ca.clone());
+        }
+        if self.cert.is_some() {
+            (profile.cert, profile.key) = (self.cert.clone(), self.key.clone());
+        }
+        let token = match (&self.token, &profile.token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(path)) => Some(token_of(path)?),
+            (None, None) => None,
+        };
+        let has_tls = profile.ca.is_some() || profile.cert.is_some();
+        let named = profile.colony.as_deref().or(profile.agent.as_deref());
         Ok(AgentAddress {
             endpoint: named.unwrap_or(USUAL_AGENT).parse()?,
-            is_colony: self.is_colony(),
-            tls: is_given.then(|| TlsConfig {
-                ca: self.ca.clone(),
-                certificate: self.cert.clone(),
-                key: self.key.clone(),
+            is_colony: profile.colony.is_some(),
+            tls: has_tls.then(|| TlsConfig {
+                ca: profile.ca.clone(),
+                certificate: profile.cert.clone(),
+                key: profile.key.clone(),
             }),
-            token: self.token.clone(),
+            token,
         })
     }
 
@@ -93,9 +142,52 @@ impl ConnectionArguments {
     ///
     /// # Errors
     /// If it cannot be reached, or what is needed for that cannot be used.
-    pub(crate) async fn connect(&self) -> Result<RemoteAgent, RemoteError> {
-        self.address()?.connect().await
+    pub(crate) async fn connect(&self) -> Result<RemoteAgent, Failure> {
+        Ok(self.address()?.connect().await?)
     }
+
+    /// What is named: the command line wins, and one environment variable over the next.
+    fn named(&self) -> Option<Named> {
+        let of_environment = |name| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            value.filter(|_| !self.is_alone && self.option().is_none())
+        };
+        let or = |given: &Option<String>, name| given.clone().or_else(|| of_environment(name));
+        None.or_else(|| or(&self.profile, "CORAL_PROFILE").map(Named::Profile))
+            .or_else(|| or(&self.colony, "CORAL_COLONY").map(Named::Colony))
+            .or_else(|| or(&self.agent, "CORAL_AGENT").map(Named::Agent))
+    }
+
+    fn profile(&self, name: &str) -> Result<Profile, Failure> {
+        let mut profiles = self.config()?.profiles;
+        profiles.remove(name).ok_or_else(|| {
+            let known: Vec<String> = profiles.keys().map(|name| format!("`{name}`")).collect();
+            let help = match known.as_slice() {
+                [] => {
+                    "write [profiles.NAME] in the configuration: `coral-tui --print-config`".into()
+                }
+                known => format!("the configuration has {}", known.join(", ")),
+            };
+            let message = format!("the configuration has no profile `{}`", Escaped(name));
+            Failure::new("no-such-profile", message, help, ExitStatus::Usage)
+        })
+    }
+}
+
+/// What an agent or a colony is named by.
+enum Named {
+    Agent(String),
+    Colony(String),
+    Profile(String),
+}
+
+fn token_of(path: &Path) -> Result<String, Failure> {
+    let token = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("the token cannot be read: {}: {error}", path.display());
+        let help = "correct `token_file` of the profile, or give --token";
+        Failure::new("bad-token", message, help, ExitStatus::Usage)
+    })?;
+    Ok(token.trim().to_owned())
 }
 
 impl AgentAddress {

@@ -44,5 +44,8 @@ pub const ERROR_HELP: &str = "coral-help";
 /// the link that an agent has opened itself, and nowhere else.
 pub const ON_BEHALF_OF: &str = "coral-on-behalf-of";
 
+/// The metadata key of a refused request's approval, which somebody else may give.
+pub const APPROVAL_ID: &str = "coral-approval";
+
 /// No message on the wire is longer than this, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use coral_model::{BudgetError, DurationError, parse_budget, parse_duration};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::connection::ConnectionArguments;
 use crate::source::local::{self, OpenError};
 
@@ -291,22 +291,21 @@ pub(super) struct SessionArguments {
     /// for no limit [default: 10, or what is configured]
     #[arg(long, value_name = "PERCENT", value_parser = budget)]
     budget: Option<Budget>,
-    /// Read this configuration instead of $XDG_CONFIG_HOME/coral/config.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Where a second person has to agree, wait for that
+    #[arg(long)]
+    pub(super) wait: bool,
 }
 
 impl SessionArguments {
     /// What is configured, or said here instead.
-    pub(super) fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::load(self.config.as_deref())?;
+    pub(super) fn over(&self, mut config: Config) -> Config {
         if let Some(lease) = self.duration {
             config.session.lease = lease;
         }
         if let Some(Budget(percent)) = self.budget {
             config.session.budget_percent = percent;
         }
-        Ok(config)
+        config
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
         file::check_directory(directory)?;
     }
-    let config = arguments.session.config()?;
+    let config = arguments.session.over(arguments.connection.config()?);
     let filter = arguments.filter.as_deref().map(parsed).transpose()?;
     let wish = wish(arguments);
     // What is no pattern is refused before a process is opened.
@@ -32,10 +32,12 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
             &arguments.target,
             wish,
             settings,
+            arguments.session.wait,
             record,
         )?;
         let code = finish(arguments, &measured.snapshot)?;
-        let is_saved = arguments.connection.is_colony() && arguments.format == Format::Text;
+        let is_saved =
+            arguments.connection.address()?.is_colony && arguments.format == Format::Text;
         if is_saved && arguments.output.is_none() {
             saved::save(&measured.snapshot);
         }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coral_model::{Escaped, ExitStatus, Histogram, SessionState};
+use coral_model::{Escaped, ExitStatus, Histogram, SessionState, SqlResult};
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
@@ -22,7 +22,7 @@ use crate::export::history::{
 };
 use crate::export::text::write_rows;
 use crate::failure::Failure;
-use crate::source::remote::RemoteError;
+use crate::source::remote::{RemoteAgent, RemoteError};
 
 /// `coral debug query`
 pub(super) fn query(arguments: &QueryArguments) -> Result<ExitCode, Failure> {
@@ -48,35 +48,19 @@ pub(super) fn query(arguments: &QueryArguments) -> Result<ExitCode, Failure> {
 
 /// `coral sql`
 pub(super) fn sql(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
-    let request = wire::QuerySqlRequest {
-        sql: arguments.query.clone(),
-        rows_max: arguments.rows,
-    };
-    let (columns, rows, is_cut) = runtime()?.block_on(async {
-        let mut colony = connect(&arguments.connection).await?;
-        let answer = colony.query_sql(request).await;
-        let mut messages = answer.map_err(RemoteError::from)?.into_inner();
-        let (mut columns, mut rows, mut is_cut) = (Vec::new(), Vec::new(), false);
-        while let Some(message) = messages.message().await.map_err(RemoteError::from)? {
-            columns.extend(message.columns);
-            rows.extend(message.rows);
-            is_cut |= message.is_cut;
-        }
-        Ok::<_, Failure>((columns, rows, is_cut))
+    let result = runtime()?.block_on(async {
+        let mut colony = RemoteAgent::colony_over(channel(&arguments.connection).await?);
+        let result = colony.sql(&arguments.query, arguments.rows).await;
+        Ok::<_, Failure>(result?)
     })?;
+    let names: Vec<&str> = result.columns.iter().map(|it| &*it.name).collect();
     let bytes = match arguments.format {
-        Format::Json => output::json(&document(&columns, &rows, is_cut))?,
-        Format::Csv => output::written(|out| {
-            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-            csv::write_table(out, &names, &texts(&rows))
-        })?,
-        Format::Text => output::written(|out| {
-            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-            write_rows(out, &names, &texts(&rows))
-        })?,
+        Format::Json => output::json(&document(&result))?,
+        Format::Csv => output::written(|out| csv::write_table(out, &names, &texts(&result)))?,
+        Format::Text => output::written(|out| write_rows(out, &names, &texts(&result)))?,
     };
     output::print(&bytes)?;
-    if is_cut {
+    if result.is_cut {
         say!("note: there are more rows; --rows takes more");
     }
     Ok(ExitCode::SUCCESS)
@@ -86,16 +70,21 @@ pub(super) fn sql(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
 pub(super) async fn connect(
     connection: &ConnectionArguments,
 ) -> Result<DebugServiceClient<AuthorizedChannel>, Failure> {
-    if !connection.is_colony() {
+    let channel = channel(connection).await?;
+    Ok(DebugServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+async fn channel(connection: &ConnectionArguments) -> Result<AuthorizedChannel, Failure> {
+    let address = connection.address()?;
+    if !address.is_colony {
         return Err(Failure::new(
             "no-colony",
             "only a colony has a history, and none is named",
-            "name it: --colony https://colony:9000, or CORAL_COLONY",
+            "name it: --colony https://colony:9000, --profile, or CORAL_COLONY",
             ExitStatus::Usage,
         ));
     }
-    let channel = connection.address()?.channel().await?;
-    Ok(DebugServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+    Ok(address.channel().await?)
 }
 
 fn remembered(service: &str, answer: wire::QueryHistoryResponse) -> Result<History, ConvertError> {
@@ -141,16 +130,15 @@ fn session(session: wire::HistorySession) -> Result<RememberedSession, ConvertEr
 }
 
 /// Rows as text; what is NULL is empty.
-fn texts(rows: &[wire::SqlRow]) -> Vec<Vec<String>> {
-    let text = |value: &wire::SqlValue| value.text.clone().unwrap_or_default();
-    let rows = rows.iter();
-    rows.map(|row| row.values.iter().map(text).collect())
-        .collect()
+fn texts(result: &SqlResult) -> Vec<Vec<String>> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let rows = result.rows.iter();
+    rows.map(|row| row.iter().map(text).collect()).collect()
 }
 
 /// The rows as `coral.sql.v1`: every value as text, NULL as null.
-fn document(columns: &[wire::SqlColumn], rows: &[wire::SqlRow], is_cut: bool) -> Value {
-    let columns = columns.iter().map(|column| {
+fn document(result: &SqlResult) -> Value {
+    let columns = result.columns.iter().map(|column| {
         json!({
             "name": Escaped(&column.name).to_string(),
             "type": Escaped(&column.type_name).to_string(),
@@ -160,8 +148,8 @@ fn document(columns: &[wire::SqlColumn], rows: &[wire::SqlRow], is_cut: bool) ->
         .clone()
         .map(|column| column["name"].as_str().unwrap_or_default().to_owned())
         .collect();
-    let row = |row: &wire::SqlRow| -> Map<String, Value> {
-        let values = row.values.iter().map(|value| match &value.text {
+    let row = |row: &Vec<Option<String>>| -> Map<String, Value> {
+        let values = row.iter().map(|value| match value {
             Some(text) => Escaped(text).to_string().into(),
             None => Value::Null,
         });
@@ -170,7 +158,7 @@ fn document(columns: &[wire::SqlColumn], rows: &[wire::SqlRow], is_cut: bool) ->
     json!({
         "schema": "coral.sql.v1",
         "columns": columns.collect::<Vec<_>>(),
-        "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "is_cut": is_cut,
+        "rows": result.rows.iter().map(row).collect::<Vec<_>>(),
+        "is_cut": result.is_cut,
     })
 }

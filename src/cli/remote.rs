@@ -18,7 +18,7 @@ use super::arguments::{
 use super::output::{self, say};
 use super::progress::Progress;
 use super::recording::create;
-use super::session::{out_of_resources, say_notices};
+use super::session::{interrupted, out_of_resources, say_notices};
 use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
@@ -30,6 +30,8 @@ use crate::source::{AttachWish, TraceFormat, TraceWish};
 
 /// A link that is down for longer is given up.
 const LINK_DOWN_MAX: Duration = Duration::from_secs(60);
+/// How often it is asked whether somebody has agreed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
@@ -42,6 +44,7 @@ pub(super) fn measure(
     target: &TargetArguments,
     wish: AttachWish,
     settings: SessionSettings,
+    waits: bool,
     record: Option<&Path>,
 ) -> Result<Measured, Failure> {
     let request = RemoteRequest {
@@ -54,7 +57,7 @@ pub(super) fn measure(
     }
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
-        let measured = run(&mut agent, &request).await?;
+        let measured = run(&mut agent, &request, waits).await?;
         if let Some(path) = record.filter(|_| measured.lost.is_none()) {
             agent.recording(&measured.id, &mut create(path)?).await?;
         }
@@ -68,6 +71,7 @@ pub(super) fn trace(
     target: &TargetArguments,
     wish: &TraceWish,
     settings: SessionSettings,
+    waits: bool,
     format: TraceFormat,
 ) -> Result<(Arc<Snapshot>, Vec<u8>), Failure> {
     let request = RemoteRequest {
@@ -76,7 +80,7 @@ pub(super) fn trace(
     };
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
-        let measured = run(&mut agent, &request).await?;
+        let measured = run(&mut agent, &request, waits).await?;
         if let Some(lost) = measured.lost {
             return Err(lost);
         }
@@ -115,9 +119,13 @@ pub(super) struct Measured {
 }
 
 /// A session from its beginning to its end.
-async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measured, Failure> {
+async fn run(
+    agent: &mut RemoteAgent,
+    request: &RemoteRequest,
+    waits: bool,
+) -> Result<Measured, Failure> {
     let mut signals = EndSignals::new().map_err(|error| out_of_resources(&error))?;
-    let (id, attached) = match agent.start(request).await? {
+    let (id, attached) = match start(agent, request, waits, &mut signals).await? {
         RemoteStart::Started { session, attached } => (session, attached),
         RemoteStart::Costly(expected) => {
             let percent = expected.cpu_percent.unwrap_or_default();
@@ -188,6 +196,28 @@ async fn run(agent: &mut RemoteAgent, request: &RemoteRequest) -> Result<Measure
         }
         (None, lost) => Err(lost.unwrap_or(RemoteError::LinkLost).into()),
     }
+}
+
+/// Starts a session. With `waits`, not before somebody else has agreed, where that is needed.
+async fn start(
+    agent: &mut RemoteAgent,
+    request: &RemoteRequest,
+    waits: bool,
+    signals: &mut EndSignals,
+) -> Result<RemoteStart, Failure> {
+    let started = agent.start(request).await;
+    let approval = started.as_ref().err().and_then(RemoteError::approval);
+    let (Some(approval), Err(error)) = (approval.filter(|_| waits), &started) else {
+        return Ok(started?);
+    };
+    say!("note: {error}");
+    while agent.waits_for_approval(approval).await? {
+        tokio::select! {
+            () = sleep(LOOK_EVERY) => {}
+            () = signals.any() => return Err(interrupted()),
+        }
+    }
+    Ok(agent.start(request).await?)
 }
 
 /// Watches a session once more when the link is back, which is tried again and again.

@@ -203,7 +203,7 @@ pub(super) fn status(snapshot: &Snapshot) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn interrupted() -> Failure {
+pub(super) fn interrupted() -> Failure {
     Failure::new(
         "interrupted",
         "ended by a signal before anything was attached",

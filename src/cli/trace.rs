@@ -19,7 +19,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         file::check_directory(directory)?;
     }
     let format = format(arguments.format)?;
-    let config = arguments.session.config()?;
+    let config = arguments.session.over(arguments.connection.config()?);
     let (snapshot, document) = if arguments.connection.is_remote() {
         let settings = settings(&config);
         remote::trace(
@@ -27,6 +27,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
             &arguments.target,
             &wish(arguments),
             settings,
+            arguments.session.wait,
             format,
         )?
     } else {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coral_model::SessionSettings;
+use coral_proto::APPROVAL_ID;
 use coral_proto::agent::v1::StartSessionRequest;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::{duration_to_wire, timestamp_to_wire};
@@ -212,11 +213,15 @@ fn needed(noted: &Noted) -> Status {
         noted.service, noted.id
     );
     let help = format!(
-        "let a second person run `coral approvals grant {}`, and ask again",
+        "let a second person run `coral approvals grant {}`, and ask again; --wait waits for it",
         noted.id
     );
     let code = Code::FailedPrecondition;
-    status::with(code, "approval-needed", &message, &help)
+    let mut status = status::with(code, "approval-needed", &message, &help);
+    if let Ok(id) = noted.id.parse() {
+        status.metadata_mut().insert(APPROVAL_ID, id);
+    }
+    status
 }
 
 fn refused(noted: &Noted) -> Status {

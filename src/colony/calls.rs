@@ -88,13 +88,3 @@ pub(super) fn messages<T: Send + 'static>(messages: Vec<T>) -> ReceiverStream<Re
     }
     ReceiverStream::new(receiver)
 }
-
-pub(super) fn not_yet(call: &str) -> Status {
-    let message = format!("{call} is not there yet");
-    status::with(
-        Code::Unimplemented,
-        "unimplemented",
-        &message,
-        "use another call",
-    )
-}

@@ -1,6 +1,7 @@
 //! Lists of what the colony knows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use coral_model::SessionState;
 use coral_proto::agent::v1 as agent;
@@ -10,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::registry::{Registry, ReplicaProcess};
 use super::sessions::{Held, Sessions};
+use crate::store::StoredSession;
 
 /// The services of all nodes, each with its replicas.
 pub(super) fn services(registry: &Registry) -> Vec<agent::Service> {
@@ -43,7 +45,7 @@ pub(super) fn agents(registry: &Registry, sessions: &Sessions) -> Vec<wire::Agen
         .filter(|it| it.is_live())
         .collect();
     let of_agent = |agent_id: &str| {
-        let has_it = |held: &&std::sync::Arc<Held>| {
+        let has_it = |held: &&Arc<Held>| {
             let snapshot = held.snapshots().borrow().clone();
             let mut replicas = snapshot.replicas.iter();
             replicas.any(|it| it.target.agent_id == agent_id)
@@ -89,6 +91,58 @@ pub(super) fn builds(builds: &[(Option<String>, usize, Vec<ReplicaProcess>)]) ->
         .collect()
 }
 
+/// The sessions of everybody without their numbers, newest first.
+pub(super) fn history(known: &[Arc<Held>], past: &[StoredSession]) -> Vec<wire::HistorySession> {
+    let known = known.iter().map(|held| of_known(held));
+    let mut all: Vec<_> = known.chain(past.iter().map(of_past)).collect();
+    let began = |it: &wire::HistorySession| it.started_at.map(|at| (at.seconds, at.nanos));
+    all.sort_by(|a, b| {
+        began(b)
+            .cmp(&began(a))
+            .then(b.session_id.cmp(&a.session_id))
+    });
+    all
+}
+
+fn of_known(held: &Held) -> wire::HistorySession {
+    let snapshot = held.snapshots().borrow().clone();
+    let session = &snapshot.session;
+    let functions = snapshot.functions.iter().map(|it| named(&it.name));
+    wire::HistorySession {
+        session_id: session.id.0.clone(),
+        service_name: session.target.service.clone(),
+        started_at: Some(timestamp_to_wire(session.started_at)),
+        ended_at: session.ended_at.map(timestamp_to_wire),
+        requested_by: session.requested_by.clone(),
+        status: agent::SessionStatus::from(session.state).into(),
+        replicas: snapshot.replicas.len() as u32,
+        functions: functions.collect(),
+        events: snapshot.accounting.events_stored,
+    }
+}
+
+fn of_past(session: &StoredSession) -> wire::HistorySession {
+    let begun = &session.begun;
+    wire::HistorySession {
+        session_id: begun.id.0.clone(),
+        service_name: begun.service.clone(),
+        started_at: Some(timestamp_to_wire(begun.started_at)),
+        ended_at: session.ended_at.map(timestamp_to_wire),
+        requested_by: begun.requested_by.clone(),
+        status: agent::SessionStatus::from(session.state).into(),
+        replicas: session.replicas,
+        functions: begun.functions.iter().map(|it| named(it)).collect(),
+        events: session.events,
+    }
+}
+
+fn named(name: &str) -> wire::HistoryFunction {
+    wire::HistoryFunction {
+        name: name.to_owned(),
+        ..wire::HistoryFunction::default()
+    }
+}
+
 /// A row for each function of a session, as the documented list has it.
 pub(super) fn debug_sessions(held: &Held) -> Vec<wire::DebugSession> {
     let snapshot = held.snapshots().borrow().clone();
@@ -111,22 +165,52 @@ pub(super) fn debug_sessions(held: &Held) -> Vec<wire::DebugSession> {
         agent_id: agent_ids.first().cloned().unwrap_or_default(),
         started_at: Some(timestamp_to_wire(session.started_at)),
         expires_at: expires_at.map(timestamp_to_wire),
-        status: match session.state {
-            SessionState::Active => "active".into(),
-            SessionState::Ended(reason) => reason.name().into(),
-        },
+        status: status_name(session.state).into(),
         event_count: snapshot.accounting.events_stored,
         requested_by: session.requested_by.clone(),
         agent_ids,
     };
-    if snapshot.functions.is_empty() {
-        return vec![row];
+    let names = snapshot.functions.iter().map(|it| &*it.name);
+    rows(&row, names)
+}
+
+/// The same of a session that only the history knows.
+pub(super) fn past_debug_sessions(session: &StoredSession) -> Vec<wire::DebugSession> {
+    let begun = &session.begun;
+    let row = wire::DebugSession {
+        session_id: begun.id.0.clone(),
+        service_name: begun.service.clone(),
+        function_name: String::new(),
+        agent_id: session.agent_ids.first().cloned().unwrap_or_default(),
+        started_at: Some(timestamp_to_wire(begun.started_at)),
+        expires_at: Some(timestamp_to_wire(begun.expires_at)),
+        status: status_name(session.state).into(),
+        event_count: session.events,
+        requested_by: begun.requested_by.clone(),
+        agent_ids: session.agent_ids.clone(),
+    };
+    rows(&row, begun.functions.iter().map(String::as_str))
+}
+
+/// A row for each function; one without a name where there is none.
+fn rows<'a>(
+    row: &wire::DebugSession,
+    names: impl Iterator<Item = &'a str>,
+) -> Vec<wire::DebugSession> {
+    let named = names.map(|name| wire::DebugSession {
+        function_name: name.to_owned(),
+        ..row.clone()
+    });
+    let mut rows: Vec<_> = named.collect();
+    if rows.is_empty() {
+        rows.push(row.clone());
     }
-    let functions = snapshot.functions.iter();
-    functions
-        .map(|function| wire::DebugSession {
-            function_name: function.name.clone(),
-            ..row.clone()
-        })
-        .collect()
+    rows
+}
+
+fn status_name(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Active => "active",
+        SessionState::Ended(reason) => reason.name(),
+    }
 }

@@ -20,6 +20,7 @@ mod listing;
 mod registry;
 mod remembered;
 mod replica;
+mod requests;
 mod service;
 mod session;
 mod sessions;

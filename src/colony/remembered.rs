@@ -54,25 +54,37 @@ impl Service {
         Ok((Arc::new(snapshot), who.may(Role::Capture, service)))
     }
 
-    /// The sessions that are over and that the client may see, newest last.
+    /// The sessions that are over and that only the history knows, newest last.
     pub(super) async fn past_infos(
         &self,
         who: &Identity,
         service: &str,
     ) -> Result<Vec<SessionInfo>, Status> {
+        let past = self.past_sessions(who, service).await?;
+        let infos = past.iter().rev().map(|session| {
+            let catalog = self.catalogs.of(&session.begun.service);
+            stored_info(session, catalog.target(&session.begun.service))
+        });
+        Ok(infos.collect())
+    }
+
+    /// The sessions that are over and that only the history knows, newest first.
+    pub(super) async fn past_sessions(
+        &self,
+        who: &Identity,
+        service: &str,
+    ) -> Result<Vec<StoredSession>, Status> {
         let Some(history) = &self.history else {
             return Ok(Vec::new());
         };
         let service = (!service.is_empty()).then(|| service.to_owned());
         let past = history.past(service).await;
         let mut past = past.map_err(|error| of_store(&error))?;
-        past.reverse();
-        past.retain(|session| who.may(Role::Read, &session.begun.service));
-        let infos = past.iter().map(|session| {
-            let catalog = self.catalogs.of(&session.begun.service);
-            stored_info(session, catalog.target(&session.begun.service))
+        past.retain(|session| {
+            let begun = &session.begun;
+            who.may(Role::Read, &begun.service) && self.sessions.get(&begun.id.0).is_none()
         });
-        Ok(infos.collect())
+        Ok(past)
     }
 
     /// What the history is told of a session before it begins.
@@ -135,6 +147,8 @@ impl Service {
                     ended_at: None,
                     state: SessionState::Active,
                     events: 0,
+                    replicas: 0,
+                    agent_ids: Vec::new(),
                 },
                 catalog.target(&begun.service),
             )

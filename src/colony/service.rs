@@ -194,16 +194,23 @@ impl DebugService for Service {
         let rows = sessions
             .iter()
             .flat_map(|held| listing::debug_sessions(held));
+        let mut rows: Vec<_> = rows.collect();
+        if request.with_ended {
+            let past = self.past_sessions(&who, &request.service_name).await?;
+            rows.extend(past.iter().flat_map(listing::past_debug_sessions));
+        }
         Ok(Response::new(wire::ListDebugSessionsResponse {
-            sessions: rows.collect(),
+            sessions: rows,
         }))
     }
 
     async fn trace_request_path(
         &self,
-        _request: Request<wire::TraceRequestPathRequest>,
+        request: Request<wire::TraceRequestPathRequest>,
     ) -> Result<Response<Self::TraceRequestPathStream>, Status> {
-        Err(calls::not_yet("TraceRequestPath"))
+        let (who, entry) = asked(request.extensions(), "trace.start")?;
+        let events = self.trace_path(who, entry, request.into_inner()).await?;
+        Ok(Response::new(events))
     }
 
     async fn get_capabilities(
@@ -319,7 +326,6 @@ impl DebugService for Service {
         let mut infos: Vec<SessionInfo> = sessions.iter().map(|held| held.info()).collect();
         if request.with_ended {
             let mut past = self.past_infos(&who, &request.service_name).await?;
-            past.retain(|past| infos.iter().all(|live| live.id != past.id));
             past.append(&mut infos);
             infos = past;
         }
@@ -443,6 +449,19 @@ impl DebugService for Service {
         who.check_anywhere(Role::Read)?;
         let agents = listing::agents(&self.registry, &self.sessions);
         Ok(Response::new(wire::ListAgentsResponse { agents }))
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<wire::ListHistoryRequest>,
+    ) -> Result<Response<wire::ListHistoryResponse>, Status> {
+        let who = identity(request.extensions())?.clone();
+        let service = request.into_inner().service_name;
+        let known = self.visible(&who, &service, true);
+        let past = self.past_sessions(&who, &service).await?;
+        Ok(Response::new(wire::ListHistoryResponse {
+            sessions: listing::history(&known, &past),
+        }))
     }
 
     async fn query_history(

@@ -1,10 +1,12 @@
 //! What a session has traced, replica by replica, as their agents have written it down.
 
+use coral_model::Target;
 use coral_proto::agent::v1 as wire;
 use serde_json::{Value, json};
 use tonic::Status;
 
 use super::catalog::of_remote;
+use super::registry::Registry;
 use super::service::Service;
 use super::sessions::Held;
 use crate::serving::status;
@@ -24,32 +26,44 @@ impl Service {
             0 => TraceFormat::Json,
             width => TraceFormat::Text(width as usize),
         };
-        let snapshot = held.snapshots().borrow().clone();
-        let mut documents = Vec::new();
-        let mut failure = None;
-        for replica in &snapshot.replicas {
-            let link = self.registry.link(&replica.target.agent_id);
-            let (Some(link), Some(session)) = (link, &replica.session) else {
-                continue;
-            };
-            match link.agent(None).traces(&session.0, format).await {
-                Ok(document) => documents.push((&replica.target, document)),
-                Err(error) => failure = Some(of_remote(error)),
-            }
-        }
-        match (documents.len(), failure) {
-            (0, Some(failure)) => Err(failure),
-            (0, None) => Err(status::failed("no agent of a replica is connected")),
-            (1, _) => Ok(documents.pop().map(|it| it.1).unwrap_or_default()),
+        let mut documents = documents(&self.registry, held, format).await?;
+        match documents.len() {
+            1 => Ok(documents.pop().map(|it| it.1).unwrap_or_default()),
             _ => all(&documents, format),
         }
     }
 }
 
-fn all(
-    documents: &[(&coral_model::Target, Vec<u8>)],
+/// The documents of the replicas whose agents are connected; at least one.
+///
+/// # Errors
+/// If no agent of a replica has one.
+pub(super) async fn documents(
+    registry: &Registry,
+    held: &Held,
     format: TraceFormat,
-) -> Result<Vec<u8>, Status> {
+) -> Result<Vec<(Target, Vec<u8>)>, Status> {
+    let snapshot = held.snapshots().borrow().clone();
+    let mut documents = Vec::new();
+    let mut failure = None;
+    for replica in &snapshot.replicas {
+        let link = registry.link(&replica.target.agent_id);
+        let (Some(link), Some(session)) = (link, &replica.session) else {
+            continue;
+        };
+        match link.agent(None).traces(&session.0, format).await {
+            Ok(document) => documents.push((replica.target.clone(), document)),
+            Err(error) => failure = Some(of_remote(error)),
+        }
+    }
+    if documents.is_empty() {
+        let none = || status::failed("no agent of a replica is connected");
+        return Err(failure.unwrap_or_else(none));
+    }
+    Ok(documents)
+}
+
+fn all(documents: &[(Target, Vec<u8>)], format: TraceFormat) -> Result<Vec<u8>, Status> {
     if let TraceFormat::Text(_) = format {
         let text = documents.iter().flat_map(|(target, document)| {
             let title = format!("{} on {}\n\n", target.pid, target.agent_id);

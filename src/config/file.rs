@@ -9,7 +9,7 @@ use coral_ui::{Keymap, KeymapError};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, Console, Session};
+use super::{Config, ConfigError, Console, Profile, Session};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +18,7 @@ struct ConfigFile {
     session: Session,
     keys: BTreeMap<String, Spanned<Keys>>,
     redaction: Vec<Spanned<RedactionRule>>,
+    profiles: BTreeMap<String, Spanned<Profile>>,
 }
 
 /// The keys of a command.
@@ -39,10 +40,12 @@ impl Config {
             toml::from_str(text).map_err(|error| ConfigError::of_toml(path, text, &error))?;
         let mut console = file.console;
         let theme = std::mem::take(&mut console.theme);
-        console.set_theme(&theme, path.parent().unwrap_or(Path::new("")));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        console.set_theme(&theme, folder);
         Ok(Self {
             keymap: keymap(&file.keys).map_err(|(span, why)| refuse(span, &why))?,
             redaction: redaction(file.redaction).map_err(|(span, why)| refuse(span, &why))?,
+            profiles: profiles(file.profiles, folder).map_err(|(span, why)| refuse(span, &why))?,
             console,
             session: file.session,
         })
@@ -98,6 +101,19 @@ fn redaction(rules: Vec<Spanned<RedactionRule>>) -> Result<Vec<RedactionRule>, M
             Err((span.cloned(), error.to_string()))
         }
     }
+}
+
+fn profiles(
+    profiles: BTreeMap<String, Spanned<Profile>>,
+    folder: &Path,
+) -> Result<BTreeMap<String, Profile>, Mistake> {
+    let checked = profiles.into_iter().map(|(name, profile)| {
+        if let Some(why) = profile.get_ref().mistake() {
+            return Err((Some(profile.span()), format!("profile `{name}`: {why}")));
+        }
+        Ok((name, profile.into_inner().in_folder(folder)))
+    });
+    checked.collect()
 }
 
 impl Keys {

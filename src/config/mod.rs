@@ -8,11 +8,13 @@ mod colony;
 mod error;
 mod file;
 mod print;
+mod profile;
 #[cfg(test)]
 mod tests;
 mod uplink;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
 pub use colony::{Ai, COLONY_YAML, ColonyConfig, ColonyDebug, ColonySessions, Storage};
 pub use error::ConfigError;
+pub use profile::Profile;
 pub use uplink::{SpoolConfig, UplinkConfig};
 
 /// Larger files are no configuration.
@@ -41,6 +44,8 @@ pub struct Config {
     pub session: Session,
     /// The keys of the console.
     pub keymap: Keymap,
+    /// Agents and colonies by names of the user's own.
+    pub profiles: BTreeMap<String, Profile>,
     /// Rules that hide values, behind the ones that are compiled in; they have been compiled once.
     redaction: Vec<RedactionRule>,
 }

@@ -28,6 +28,17 @@ const REDACTION: &str = "
 # replace = \"<customer>\"        # what stands in its place; else \"<redacted>\"
 ";
 
+const PROFILES: &str = "
+# Agents and colonies by names of your own, for --profile and CORAL_PROFILE. Paths are relative to
+# this file.
+# [profiles.production]
+# colony = \"https://colony.example:9000\"   # or agent = \"https://node7.example:9001\"
+# ca = \"ca.pem\"                     # the CA of its certificate
+# cert = \"ann.pem\"                  # the own certificate
+# key = \"ann.key\"                   # and its key
+# token_file = \"token\"              # a token, instead
+";
+
 impl fmt::Display for Config {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
@@ -44,7 +55,8 @@ impl fmt::Display for Config {
             writeln!(out, "{line}")?;
         }
         self.write_keys(out)?;
-        self.write_redaction(out)
+        self.write_redaction(out)?;
+        self.write_profiles(out)
     }
 }
 
@@ -68,6 +80,16 @@ impl Config {
         out.write_str(REDACTION)?;
         for rule in &self.redaction {
             writeln!(out, "\n[[redaction]]\n{}", table_of(rule)?)?;
+        }
+        Ok(())
+    }
+
+    fn write_profiles(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(PROFILES)?;
+        for (name, profile) in &self.profiles {
+            let profiles = Table::from_iter([(name.clone(), Value::Table(table_of(profile)?))]);
+            let all = Table::from_iter([("profiles".to_owned(), Value::Table(profiles))]);
+            writeln!(out, "\n{all}")?;
         }
         Ok(())
     }

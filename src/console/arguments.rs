@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use crate::access::AccessError;
 use crate::config::{Config, ConfigError};
 use crate::connection::{AgentAddress, ConnectionArguments};
+use crate::failure::Failure;
 
 /// A debugger console in the terminal: live latency of the functions of a running process.
 ///
@@ -23,7 +22,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connection: ConnectionArguments,
     /// The process on the agent's node to watch; without it, pick one from a list
-    #[arg(long, requires = "agent", conflicts_with = "colony")]
+    #[arg(long, conflicts_with = "colony")]
     pid: Option<u32>,
     /// Watch all processes of a program of that name on the agent's node, or all replicas of a
     /// service of the colony
@@ -44,9 +43,6 @@ pub(super) struct Arguments {
     /// Leave the mouse to the terminal, which selects text with it
     #[arg(long)]
     no_mouse: bool,
-    /// Read this configuration instead of $XDG_CONFIG_HOME/coral/config.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Say whether a theme's file can be used, and end
     #[arg(long, value_name = "FILE")]
     pub(super) check_theme: Option<PathBuf>,
@@ -74,38 +70,40 @@ impl Arguments {
 
     /// The process's own arguments.
     pub(super) fn of_process() -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches()?;
-        let mut arguments = Self::from_arg_matches(&matches)?;
+        let mut arguments = Self::try_parse()?;
+        let refuse = |kind, message: String| Err(Self::command().error(kind, message));
         let is_without = arguments.local.is_some() || arguments.demo || arguments.replay.is_some();
-        if arguments.service.is_some() && !arguments.connection.is_remote() {
-            let message = "--service takes an agent or a colony: --agent or --colony";
-            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        if is_without {
+            // What the environment names is only for those who name nothing else.
+            arguments.connection.forget_environment();
         }
-        if !is_without || !arguments.connection.is_remote() {
-            return Ok(arguments);
+        let connection = &arguments.connection;
+        if let Some(option) = connection.option().filter(|_| is_without) {
+            let kind = ErrorKind::ArgumentConflict;
+            let message =
+                format!("the argument '{option}' cannot be used with --local, --demo or --replay");
+            return refuse(kind, message);
         }
-        // What the environment names is only for those who name nothing else.
-        for name in ["agent", "colony"] {
-            if matches.value_source(name) == Some(ValueSource::CommandLine) {
-                let message = format!(
-                    "the argument '--{name}' cannot be used with --local, --demo or --replay"
-                );
-                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
-            }
+        let kind = ErrorKind::MissingRequiredArgument;
+        if arguments.service.is_some() && !connection.is_remote() {
+            let message = "--service takes an agent or a colony: --agent, --colony or --profile";
+            return refuse(kind, message.into());
         }
-        arguments.connection.forget();
+        if arguments.pid.is_some() && !connection.is_remote() {
+            return refuse(kind, "--pid takes an agent: --agent".into());
+        }
         Ok(arguments)
     }
 
-    /// The agent that is to be asked.
-    pub(super) fn agent(&self) -> Result<Option<AgentAddress>, AccessError> {
+    /// The agent or the colony that is to be asked.
+    pub(super) fn agent(&self) -> Result<Option<AgentAddress>, Failure> {
         let is_asked = self.connection.is_remote();
         is_asked.then(|| self.connection.address()).transpose()
     }
 
     /// What is configured, or said here instead.
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::load(self.config.as_deref())?;
+        let mut config = self.connection.config()?;
         if let Some(theme) = &self.theme {
             let folder = std::env::current_dir().unwrap_or_default();
             config.console.set_theme(theme, &folder);

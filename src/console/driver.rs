@@ -171,17 +171,13 @@ impl<H: Host> Worker<H> {
             Effect::ReadSource { file, line } => {
                 self.report(source_files::read(&file, line)).await;
             }
-            // Nobody here remembers sessions: the screens do not ask.
             Effect::ListHistory
             | Effect::OpenSession { .. }
             | Effect::CloseSession { .. }
             | Effect::ReadSqlSchema
             | Effect::RunSql { .. }
-            | Effect::CancelSql { .. }
-            | Effect::Copy(_)
-            | Effect::Edit { .. }
-            | Effect::Suspend
-            | Effect::Quit => {}
+            | Effect::CancelSql { .. } => self.host.ask_history(effect),
+            Effect::Copy(_) | Effect::Edit { .. } | Effect::Suspend | Effect::Quit => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coral_model::filter::Expression;
 use coral_model::{EndReason, ExpectedCost, FunctionId, SessionId, SessionState, Snapshot};
-use coral_ui::{Attach, Failure, OpenTarget, SourceEvent};
+use coral_ui::{Attach, Effect, Failure, OpenTarget, SourceEvent};
 
 use crate::agent::Attached;
 
@@ -57,6 +57,9 @@ pub(super) trait Host {
         attach: &Attach,
         asks: bool,
     ) -> Result<Started<Self::Session>, Failure>;
+
+    /// Begins to ask for what is remembered of sessions, where something is; the answer is reported.
+    fn ask_history(&mut self, _effect: Effect) {}
 
     /// Waits for what it has to say. Nothing is lost if the waiting is given up.
     async fn news(&mut self) -> News;

@@ -8,7 +8,15 @@ use coral_ui::{COMMANDS, CommandInfo};
 use super::arguments::Arguments;
 use crate::command_line::{self, CONFIG_FILE, Section};
 
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
+    (
+        "CORAL_PROFILE",
+        "The profile of the configuration to use, where nothing else is named.",
+    ),
+    (
+        "CORAL_COLONY",
+        "The colony to ask, where nothing else is named.",
+    ),
     (
         "CORAL_AGENT",
         "The agent to ask, where nothing else is named.",

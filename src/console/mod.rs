@@ -117,7 +117,14 @@ fn options(arguments: &Arguments, config: &Config, feed: &Feed) -> Options {
     };
     match feed {
         Feed::Live(_) => {}
-        Feed::Agent(address, _) => options.peer = Some(Peer::Agent(address.endpoint.to_string())),
+        Feed::Agent(address, _) => {
+            let endpoint = address.endpoint.to_string();
+            options.has_history = address.is_colony;
+            options.peer = Some(match address.is_colony {
+                true => Peer::Colony(endpoint),
+                false => Peer::Agent(endpoint),
+            });
+        }
         Feed::Replay(_, reason) => {
             options.replay = true;
             options.reason.clone_from(reason);
@@ -183,7 +190,7 @@ async fn play_over_agent(
     service: Option<String>,
 ) -> Result<io::Result<()>, Failure> {
     terminal::let_probes_outlive();
-    let agent = address.endpoint.to_string();
+    let peer = address.clone();
     let first = service.map(|service| RemoteTarget {
         service: Some(service),
         ..RemoteTarget::default()
@@ -192,7 +199,7 @@ async fn play_over_agent(
     let (mut driver, reports) = Driver::start(host).map_err(|error| cannot_start(&error))?;
     let result = event_loop::run(frontend, options, &mut driver, reports).await;
     let left = driver.leave(LEAVE_AGENT_MAX).await;
-    left.map_err(|failure| remote::of_leaving(&agent, &failure))?;
+    left.map_err(|failure| remote::of_leaving(&peer, &failure))?;
     Ok(result)
 }
 

@@ -3,6 +3,7 @@
 mod back_off;
 mod client;
 mod error;
+mod history;
 mod listing;
 
 use std::io;

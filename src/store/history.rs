@@ -26,17 +26,12 @@ impl Database {
         let service = Some(query.service.as_str());
         let stored = sessions::list(connection, service, query.since, SESSIONS_MAX)?;
         let mut by_session = functions(connection, query)?;
-        let replicas = replicas(connection, query)?;
         let session = |session: StoredSession| {
             let functions = by_session.remove(&session.begun.id);
             let mut functions = functions.unwrap_or_default().into_list();
             // Replicas were added up, and are one session.
             functions.iter_mut().for_each(|sum| sum.sessions = 1);
-            HistorySession {
-                replicas: replicas.get(&session.begun.id).copied().unwrap_or(0),
-                functions,
-                session,
-            }
+            HistorySession { session, functions }
         };
         let is_asked_for =
             |it: &HistorySession| query.pattern.is_none() || !it.functions.is_empty();
@@ -176,19 +171,6 @@ fn names(connection: &Connection, query: &HistoryQuery) -> Result<Vec<String>, S
         }
     }
     Ok(names)
-}
-
-fn replicas(
-    connection: &Connection,
-    query: &HistoryQuery,
-) -> Result<BTreeMap<SessionId, u32>, StoreError> {
-    let sql = format!(
-        "SELECT session_id, count(*) FROM session_replicas WHERE {OF_QUERY} GROUP BY session_id"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let arguments = params![query.service, to_sql_time(query.since)];
-    let rows = statement.query_map(arguments, |row| Ok((SessionId(row.get(0)?), row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn gaps(connection: &Connection, query: &HistoryQuery) -> Result<Vec<Gap>, StoreError> {

@@ -41,6 +41,10 @@ pub struct StoredSession {
     pub state: SessionState,
     /// How many single calls were stored, also those that are deleted by now.
     pub events: u64,
+    /// How many processes it measured.
+    pub replicas: u32,
+    /// The agents of these, by name.
+    pub agent_ids: Vec<String>,
 }
 
 /// A process in a session.
@@ -195,8 +199,6 @@ pub struct HistoryFunction {
 pub struct HistorySession {
     /// The session.
     pub session: StoredSession,
-    /// How many processes it measured.
-    pub replicas: u32,
     /// Those of its functions that were asked for, those with the most calls first.
     pub functions: Vec<HistoryFunction>,
 }

@@ -18,7 +18,13 @@ use super::{
 };
 
 const SESSIONS: &str = "SELECT session_id, service_name, requested_by, started_at, expires_at, \
-                        ended_at, status, functions, settings, request, event_count \
+                        ended_at, status, functions, settings, request, event_count, \
+                        (SELECT count(DISTINCT (agent_id, pid, start_ticks)) \
+                         FROM session_replicas it \
+                         WHERE it.session_id = debug_sessions.session_id) AS replicas, \
+                        (SELECT list(DISTINCT agent_id ORDER BY agent_id) \
+                         FROM session_replicas it \
+                         WHERE it.session_id = debug_sessions.session_id) AS agent_ids \
                         FROM debug_sessions";
 
 impl Database {
@@ -273,6 +279,8 @@ fn session(row: &Row<'_>) -> Result<StoredSession, duckdb::Error> {
         ended_at: time(row, "ended_at")?,
         state: session_state(&status),
         events: events.unsigned_abs(),
+        replicas: row.get("replicas")?,
+        agent_ids: texts(row.get("agent_ids")?),
     })
 }
 

@@ -83,7 +83,7 @@ async fn replicas_and_sessions_are_added_up_bucket_by_bucket() {
         .map(|it| {
             (
                 it.session.begun.id.0.as_str(),
-                it.replicas,
+                it.session.replicas,
                 it.functions.clone(),
             )
         })
@@ -123,6 +123,8 @@ async fn sessions_replicas_and_snapshots_are_found_as_they_were() {
         ended_at: Some(epoch() + Duration::from_secs(21)),
         state: SessionState::Ended(EndReason::Detached),
         events: 3,
+        replicas: 2,
+        agent_ids: vec!["a".into(), "b".into()],
     };
     let id = SessionId("s".into());
     assert_eq!(store.session(id.clone()).await.unwrap(), expected);

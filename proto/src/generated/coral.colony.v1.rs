@@ -117,7 +117,7 @@ pub struct TraceEvent {
     pub depth: u32,
     #[prost(string, tag = "5")]
     pub span_id: ::prost::alloc::string::String,
-    /// Names the request that the call is part of.
+    /// Names the request that the call is part of, on its agent.
     #[prost(uint64, tag = "6")]
     pub request: u64,
     #[prost(string, tag = "7")]
@@ -158,6 +158,18 @@ pub struct Agent {
     pub sessions: u32,
     #[prost(uint32, tag = "11")]
     pub services: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHistoryRequest {
+    /// Empty for all.
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHistoryResponse {
+    /// Their functions have names and no numbers.
+    #[prost(message, repeated, tag = "1")]
+    pub sessions: ::prost::alloc::vec::Vec<HistorySession>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryHistoryRequest {
@@ -514,7 +526,8 @@ pub mod debug_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Traces whole requests of an HTTP path.
+        /// Traces whole requests of an HTTP path: those that are the slowest of their replica when they
+        /// end, each once.
         pub async fn trace_request_path(
             &mut self,
             request: impl tonic::IntoRequest<super::TraceRequestPathRequest>,
@@ -923,6 +936,31 @@ pub mod debug_service_client {
                 .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListAgents"));
             self.inner.unary(req, path, codec).await
         }
+        /// The sessions of everybody, live and past, newest first.
+        pub async fn list_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coral.colony.v1.DebugService/ListHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coral.colony.v1.DebugService", "ListHistory"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What sessions have measured of a function, from the history.
         pub async fn query_history(
             &mut self,
@@ -1102,7 +1140,8 @@ pub mod debug_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Traces whole requests of an HTTP path.
+        /// Traces whole requests of an HTTP path: those that are the slowest of their replica when they
+        /// end, each once.
         async fn trace_request_path(
             &self,
             request: tonic::Request<super::TraceRequestPathRequest>,
@@ -1234,6 +1273,14 @@ pub mod debug_service_server {
             request: tonic::Request<super::ListAgentsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListAgentsResponse>,
+            tonic::Status,
+        >;
+        /// The sessions of everybody, live and past, newest first.
+        async fn list_history(
+            &self,
+            request: tonic::Request<super::ListHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHistoryResponse>,
             tonic::Status,
         >;
         /// What sessions have measured of a function, from the history.
@@ -2202,6 +2249,51 @@ pub mod debug_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAgentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coral.colony.v1.DebugService/ListHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHistorySvc<T: DebugService>(pub Arc<T>);
+                    impl<
+                        T: DebugService,
+                    > tonic::server::UnaryService<super::ListHistoryRequest>
+                    for ListHistorySvc<T> {
+                        type Response = super::ListHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DebugService>::list_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHistorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -80,7 +80,7 @@ fn session_to_wire(found: &HistorySession) -> wire::HistorySession {
         ended_at: session.ended_at.map(timestamp_to_wire),
         requested_by: session.begun.requested_by.clone(),
         status: coral_proto::agent::v1::SessionStatus::from(session.state).into(),
-        replicas: found.replicas,
+        replicas: session.replicas,
         functions: found.functions.iter().map(function_to_wire).collect(),
         events: session.events,
     }

@@ -4,6 +4,7 @@
 //! is being opened. So nothing waits for an agent that does not answer but what asks it something,
 //! and that no longer than until the link is found to be broken.
 
+mod history;
 mod link;
 mod session;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{ExitStatus, ExpectedCost, FunctionId, FunctionTable, Target};
-use coral_ui::{Attach, Failure, OpenTarget, SourceEvent};
+use coral_ui::{Attach, Effect, Failure, OpenTarget, SourceEvent};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -22,6 +23,7 @@ use crate::connection::AgentAddress;
 use crate::source::AttachWish;
 pub(super) use crate::source::remote::RemoteTarget;
 use crate::source::remote::{Listed, RemoteAgent, RemoteError, RemoteRequest, RemoteStart};
+use history::History;
 pub(super) use link::try_once;
 use link::{Link, cut_off};
 use session::RemoteSession;
@@ -43,6 +45,7 @@ pub(super) struct RemoteHost {
     finding: mpsc::Sender<Found>,
     look: Interval,
     looking: Option<AbortHandle>,
+    history: History,
 }
 
 /// A process whose functions are known.
@@ -73,8 +76,10 @@ impl RemoteHost {
         let (finding, found) = mpsc::channel(FOUND_MAX);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let link = Link::start(address, reports.clone());
         let mut host = Self {
-            link: Link::start(address, reports.clone()),
+            history: History::new(link.clone(), reports.clone()),
+            link,
             reports,
             open: None,
             opening: None,
@@ -257,6 +262,10 @@ impl Host for RemoteHost {
         Ok(Started::Live(live, attached))
     }
 
+    fn ask_history(&mut self, effect: Effect) {
+        self.history.perform(effect);
+    }
+
     async fn news(&mut self) -> News {
         loop {
             tokio::select! {
@@ -299,11 +308,15 @@ async fn functions(
 }
 
 /// Says what becomes of sessions that could not be ended.
-pub(super) fn of_leaving(agent: &str, failure: &Failure) -> crate::failure::Failure {
+pub(super) fn of_leaving(peer: &AgentAddress, failure: &Failure) -> crate::failure::Failure {
+    let option = if peer.is_colony { "colony" } else { "agent" };
+    let endpoint = &peer.endpoint;
     crate::failure::Failure::new(
         failure.code.clone(),
         format!("the sessions could not be ended: {}", failure.message),
-        format!("they end with their lease; `coral debug detach --all --agent {agent}` ends them"),
+        format!(
+            "they end with their lease; `coral debug detach --all --{option} {endpoint}` ends them"
+        ),
         ExitStatus::Failure,
     )
 }

@@ -49,6 +49,16 @@ calls! {
 }
 
 impl Client {
+    /// The colony, for what agents do not have.
+    pub(super) fn colony(&mut self) -> Result<&mut DebugServiceClient<AuthorizedChannel>, Status> {
+        match self {
+            Self::Colony(colony) => Ok(colony),
+            Self::Agent(_) => Err(Status::unimplemented(
+                "an agent remembers nothing: ask a colony",
+            )),
+        }
+    }
+
     /// The processes of an agent's node. A colony lists services.
     pub(super) async fn list_processes(
         &mut self,

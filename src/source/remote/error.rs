@@ -5,7 +5,7 @@ use std::io;
 
 use coral_model::{Diagnostic, Escaped, ExitStatus};
 use coral_proto::convert::ConvertError;
-use coral_proto::{ERROR_CODE, ERROR_HELP};
+use coral_proto::{APPROVAL_ID, ERROR_CODE, ERROR_HELP};
 use tonic::{Code, Status};
 
 use crate::access::AccessError;
@@ -97,6 +97,14 @@ impl Diagnostic for RemoteError {
 }
 
 impl RemoteError {
+    /// The approval that the request waits for.
+    pub fn approval(&self) -> Option<&str> {
+        let Self::Refused(status) = self else {
+            return None;
+        };
+        status.metadata().get(APPROVAL_ID)?.to_str().ok()
+    }
+
     /// Whether it is the way to the agent that has failed, and not the agent that refuses.
     pub fn is_of_link(&self) -> bool {
         match self {
