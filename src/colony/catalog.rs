@@ -23,6 +23,9 @@ pub(super) struct Catalog {
     known: Mutex<Functions>,
     /// One at a time looks for builds.
     loading: tokio::sync::Mutex<()>,
+    /// The replicas of before the colony began anew: read together and in the same order, their
+    /// functions get the same numbers.
+    expected: Mutex<Vec<Target>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ impl Catalogs {
             Arc::new(Catalog {
                 known: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),
+                expected: Mutex::default(),
             })
         });
         Arc::clone(catalog)
@@ -59,6 +63,12 @@ impl Catalogs {
 }
 
 impl Catalog {
+    /// Lets functions be read no sooner than these replicas are known again, or it is certain that
+    /// they are not.
+    pub(super) fn expect(&self, replicas: impl IntoIterator<Item = Target>) {
+        self.expected().extend(replicas);
+    }
+
     /// Reads the functions of all builds that run now, as far as they are not known.
     ///
     /// # Errors
@@ -86,13 +96,25 @@ impl Catalog {
         loop {
             changes.borrow_and_update();
             let replicas = registry.replicas(service);
-            let is_known = !replicas.is_empty() || self.locked().union.builds() > 0;
+            let is_known = self.are_expected(&replicas)
+                && (!replicas.is_empty() || self.locked().union.builds() > 0);
             let Some(left) = registry.gathering().filter(|_| !is_known) else {
                 return replicas;
             };
             // Where nothing changes, what is there has to do.
             let _ = timeout(left, changes.changed()).await;
         }
+    }
+
+    /// Whether all are there that were there before.
+    fn are_expected(&self, replicas: &[ReplicaProcess]) -> bool {
+        let mut expected = self.expected();
+        expected.retain(|target| {
+            replicas
+                .iter()
+                .all(|replica| key(replica) != key_of(target))
+        });
+        expected.is_empty()
     }
 
     /// The number of a function in the union, by its number and its name in a replica's session.
@@ -211,6 +233,10 @@ impl Catalog {
             start_ticks: known.generation,
             agent_id: String::new(),
         }
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Vec<Target>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it guards is whole at any time, so a panic spoils nothing.

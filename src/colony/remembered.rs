@@ -129,7 +129,9 @@ impl Service {
         let request = request.unwrap_or_default();
         let left = begun.expires_at.duration_since(Timestamp::now());
         let left = std::time::Duration::try_from(left).unwrap_or_default();
+        let known: Vec<_> = known.collect();
         let catalog = self.catalogs.of(&begun.service);
+        catalog.expect(known.iter().map(|(target, _)| target.clone()));
         let wish = Wish {
             functions: Vec::<FunctionId>::new(),
             requested_by: begun.requested_by.clone(),
@@ -162,7 +164,7 @@ impl Service {
             info,
             wish: Arc::new(wish),
             chosen: target.replicas,
-            known: known.collect(),
+            known,
             notes: history.notes(&begun.id),
         };
         // Whose it was is known by name alone.

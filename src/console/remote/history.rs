@@ -190,27 +190,36 @@ impl Visitor {
     }
 }
 
-/// The session with its functions. Those of a live one are the service's; of one that is over, the
-/// builds may be gone, and what it has measured names them.
+/// The session with its functions: those of the service as it is now, if they are the same. Of a
+/// session that is over, the builds may be gone, and what it has measured names its functions.
 async fn opened(
     colony: &mut RemoteAgent,
     snapshot: Arc<Snapshot>,
 ) -> Result<OpenedSession, RemoteError> {
     let target = snapshot.session.target.clone();
-    let table = if snapshot.session.state == SessionState::Active {
-        let service = RemoteTarget {
-            service: Some(target.service.clone()),
-            ..RemoteTarget::default()
-        };
-        colony.functions(&service, |_, _| {}).await?.1
-    } else {
-        measured(&snapshot)
+    let service = RemoteTarget {
+        service: Some(target.service.clone()),
+        ..RemoteTarget::default()
+    };
+    let table = match colony.functions(&service, |_, _| {}).await {
+        Ok((_, table)) if names(&table, &snapshot) => table,
+        Err(error) if error.is_of_link() => return Err(error),
+        _ => measured(&snapshot),
     };
     Ok(OpenedSession {
         session: snapshot.session.id.clone(),
         target,
         table: Arc::new(table),
         moments: vec![(snapshot.session.elapsed, snapshot)],
+    })
+}
+
+/// Whether the table's functions are those of the session.
+fn names(table: &FunctionTable, snapshot: &Snapshot) -> bool {
+    let mut functions = snapshot.functions.iter();
+    functions.all(|stats| {
+        let function = table.get(stats.id);
+        function.is_some_and(|function| function.name == stats.name)
     })
 }
 

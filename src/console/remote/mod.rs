@@ -152,6 +152,12 @@ impl RemoteHost {
                 };
                 Some(News::Report(report))
             }
+            // A service does not end; a colony that has begun anew numbers its functions again.
+            Found::TargetGone(target) if target.pid == 0 => {
+                let open = self.open.take_if(|open| open.target == target)?;
+                self.begin_to_open(open.meant);
+                None
+            }
             Found::TargetGone(target) => {
                 let is_open = self.open.as_ref().is_some_and(|open| open.target == target);
                 is_open.then(|| {

@@ -99,6 +99,11 @@ impl HostSession for RemoteSession {
     }
 }
 
+/// Whether a session is one of a colony, which is on no process in particular.
+fn is_service(target: &Target) -> bool {
+    target.pid == 0
+}
+
 struct Watcher {
     session: RemoteSession,
     /// The process that the session is meant to be on.
@@ -114,6 +119,8 @@ enum Watched {
     ToTheEnd,
     /// It is on another process than the one that was opened.
     Elsewhere,
+    /// Its functions have other numbers: the colony has begun anew.
+    Renumbered,
 }
 
 impl Watcher {
@@ -127,6 +134,11 @@ impl Watcher {
             };
             let lost = match watched {
                 Ok(Watched::ToTheEnd) => None,
+                Ok(Watched::Renumbered) => Some(
+                    "the colony has begun anew, and numbers functions otherwise; the session goes \
+                     on, and can be watched from the list of sessions"
+                        .to_owned(),
+                ),
                 Ok(Watched::Elsewhere) => Some("the process is another one by now".to_owned()),
                 Err(error) if error.is_of_link() => {
                     self.session.link.report_broken(&connected);
@@ -160,7 +172,11 @@ impl Watcher {
         let mut watching = agent.watch(&id).await?;
         while let Some(snapshot) = watching.next().await? {
             self.failures = 0;
-            if snapshot.session.target != self.target {
+            let target = &snapshot.session.target;
+            if is_service(target) && *target != self.target {
+                return Ok(Watched::Renumbered);
+            }
+            if *target != self.target {
                 agent.end_session(&id).await?;
                 return Ok(Watched::Elsewhere);
             }

@@ -29,7 +29,10 @@ pub enum SqlError {
 impl SqlError {
     /// What DuckDB said of a query.
     pub(super) fn of_database(error: &duckdb::Error) -> Self {
-        let why = error.to_string();
+        let said = error.to_string();
+        // What follows draws the place in the query.
+        let said = said.split("\n\nLINE ").next().unwrap_or_default();
+        let why = said.lines().collect::<Vec<_>>().join(" ");
         if why.starts_with("Out of Memory") {
             Self::TooExpensive { why }
         } else {
