@@ -98,6 +98,13 @@ fn a_session_on_production_waits_for_a_second_person() {
     let measured = run("ann", &attach).document();
     assert_eq!(measured["session"]["requested_by"], "ann");
     assert_eq!(run("ann", &attach).error_code(), "approval-needed");
+    // Who wants to can wait for the word; the second request is another one.
+    let waiting = [&attach[..], &["--wait", "--sample-rate", "2"]].concat();
+    let mut waiting = Coral::start(world.command(&waiting).args(["--token", "ann"]));
+    let said = waiting.await_line("waits for somebody else's word, as ");
+    let id = said.rsplit(' ').next().unwrap();
+    assert!(run("bob", &["approvals", "grant", id]).status.success());
+    assert_eq!(waiting.wait().document()["session"]["requested_by"], "ann");
     await_that("the word is in the audit log", || {
         let log = fs::read_to_string(world.path("colony-audit.jsonl")).unwrap();
         log.contains("\"action\":\"approval.grant\"") && log.contains("\"name\":\"bob\"")

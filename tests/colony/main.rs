@@ -4,5 +4,10 @@
 mod access;
 #[path = "../common/mod.rs"]
 mod common;
+mod console;
+mod requests;
 mod sessions;
+#[allow(dead_code)] // it can do more than is needed here
+#[path = "../console/terminal.rs"]
+mod terminal;
 mod world;

@@ -120,6 +120,11 @@ impl World {
         self.agents[number] = None;
     }
 
+    /// The program that is a replica on an agent's node.
+    pub(crate) fn program(&self, number: usize) -> &Path {
+        &self.programs[number]
+    }
+
     /// Starts a replica on an agent's node.
     pub(crate) fn replica(&self, number: usize) -> Target {
         Target::spawn(&self.programs[number])

@@ -11,8 +11,8 @@ use crate::common::coral::{Coral, PROGRAM as CORAL};
 use crate::common::lines::eventually;
 use crate::common::target::Target;
 use crate::common::{code, compile, need, rights};
-use crate::measuring::{assert_exported, cell, probe, target_binary};
-use crate::terminal::{End, LARGE, PROGRAM, Terminal, spawn_target, start};
+use crate::measuring::{assert_exported, probe, target_binary};
+use crate::terminal::{End, LARGE, PROGRAM, Terminal, cell, spawn_target, start};
 
 /// An agent in a folder of its own, which can be started again at the same address.
 struct Agent {

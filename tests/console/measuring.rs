@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::common::{code, compile, need, rights};
-use crate::terminal::{End, LARGE, Terminal, spawn_target, start};
+use crate::terminal::{End, LARGE, Terminal, cell, spawn_target, start};
 
 /// The C target, where probes can be placed.
 pub(crate) fn target_binary() -> Result<PathBuf, String> {
@@ -71,24 +71,6 @@ fn a_process_is_picked_by_its_name() {
     assert!(functions.starts_with(&header), "{functions}");
     terminal.press("q");
     assert_eq!(terminal.end(), End::in_order());
-}
-
-/// What a row of the function list says in a column of numbers, which end where their titles end.
-pub(crate) fn cell(frame: &str, function: &str, title: &str) -> Option<String> {
-    let head = frame.lines().find(|line| line.contains("   function "))?;
-    let row = frame
-        .lines()
-        .find(|line| line.contains(function) && line.contains('●'))?;
-    let end = head[..head.find(&format!(" {title} "))?].chars().count() + 1 + title.len();
-    let start = end - 7;
-    Some(
-        row.chars()
-            .take(end)
-            .skip(start)
-            .collect::<String>()
-            .trim()
-            .to_owned(),
-    )
 }
 
 /// The session's two files are there, and both hold that many calls.

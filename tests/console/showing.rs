@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::common::{need, rights};
-use crate::measuring::cell;
-use crate::terminal::{End, LARGE, Terminal, start, start_with};
+
+use crate::terminal::{End, LARGE, Terminal, cell, start, start_with};
 
 /// What an old kernel makes of the demo: its recording.
 const OLD_KERNEL: (&str, &str) = ("CORAL_TEST_KERNEL", "5.4");

@@ -346,3 +346,21 @@ fn pty_size((cols, rows): (u16, u16)) -> PtySize {
 fn cells((columns, rows): (u16, u16)) -> (NonZeroU16, NonZeroU16) {
     (columns.try_into().unwrap(), rows.try_into().unwrap())
 }
+
+/// What a row of the function list says in a column of numbers, which end where their titles end.
+pub(crate) fn cell(frame: &str, function: &str, title: &str) -> Option<String> {
+    let head = frame.lines().find(|line| line.contains("   function "))?;
+    let row = frame
+        .lines()
+        .find(|line| line.contains(function) && line.contains('●'))?;
+    let end = head[..head.find(&format!(" {title} "))?].chars().count() + 1 + title.len();
+    let start = end - 7;
+    Some(
+        row.chars()
+            .take(end)
+            .skip(start)
+            .collect::<String>()
+            .trim()
+            .to_owned(),
+    )
+}
