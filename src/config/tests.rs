@@ -46,6 +46,14 @@ fn what_is_printed_reads_back_the_same() {
         replace = "<id>"
         [[redaction]]
         find = "email"
+        [profiles.production]
+        colony = "https://colony:9000"
+        ca = "ca.pem"
+        cert = "/etc/ann.pem"
+        key = "/etc/ann.key"
+        [profiles."node 7"]
+        agent = "unix:/run/coral/agent.sock"
+        token_file = "token"
     "#;
     let config = parse(text).unwrap();
     assert_eq!(config.console.theme, "/home/me/a \"theme\".toml");
@@ -56,6 +64,8 @@ fn what_is_printed_reads_back_the_same() {
     let redacted = |value| config.redaction().apply("id", "string", value).into_owned();
     assert_eq!(redacted("a 12"), "a <id>");
     assert_eq!(redacted("me@example.com"), "<redacted>");
+    let ca = config.profiles["production"].ca.as_deref();
+    assert_eq!(ca, Some(Path::new("/home/me/ca.pem")));
     assert_eq!(parse(&config.to_string()).unwrap(), config);
 }
 
@@ -95,7 +105,8 @@ const BAD: &[(&str, &str)] = &[
     ("[console", "1:9: unclosed table, expected `]`"),
     (
         "mouse = true",
-        "1:1: unknown field `mouse`, expected one of `console`, `session`, `keys`, `redaction`",
+        "1:1: unknown field `mouse`, expected one of `console`, `session`, `keys`, `redaction`, \
+         `profiles`",
     ),
     (
         "[console]\n  mous = true",
@@ -187,6 +198,19 @@ const BAD: &[(&str, &str)] = &[
         "[[redaction]]\nvalues = 'x'",
         "2:1: unknown field `values`, expected one of `name`, `type`, `value`, `find`, `replace`",
     ),
+    (
+        "[profiles.x]\nca = 'ca.pem'",
+        "1:1: profile `x`: it names neither a `colony` nor an `agent`",
+    ),
+    (
+        "[profiles.x]\ncolony = 'https://a:1'\nagent = 'unix:/b'",
+        "1:1: profile `x`: it names both a colony and an agent",
+    ),
+    (
+        "[profiles.x]\ncolony = 'https://a:1'\ncert = 'ann.pem'",
+        "1:1: profile `x`: `cert` and `key` go together",
+    ),
+    ("[profiles.x]\ncolony = 'ftp://a'", "1:1: profile `x`: "),
     // An escape sequence stays text.
     (
         "[console]\ncolors = \"\\u001b[2J\"",

@@ -111,3 +111,47 @@ fn a_session_on_production_waits_for_a_second_person() {
     });
     drop(replica);
 }
+
+#[test]
+fn a_colony_has_a_name_in_the_configuration_and_the_command_line_wins() {
+    let mut world = World::bare();
+    let sha256 = Sha256::of(b"a-token");
+    world.start_colony_with(&format!(
+        "    access: {{tokens: [{{name: ann, sha256: {sha256}, roles: ['debug:read'], services: \
+         ['*'], expires_at: 2099-01-01T00:00:00Z}}]}}\n    debug: {{storage: {{path: null}}}}\n"
+    ));
+    let config = world.path("config.toml");
+    fs::write(world.path("token"), "  a-token\n").unwrap();
+    let profile = |name: &str, address: &str| {
+        format!("[profiles.{name}]\ncolony = '{address}'\ntoken_file = 'token'\n")
+    };
+    let here = profile("here", &world.address());
+    let text = here + &profile("nowhere", "unix:/nowhere/colony.sock");
+    fs::write(&config, text).unwrap();
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| -> Report {
+        let mut command = Command::new(PROGRAM);
+        command.arg("services").args(arguments);
+        command.arg("--config").arg(&config);
+        command.envs(environment.iter().copied());
+        Coral::start(&mut command).wait()
+    };
+    let reached = run(&["--profile", "here"], &[]);
+    assert!(reached.status.success(), "{reached:#?}");
+    let named = [("CORAL_PROFILE", "here"), ("CORAL_AGENT", "unix:/nowhere")];
+    assert!(run(&[], &named).status.success());
+    let nowhere = [("CORAL_PROFILE", "nowhere")];
+    assert_eq!(run(&[], &nowhere).error_code(), "unreachable");
+    assert!(
+        run(&["--colony", &world.address()], &nowhere)
+            .status
+            .success()
+    );
+    let unknown = run(&["--profile", "test"], &[]);
+    assert_eq!(unknown.error_code(), "no-such-profile");
+    assert!(
+        unknown.stderr.concat().contains("`here`, `nowhere`"),
+        "{unknown:#?}"
+    );
+    let two = run(&["--profile", "here", "--colony", "unix:/x"], &[]);
+    assert_eq!(two.status.code(), Some(2));
+}
