@@ -63,6 +63,32 @@ pub enum Source {
     Colony,
 }
 
+impl Source {
+    const ALL: [Self; 5] = [
+        Self::Certificate,
+        Self::Token,
+        Self::UnixUser,
+        Self::Loopback,
+        Self::Colony,
+    ];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Token => "token",
+            Self::UnixUser => "unix_user",
+            Self::Loopback => "loopback",
+            Self::Colony => "colony",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+}
+
 /// Why somebody may not do something. What it displays tells nothing about what exists.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {

@@ -36,6 +36,8 @@ pub struct AttachRequest {
     pub growth: GrowthRule,
     /// Who gets every recorded call.
     pub calls: Option<CallSink>,
+    /// Sessions of one group count as one where their number is limited.
+    pub group: Option<String>,
 }
 
 /// Which requests are traced.
@@ -64,6 +66,7 @@ impl AttachRequest {
             trace: None,
             growth: GrowthRule::default(),
             calls: None,
+            group: None,
         }
     }
 

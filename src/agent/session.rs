@@ -1,5 +1,6 @@
 //! The agent and the handle of a session.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,22 +33,40 @@ pub struct Agent {
 /// What the active sessions take of the limits.
 #[derive(Debug, Default)]
 struct InUse {
-    sessions: usize,
+    /// How many sessions there are of each group; those without one are their own.
+    groups: HashMap<String, usize>,
+    sessions_alone: usize,
     memory_bytes: u64,
+}
+
+impl InUse {
+    fn sessions(&self) -> usize {
+        self.groups.len() + self.sessions_alone
+    }
 }
 
 /// A share of the limits; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     in_use: Arc<Mutex<InUse>>,
+    group: Option<String>,
     memory_bytes: u64,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        in_use.sessions -= 1;
         in_use.memory_bytes -= self.memory_bytes;
+        let Some(group) = &self.group else {
+            in_use.sessions_alone -= 1;
+            return;
+        };
+        if let Some(sessions) = in_use.groups.get_mut(group) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                in_use.groups.remove(group);
+            }
+        }
     }
 }
 
@@ -92,7 +111,7 @@ impl Agent {
             only_counts: false,
             trace: request.trace.is_some(),
         };
-        let share = self.take_share(spec.memory_bytes())?;
+        let share = self.take_share(request.group.clone(), spec.memory_bytes())?;
         let id = SessionId(format!("dbg-{}", Ulid::generate()));
         let own_sites = self.own_sites.clone();
         // What a hit costs is measured once, on this program itself, before others pay for it;
@@ -160,9 +179,12 @@ impl Agent {
         Ok(())
     }
 
-    fn take_share(&self, memory_bytes: u64) -> Result<Share, AgentError> {
+    fn take_share(&self, group: Option<String>, memory_bytes: u64) -> Result<Share, AgentError> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_use.sessions >= self.limits.sessions {
+        let is_known = group
+            .as_ref()
+            .is_some_and(|it| in_use.groups.contains_key(it));
+        if !is_known && in_use.sessions() >= self.limits.sessions {
             return Err(AgentError::Sessions {
                 limit: self.limits.sessions,
             });
@@ -174,10 +196,14 @@ impl Agent {
                 asked,
             });
         }
-        in_use.sessions += 1;
         in_use.memory_bytes = asked;
+        match &group {
+            Some(group) => *in_use.groups.entry(group.clone()).or_default() += 1,
+            None => in_use.sessions_alone += 1,
+        }
         Ok(Share {
             in_use: Arc::clone(&self.in_use),
+            group,
             memory_bytes,
         })
     }

@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// What the history is told of a session before it begins.
-    pub(super) fn begun(&self, info: &SessionInfo, wish: &Wish) -> Begun {
+    pub(super) fn begun(&self, info: &SessionInfo, wish: &Wish, owner: &Owner) -> Begun {
         let service = &info.target.service;
         let mut request = wish.request.clone();
         // Numbers of functions are those of this run of the colony.
@@ -103,6 +103,7 @@ impl Service {
             id: info.id.clone(),
             service: service.clone(),
             requested_by: info.requested_by.clone(),
+            requested_via: owner.source().name().to_owned(),
             started_at: info.started_at,
             expires_at: expires_at.unwrap_or(Timestamp::MAX),
             functions: request.patterns.clone(),
@@ -167,8 +168,9 @@ impl Service {
             known,
             notes: history.notes(&begun.id),
         };
-        // Whose it was is known by name alone.
-        let owner = Owner::named(begun.requested_by, Source::Loopback);
+        // Where it was not stored it is nobody's.
+        let source = Source::from_name(&begun.requested_via).unwrap_or(Source::Loopback);
+        let owner = Owner::named(begun.requested_by, source);
         let holds_values = capture.arguments || capture.results;
         self.sessions
             .begin(session, owner, request_id, holds_values);

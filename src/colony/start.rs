@@ -109,7 +109,7 @@ impl Service {
         let notes = match &self.history {
             None => Notes::none(),
             Some(history) => {
-                let begun = self.begun(&info, &wish);
+                let begun = self.begun(&info, &wish, &owner);
                 let notes = history.notes(&info.id);
                 if history.begin(begun.clone()).await.is_err() {
                     // It says itself that it is not written; the session is noted when it is.

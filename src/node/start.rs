@@ -85,6 +85,12 @@ impl Service {
         self.check_allowed(&watched)?;
         let by = requested_by(&who, &request);
         let (attach, request) = attach_request(&watched, request, settings, by).await?;
+        // A colony's session is one, on however many processes of this node.
+        let of_colony = request
+            .request_id
+            .split_once('/')
+            .map(|(id, _)| id.to_owned());
+        let group = of_colony.filter(|_| request.journal);
         let (calls, journal) = match request.journal {
             true => {
                 let (calls, journal) = self.journals.prepare(&request.request_id)?;
@@ -92,7 +98,11 @@ impl Service {
             }
             false => (calls, None),
         };
-        let attach = AttachRequest { calls, ..attach };
+        let attach = AttachRequest {
+            calls,
+            group,
+            ..attach
+        };
         let table = watched.table();
         let functions = attach.functions.iter().take(NAMED_MAX);
         let functions = functions.filter_map(|&id| table.get(id));

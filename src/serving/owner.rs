@@ -22,6 +22,11 @@ impl Owner {
         Self { name, source }
     }
 
+    /// How they have proven who they are.
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
     /// Whether that is certainly the same one: all who come over the loopback have one name.
     pub(crate) fn is(&self, who: &Identity) -> bool {
         *self == Self::of(who) && who.source != Source::Loopback

@@ -18,6 +18,8 @@ pub struct NewSession {
     pub service: String,
     /// Who asked for it.
     pub requested_by: String,
+    /// How they have proven who they are; empty where that is not known.
+    pub requested_via: String,
     /// When it began.
     pub started_at: Timestamp,
     /// When its lease ends at the latest.

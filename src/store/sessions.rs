@@ -17,7 +17,7 @@ use super::{
     snapshots,
 };
 
-const SESSIONS: &str = "SELECT session_id, service_name, requested_by, started_at, expires_at, \
+const SESSIONS: &str = "SELECT session_id, service_name, requested_by, requested_via, started_at, expires_at, \
                         ended_at, status, functions, settings, request, event_count, \
                         (SELECT count(DISTINCT (agent_id, pid, start_ticks)) \
                          FROM session_replicas it \
@@ -41,7 +41,7 @@ impl Database {
                 return Ok(());
             }
             let sql = "INSERT INTO debug_sessions VALUES \
-                       (?, ?, ?, ?, ?, NULL, ?, ?::VARCHAR[], ?, ?, 0)";
+                       (?, ?, ?, ?, ?, NULL, ?, ?::VARCHAR[], ?, ?, 0, ?)";
             connection.execute(
                 sql,
                 params![
@@ -54,6 +54,7 @@ impl Database {
                     functions,
                     settings,
                     session.request,
+                    session.requested_via,
                 ],
             )?;
             rows.add("debug_sessions", 1);
@@ -268,6 +269,9 @@ fn session(row: &Row<'_>) -> Result<StoredSession, duckdb::Error> {
             id: SessionId(row.get("session_id")?),
             service: row.get("service_name")?,
             requested_by: row.get("requested_by")?,
+            requested_via: row
+                .get::<_, Option<String>>("requested_via")?
+                .unwrap_or_default(),
             started_at: known_time(row, "started_at")?,
             expires_at: known_time(row, "expires_at")?,
             functions: texts(row.get("functions")?),

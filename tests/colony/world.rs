@@ -101,7 +101,7 @@ impl World {
         let path = |file: &str| self.path(&format!("{name}-{file}")).display().to_string();
         let config = format!(
             "agent:\n    id: {name}\n    listen: ['unix:{}']\n    audit: {{path: '{}'}}\n    \
-             debug: {{limits: {{max_memory_mb: 4096, max_concurrent_sessions: 10}}}}\n    \
+             debug: {{limits: {{max_memory_mb: 4096, max_concurrent_sessions: 2}}}}\n    \
              services: [{{name: shop, executable: '{}'}}]\n    \
              colony: {{url: '{}', spool: {{path: '{}'}}}}\n",
             path("agent.sock"),

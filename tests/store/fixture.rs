@@ -44,6 +44,7 @@ pub(crate) fn session(id: &str) -> NewSession {
         id: SessionId(id.into()),
         service: SERVICE.into(),
         requested_by: "alice".into(),
+        requested_via: "token".into(),
         started_at: epoch(),
         expires_at: epoch() + Duration::from_secs(60),
         functions: vec!["handleCheckout".into(), "(*Cart).Add".into()],
