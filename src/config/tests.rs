@@ -210,7 +210,10 @@ const BAD: &[(&str, &str)] = &[
         "[profiles.x]\ncolony = 'https://a:1'\ncert = 'ann.pem'",
         "1:1: profile `x`: `cert` and `key` go together",
     ),
-    ("[profiles.x]\ncolony = 'ftp://a'", "1:1: profile `x`: "),
+    (
+        "[profiles.x]\ncolony = 'ftp://a'",
+        "1:1: profile `x`: `ftp://a` is no server's address: it has no port",
+    ),
     // An escape sequence stays text.
     (
         "[console]\ncolors = \"\\u001b[2J\"",
