@@ -123,6 +123,8 @@ impl Walk<'_, '_> {
         let known = self.flow.is_complete() || is_prologue(instruction);
         known
             && instruction.flow_control() == FlowControl::Next
+            // Nothing comes behind it: only the kernel may halt.
+            && instruction.mnemonic() != Mnemonic::Hlt
             && !self.overwrites_argument(instruction)
     }
 

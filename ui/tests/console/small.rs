@@ -234,7 +234,7 @@ const READABLE: [(&str, &[&str]); PLACES.len()] = [
             "expired",
             "▌◌ dbg-ann",
             "checkout on 3 replicas by ann",
-            "Enter watches it",
+            "Enter look at it",
         ],
     ),
     (

@@ -84,7 +84,7 @@ fn a_query_is_typed_run_and_its_rows_are_a_table() {
     let text = console.text(80, 24);
     assert!(text.contains("main.handler39"), "{text}");
     assert!(
-        text.contains("note: a note that is rather long, of row 39, and goes on"),
+        text.contains("note: a note that is rather\n   long, of row 39, and goes on"),
         "{text}"
     );
     assert!(!text.contains("main.handler0 "), "{text}");

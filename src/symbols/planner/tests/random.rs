@@ -33,9 +33,11 @@ fn reachable(code: &[u8]) -> BTreeSet<u64> {
                 | FlowControl::Return
                 | FlowControl::Exception
         );
-        // A breakpoint ends the program; other interrupts are system calls.
+        // A breakpoint ends the program, and so does what only the kernel may do; other interrupts
+        // are system calls.
         let is_system_call = instruction.code() == Code::Int_imm8 && instruction.immediate8() != 3;
-        if !ends && (flow != FlowControl::Interrupt || is_system_call) {
+        let is_forbidden = instruction.code() == Code::Hlt;
+        if !ends && !is_forbidden && (flow != FlowControl::Interrupt || is_system_call) {
             roots.push(instruction.next_ip());
         }
     }
