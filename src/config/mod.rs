@@ -6,6 +6,7 @@
 mod agent;
 mod colony;
 mod error;
+mod export;
 mod file;
 mod print;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
 pub use colony::{Ai, COLONY_YAML, ColonyConfig, ColonyDebug, ColonySessions, Storage};
 pub use error::ConfigError;
+pub use export::{ExportConfig, ObjectsUrl, OtlpConfig, ParquetConfig};
 pub use uplink::{SpoolConfig, UplinkConfig};
 
 /// Larger files are no configuration.

@@ -1,6 +1,5 @@
 //! An agent that is another program, on this node or another.
 
-mod back_off;
 mod client;
 mod error;
 mod listing;
@@ -26,7 +25,7 @@ use super::trace::{TraceFormat, TraceWish};
 use super::wish::AttachWish;
 use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::agent::{Attached, Refused};
-pub use back_off::BackOff;
+pub use crate::access::BackOff;
 use client::Client;
 pub use error::RemoteError;
 pub use listing::Listed;

@@ -2,7 +2,10 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)] // all of this is tests
 
 mod access;
+#[path = "../common/collector.rs"]
+mod collector;
 #[path = "../common/mod.rs"]
 mod common;
+mod export;
 mod sessions;
 mod world;
