@@ -156,7 +156,12 @@ fn roots_of(path: &Path) -> Result<RootCertStore, AccessError> {
 fn system_roots() -> Result<RootCertStore, AccessError> {
     let mut roots = RootCertStore::empty();
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let usual = || SYSTEM_AUTHORITIES.map(PathBuf::from).into_iter().find(|path| path.exists());
+    let usual = || {
+        SYSTEM_AUTHORITIES
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|path| path.exists())
+    };
     if let Some(path) = named.or_else(usual) {
         // Old ones that are not understood vouch for nobody.
         roots.add_parsable_certificates(certificates("CA", &path)?);

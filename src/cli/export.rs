@@ -34,7 +34,10 @@ pub(super) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
 /// What the session's numbers alone are enough for.
 fn format(arguments: &ExportArguments) -> Result<Format, Failure> {
     let refuse = |why: &str, help: &str| {
-        let why = format!("{} cannot be exported as that: {why}", escape(&arguments.session));
+        let why = format!(
+            "{} cannot be exported as that: {why}",
+            escape(&arguments.session)
+        );
         Err(Failure::new("no-such-format", why, help, ExitStatus::Usage))
     };
     match arguments.format {
@@ -68,7 +71,10 @@ fn of_colony(arguments: &ExportArguments, format: Format) -> Result<Vec<u8>, Fai
     if !arguments.connection.is_colony() {
         return Err(Failure::new(
             "no-such-session",
-            format!("{} is no recording, and no colony is named", escape(&arguments.session)),
+            format!(
+                "{} is no recording, and no colony is named",
+                escape(&arguments.session)
+            ),
             "name a file, or the colony that had the session: --colony https://colony:9000, or \
              CORAL_COLONY",
             ExitStatus::Usage,
@@ -108,7 +114,9 @@ fn write(bytes: &[u8], arguments: &ExportArguments, format: Format) -> Result<()
         return output::print(bytes);
     };
     let written = if to.is_dir() {
-        let session = Path::new(&arguments.session).file_stem().unwrap_or_default();
+        let session = Path::new(&arguments.session)
+            .file_stem()
+            .unwrap_or_default();
         let name = format!("coral-{}", session.to_string_lossy());
         file::write_new(to, &name, format.extension(), bytes)?
     } else {

@@ -109,7 +109,10 @@ mod tests {
         };
         assert_eq!(parsed("s3://traces"), s3("traces", ""));
         assert_eq!(parsed("s3://traces/a/b/"), s3("traces", "a/b"));
-        assert_eq!(parsed("file:///srv/x"), Ok(ObjectsUrl::Folder("/srv/x".into())));
+        assert_eq!(
+            parsed("file:///srv/x"),
+            Ok(ObjectsUrl::Folder("/srv/x".into()))
+        );
         for text in ["", "s3://", "file://srv", "gs://b", "/srv"] {
             assert!(parsed(text).is_err(), "{text}");
         }

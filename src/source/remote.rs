@@ -23,9 +23,9 @@ use ulid::Ulid;
 
 use super::trace::{TraceFormat, TraceWish};
 use super::wish::AttachWish;
+pub use crate::access::BackOff;
 use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::agent::{Attached, Refused};
-pub use crate::access::BackOff;
 use client::Client;
 pub use error::RemoteError;
 pub use listing::Listed;

@@ -23,7 +23,10 @@ const AS_OF: &str = "concat(status, ' ', event_count)";
 impl Database {
     /// The export that is not done yet, or else the next one, with so many single calls at most;
     /// nothing where all is exported.
-    pub(super) fn plan_export(&mut self, events_max: u64) -> Result<Option<ExportPlan>, StoreError> {
+    pub(super) fn plan_export(
+        &mut self,
+        events_max: u64,
+    ) -> Result<Option<ExportPlan>, StoreError> {
         if let Some(plan) = unfinished(self.connection()?)? {
             return Ok(Some(plan));
         }
@@ -42,7 +45,11 @@ impl Database {
                 connection
                     .prepare_cached("INSERT INTO export_parts VALUES (?, ?, ?, ?, ?, ?)")?
                     .execute(params![
-                        part.session, part.agent, part.epoch, part.agent_session, part.first,
+                        part.session,
+                        part.agent,
+                        part.epoch,
+                        part.agent_session,
+                        part.first,
                         part.last
                     ])?;
             }

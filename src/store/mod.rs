@@ -42,8 +42,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use database::Database;
 pub use error::StoreError;
 pub use records::{
-    Batch, Content, Entry, ExportFile, ExportPlan, Gap, History, HistoryFunction, HistoryQuery, HistorySession, JournalKey,
-    JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall, StoredSession, StoredSnapshot,
+    Batch, Content, Entry, ExportFile, ExportPlan, Gap, History, HistoryFunction, HistoryQuery,
+    HistorySession, JournalKey, JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall,
+    StoredSession, StoredSnapshot,
 };
 use thread::Command;
 

@@ -19,7 +19,15 @@ fn measured(world: &mut World, keys: &str, binary: &Path) -> (serde_json::Value,
     }
     let mut replicas = [world.replica(0), world.replica(1)];
     world.await_replicas(2);
-    let attach = ["debug", "attach", "shop", "--function", "pay", "--format", "json"];
+    let attach = [
+        "debug",
+        "attach",
+        "shop",
+        "--function",
+        "pay",
+        "--format",
+        "json",
+    ];
     let mut coral = Coral::start(&mut world.command(&attach));
     assert_eq!(coral.attached().unwrap().functions, 1);
     let mut pay = || -> u64 {
@@ -76,7 +84,10 @@ fn collector_objects_and_documents_say_what_the_program_counted() {
         found(&objects, "events", "count(*)") == stored
             && found(&objects, "sessions", "any_value(status)") == "detached"
     });
-    assert_eq!(found(&objects, "functions", "sum(calls)"), calls.to_string());
+    assert_eq!(
+        found(&objects, "functions", "sum(calls)"),
+        calls.to_string()
+    );
     let distinct = "count(DISTINCT (agent_id, agent_session, sequence, number))";
     assert_eq!(found(&objects, "events", distinct), stored);
     exported_documents_are_those_of_the_session(&world, &document);
@@ -85,7 +96,9 @@ fn collector_objects_and_documents_say_what_the_program_counted() {
 /// `coral export` of a session that is over says what it said itself.
 fn exported_documents_are_those_of_the_session(world: &World, live: &serde_json::Value) {
     let session = live["session"]["id"].as_str().unwrap();
-    let again = world.run(&["export", session, "--format", "json"]).document();
+    let again = world
+        .run(&["export", session, "--format", "json"])
+        .document();
     for key in ["schema", "functions", "accounting"] {
         assert_eq!(again[key], live[key], "{key}");
     }
@@ -110,7 +123,10 @@ fn exported_documents_are_those_of_the_session(world: &World, live: &serde_json:
 /// What a query over the files of a table finds; nothing while there are none.
 fn found(objects: &Path, table: &str, what: &str) -> String {
     let files = objects.join(table).join("**/*.parquet");
-    let sql = format!("SELECT ({what})::VARCHAR FROM read_parquet('{}')", files.display());
+    let sql = format!(
+        "SELECT ({what})::VARCHAR FROM read_parquet('{}')",
+        files.display()
+    );
     let connection = Connection::open_in_memory().unwrap();
     let found = connection.query_row(&sql, [], |row| row.get(0));
     found.unwrap_or_default()

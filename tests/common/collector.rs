@@ -155,15 +155,20 @@ impl Collector {
         let mut received = self.received.subscribe();
         let patience = std::time::Duration::from_secs(60);
         let came = tokio::time::timeout(patience, received.wait_for(is_so)).await;
-        assert!(came.is_ok(), "it does not come: {:?}", self.received.borrow());
+        assert!(
+            came.is_ok(),
+            "it does not come: {:?}",
+            self.received.borrow()
+        );
     }
 
     /// What it is in the mood for; how many spans it rejects.
     async fn mood<T>(&self, request: &Request<T>) -> Result<i64, Status> {
         let authorization = request.metadata().get("authorization");
         let authorization = authorization.map(|it| it.to_str().unwrap().to_owned());
-        self.received
-            .send_if_modified(|received| std::mem::replace(&mut received.authorization, authorization.clone()) != authorization);
+        self.received.send_if_modified(|received| {
+            std::mem::replace(&mut received.authorization, authorization.clone()) != authorization
+        });
         let mood = self.moods.lock().unwrap().pop_front();
         match mood {
             None => Ok(0),

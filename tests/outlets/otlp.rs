@@ -94,12 +94,18 @@ async fn numbers_and_calls_come_as_they_are_stored() {
     assert_eq!(durations.count, 5);
     assert_eq!(durations.min, Some(500e-9));
     assert_eq!(durations.max, Some(80.0));
-    assert_eq!(durations.sum, Some((500 + 1_024 + 1_279 + 1_280) as f64 / 1e9 + 80.0));
+    assert_eq!(
+        durations.sum,
+        Some((500 + 1_024 + 1_279 + 1_280) as f64 / 1e9 + 80.0)
+    );
     let counts = &durations.bucket_counts;
     assert_eq!(counts[..3], [1, 2, 1], "up to 1,023, 1,279 and 1,535 ns");
     assert_eq!(counts.last(), Some(&1), "over 68 s");
     assert_eq!(durations.explicit_bounds[..2], [1_023e-9, 1_279e-9]);
-    assert_eq!(durations.time_unix_nano - durations.start_time_unix_nano, 3_000_000_000);
+    assert_eq!(
+        durations.time_unix_nano - durations.start_time_unix_nano,
+        3_000_000_000
+    );
 
     let mut spans: Vec<_> = received.spans.values().collect();
     spans.sort_by_key(|(_, span)| span.end_time_unix_nano);
@@ -110,8 +116,14 @@ async fn numbers_and_calls_come_as_they_are_stored() {
     assert_eq!(first.status.as_ref().unwrap().code, 2, "it failed");
     let told = attributes(&first.attributes);
     assert_eq!(told["coral.goroutine.id"], "7");
-    assert_eq!((&*told["coral.sampled"], &*told["coral.sample_rate"]), ("false", "1"));
-    assert!(!told.keys().any(|key| key.contains("user")), "no values: {told:?}");
+    assert_eq!(
+        (&*told["coral.sampled"], &*told["coral.sample_rate"]),
+        ("false", "1")
+    );
+    assert!(
+        !told.keys().any(|key| key.contains("user")),
+        "no values: {told:?}"
+    );
     assert_eq!(spans[1].1.status, None);
     let traces: Vec<_> = spans.iter().map(|(_, span)| &span.trace_id).collect();
     assert!(traces[0] != traces[1] && traces[0][..8] == traces[1][..8]);
@@ -141,7 +153,10 @@ async fn what_is_sent_again_is_the_same() {
     assert_eq!(received.sum("coral.function.calls", &[]), 4);
     let (_, span) = received.spans.values().next().unwrap();
     let told = attributes(&span.attributes);
-    assert_eq!((&*told["coral.sampled"], &*told["coral.sample_rate"]), ("true", "10"));
+    assert_eq!(
+        (&*told["coral.sampled"], &*told["coral.sample_rate"]),
+        ("true", "10")
+    );
 }
 
 #[tokio::test]
@@ -166,18 +181,28 @@ async fn a_collector_that_fails_stalls_and_comes_back_gets_everything() {
     assert_eq!(collector.received.borrow().spans_again, 0);
     let said = outlet.said();
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].ends_with("does not take for now (Unavailable: warming up) spans"), "{said:?}");
+    assert!(
+        said[0].ends_with("does not take for now (Unavailable: warming up) spans"),
+        "{said:?}"
+    );
     assert!(said[1].ends_with("takes again: spans"), "{said:?}");
 }
 
 #[tokio::test]
 async fn a_collector_that_is_away_costs_a_bounded_number_of_calls_which_it_is_told() {
     // Nobody listens there for now.
-    let address = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+    let address = std::net::TcpListener::bind(ANY)
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let outlet = Outlet::to(address);
     let mut origin = origin(&session("s"));
     let (mut offered, batch) = (0, 1_000);
-    while outlet.said().iter().all(|text| !text.contains("found no room")) {
+    while outlet
+        .said()
+        .iter()
+        .all(|text| !text.contains("found no room"))
+    {
         offered += 1;
         outlet.otlp.offer(&mut origin, &[calls(offered, batch)]);
         tokio::task::yield_now().await;
@@ -196,7 +221,10 @@ async fn a_collector_that_is_away_costs_a_bounded_number_of_calls_which_it_is_to
         })
         .await;
     let received = collector.received.borrow();
-    assert_eq!(received.sum("coral.function.calls", &[("code.function.name", "main.f")]), 3);
+    assert_eq!(
+        received.sum("coral.function.calls", &[("code.function.name", "main.f")]),
+        3
+    );
     assert!(received.spans.len() as u64 > offered / 2);
 }
 
@@ -223,7 +251,10 @@ async fn what_a_collector_refuses_for_good_is_counted_and_not_sent_again() {
     outlet.otlp.offer(&mut origin, &[calls(3, 5)]);
     collector.await_that(|it| it.spans.len() == 10).await;
     let said = outlet.said();
-    assert!(said[0].contains("refuses (InvalidArgument: no such tenant)"), "{said:?}");
+    assert!(
+        said[0].contains("refuses (InvalidArgument: no such tenant)"),
+        "{said:?}"
+    );
     assert!(said[1].contains("has not taken 5 spans"), "{said:?}");
     assert!(said[2].contains("rejects (too old)"), "{said:?}");
 }
@@ -245,7 +276,9 @@ async fn headers_go_with_every_request_and_never_in_the_clear_to_another_machine
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(&headers, mode).unwrap();
     let outlet = Outlet::with(&config).unwrap();
-    outlet.otlp.offer(&mut origin(&session("s")), &[calls(1, 1)]);
+    outlet
+        .otlp
+        .offer(&mut origin(&session("s")), &[calls(1, 1)]);
     collector.await_that(|it| it.spans.len() == 1).await;
     let sent = collector.received.borrow().authorization.clone();
     assert_eq!(sent.as_deref(), Some("Bearer t0ken"));

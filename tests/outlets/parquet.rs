@@ -48,7 +48,10 @@ fn colony(folder: &Path, url: &str, environment: &[(&str, String)]) -> Colony {
 fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not come about: {what}");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "it does not come about: {what}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -57,7 +60,10 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 async fn history(folder: &TempDir) -> coral_tui::store::StoreSettings {
     let settings = crate::fixture::settings(folder);
     let store = opened(&settings, "one").await;
-    store.begin_session(crate::fixture::session("two")).await.unwrap();
+    store
+        .begin_session(crate::fixture::session("two"))
+        .await
+        .unwrap();
     for id in ["one", "two"] {
         store.add_replica(replica(id, "a")).await.unwrap();
         let ended = SessionState::Ended(EndReason::Expired);
@@ -67,7 +73,10 @@ async fn history(folder: &TempDir) -> coral_tui::store::StoreSettings {
         store.append(batch(id, "a", entries)).await.unwrap();
         let ended_at = epoch() + Duration::from_secs(10);
         let id = SessionId(id.into());
-        store.end_session(id, ended_at, EndReason::Expired).await.unwrap();
+        store
+            .end_session(id, ended_at, EndReason::Expired)
+            .await
+            .unwrap();
     }
     store.close().await;
     settings
@@ -89,9 +98,17 @@ fn assert_same(folder: &Path, settings: &coral_tui::store::StoreSettings) {
     for (table, source, what) in [
         ("events", "uprobe_events", "count(*)"),
         ("events", "uprobe_events", "sum(duration_ns)"),
-        ("events", "uprobe_events", "count(DISTINCT (session_id, sequence, number))"),
+        (
+            "events",
+            "uprobe_events",
+            "count(DISTINCT (session_id, sequence, number))",
+        ),
         ("functions", "function_stats", "sum(calls)"),
-        ("sessions", "debug_sessions", "string_agg(session_id, ' ' ORDER BY session_id)"),
+        (
+            "sessions",
+            "debug_sessions",
+            "string_agg(session_id, ' ' ORDER BY session_id)",
+        ),
     ] {
         let here = rows(settings, &format!("SELECT {what} FROM {source}"));
         assert_eq!(found(folder, table, what), here[0][0], "{what} of {table}");
@@ -107,7 +124,9 @@ async fn a_bucket_gets_each_call_once_though_it_fails_and_the_colony_is_killed()
     s3.bucket.lock().unwrap().failures = 5;
     let url = "s3://history/prod/coral";
     let mut killed = colony(folder.path(), url, &s3.environment());
-    await_that("something has arrived", || s3.bucket.lock().unwrap().objects.len() > 1);
+    await_that("something has arrived", || {
+        s3.bucket.lock().unwrap().objects.len() > 1
+    });
     killed.0.kill().unwrap();
     drop(killed);
     let said = fs::read_to_string(folder.path().join("said")).unwrap();
@@ -115,8 +134,12 @@ async fn a_bucket_gets_each_call_once_though_it_fails_and_the_colony_is_killed()
     assert!(tells, "{said}");
     let _again = colony(folder.path(), url, &s3.environment());
     let (store, partition) = (folder.path(), "date=2026-03-01/service=checkout");
-    await_that("all has arrived", || s3.bucket.lock().unwrap().objects.len() == 5);
-    await_that("it is noted", || !store.join("history.duckdb.export").exists());
+    await_that("all has arrived", || {
+        s3.bucket.lock().unwrap().objects.len() == 5
+    });
+    await_that("it is noted", || {
+        !store.join("history.duckdb.export").exists()
+    });
     drop(_again);
     let bucket = s3.bucket.lock().unwrap();
     assert_eq!(bucket.refused, [""; 0]);
@@ -146,7 +169,10 @@ async fn a_folder_gets_what_comes_later_too() {
     await_that("all has arrived", || has_arrived("100"));
     drop(first);
     let (store, _) = Store::open(settings.clone()).unwrap();
-    store.append(batch("two", "a", vec![calls(12, 7)])).await.unwrap();
+    store
+        .append(batch("two", "a", vec![calls(12, 7)]))
+        .await
+        .unwrap();
     store.close().await;
     let second = colony(folder.path(), &url, &[]);
     await_that("the rest has arrived", || has_arrived("107"));

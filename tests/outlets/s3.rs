@@ -97,7 +97,11 @@ fn serve(stream: TcpStream, bucket: &Mutex<Bucket>) -> io::Result<()> {
 fn wrong(line: &str, header: &dyn Fn(&str) -> String, body: &[u8]) -> Option<&'static str> {
     let credential = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/";
     let authorization = header("authorization");
-    let is_signed = ["/eu-central-1/s3/aws4_request", "SignedHeaders=", "Signature="];
+    let is_signed = [
+        "/eu-central-1/s3/aws4_request",
+        "SignedHeaders=",
+        "Signature=",
+    ];
     let is_signed = is_signed.iter().all(|part| authorization.contains(part));
     if !line.starts_with("PUT /history/") {
         Some("no object is put")

@@ -107,21 +107,35 @@ async fn each_call_is_in_one_export_and_each_session_as_it_was_last() {
     fill(&store, "two", 1..=1).await;
     let ended_at = epoch() + Duration::from_secs(10);
     let id = SessionId("one".into());
-    store.end_session(id, ended_at, EndReason::Expired).await.unwrap();
+    store
+        .end_session(id, ended_at, EndReason::Expired)
+        .await
+        .unwrap();
     export(&store, ALL, &objects).await;
     assert_eq!(found(&objects, "events", "count(*)"), "8");
     assert_eq!(
-        found(&objects, "sessions", "string_agg(status, ' ' ORDER BY session_id)"),
+        found(
+            &objects,
+            "sessions",
+            "string_agg(status, ' ' ORDER BY session_id)"
+        ),
         "expired active"
     );
     // A state alone is a reason, too.
     let id = SessionId("two".into());
-    store.end_session(id, ended_at, EndReason::Detached).await.unwrap();
+    store
+        .end_session(id, ended_at, EndReason::Detached)
+        .await
+        .unwrap();
     let names = export(&store, ALL, &objects).await;
     assert_eq!(names.len(), 2, "{names:?}");
     assert_eq!(export(&store, ALL, &objects).await, [""; 0]);
     assert_eq!(
-        found(&objects, "sessions", "string_agg(status, ' ' ORDER BY session_id)"),
+        found(
+            &objects,
+            "sessions",
+            "string_agg(status, ' ' ORDER BY session_id)"
+        ),
         "expired detached"
     );
 }
@@ -197,13 +211,19 @@ async fn what_no_export_holds_is_not_deleted() {
     fill(&store, "s", 1..=2).await;
     let ended_at = epoch() + Duration::from_secs(10);
     let id = SessionId("s".into());
-    store.end_session(id, ended_at, EndReason::Expired).await.unwrap();
+    store
+        .end_session(id, ended_at, EndReason::Expired)
+        .await
+        .unwrap();
     let month = Duration::from_secs(30 * 24 * 60 * 60);
     assert_eq!(store.retain(epoch() + month).await.unwrap(), 4);
     let objects = folder.path().join("objects");
     export(&store, ALL, &objects).await;
     // More comes late, of a session that is exported.
-    store.append(batch("s", "a", vec![calls(4, 3)])).await.unwrap();
+    store
+        .append(batch("s", "a", vec![calls(4, 3)]))
+        .await
+        .unwrap();
     assert_eq!(store.retain(epoch() + month).await.unwrap(), 3);
     let sessions = store.list_sessions(None, epoch(), 10).await.unwrap();
     assert_eq!(sessions.len(), 1, "it has calls that no export holds");

@@ -176,9 +176,7 @@ fn reason(status: &Status) -> String {
 }
 
 fn innermost(error: &dyn Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), innermost)
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// The wait that `google.rpc.RetryInfo` asks for, if it is among an error's details.
@@ -254,10 +252,16 @@ mod tests {
             assert_eq!(wait_of(&Status::new(code, "")), None, "{code:?}");
         }
         let asked = Duration::new(7, 5);
-        assert_eq!(wait_of(&with_delay(Code::ResourceExhausted, 7)), Some(asked));
+        assert_eq!(
+            wait_of(&with_delay(Code::ResourceExhausted, 7)),
+            Some(asked)
+        );
         assert_eq!(wait_of(&with_delay(Code::Unavailable, 7)), Some(asked));
         assert_eq!(wait_of(&with_delay(Code::InvalidArgument, 7)), None);
-        assert_eq!(wait_of(&with_delay(Code::Unavailable, 1 << 40)), Some(ASKED_WAIT_MAX));
+        assert_eq!(
+            wait_of(&with_delay(Code::Unavailable, 1 << 40)),
+            Some(ASKED_WAIT_MAX)
+        );
     }
 
     #[test]

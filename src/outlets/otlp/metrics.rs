@@ -54,10 +54,7 @@ pub(super) fn points(part: &otlp::ResourceMetrics) -> u64 {
 }
 
 /// What this outlet itself has dropped, by what and why.
-pub(super) fn own(
-    since: Timestamp,
-    dropped: &[(&str, &str, u64)],
-) -> otlp::ResourceMetrics {
+pub(super) fn own(since: Timestamp, dropped: &[(&str, &str, u64)]) -> otlp::ResourceMetrics {
     let times = Times {
         start_ns: nanoseconds(since),
         now_ns: nanoseconds(Timestamp::now()),
@@ -127,7 +124,12 @@ fn part(origin: &Origin, times: Times, functions: &[&FunctionStats]) -> otlp::Re
     let named = |function: &FunctionStats| {
         let mut attributes = origin.attributes(&function.name);
         // Functions of one name are told apart by their place.
-        attributes.extend(function.file.iter().map(|file| text("code.file.path", file)));
+        attributes.extend(
+            function
+                .file
+                .iter()
+                .map(|file| text("code.file.path", file)),
+        );
         let line = function.line.iter();
         attributes.extend(line.map(|line| number("code.line.number", u64::from(*line))));
         attributes

@@ -78,15 +78,24 @@ impl Client {
     /// Where a request goes to, and how its server is called there.
     fn server(&self, uri: &Uri) -> Result<(Endpoint, HeaderValue), HttpError> {
         let refuse = |why: &str| HttpError::new(HttpErrorKind::Unknown, std::io::Error::other(why));
-        let authority = uri.authority().ok_or_else(|| refuse("the address has no host"))?;
+        let authority = uri
+            .authority()
+            .ok_or_else(|| refuse("the address has no host"))?;
         let is_tls = uri.scheme_str() == Some("https");
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
         let endpoint = Endpoint::Tcp { host, port, is_tls };
         if !is_tls && !self.is_plain_allowed && !endpoint.is_local() {
-            return Err(refuse("without TLS anybody between could read: AWS_ALLOW_HTTP allows it"));
+            return Err(refuse(
+                "without TLS anybody between could read: AWS_ALLOW_HTTP allows it",
+            ));
         }
-        let name = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |it| it.1);
+        let name = authority
+            .as_str()
+            .rsplit_once('@')
+            .map_or(authority.as_str(), |it| it.1);
         let name = HeaderValue::from_str(name).map_err(|_| refuse("the address is none"))?;
         Ok((endpoint, name))
     }
