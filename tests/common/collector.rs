@@ -197,7 +197,7 @@ impl MetricsService for Collector {
                 }
             }
         });
-        Ok(Response::default())
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

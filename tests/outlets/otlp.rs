@@ -179,6 +179,7 @@ async fn a_collector_that_fails_stalls_and_comes_back_gets_everything() {
     }
     collector.await_that(|it| it.spans.len() == 1_000).await;
     assert_eq!(collector.received.borrow().spans_again, 0);
+    outlet.otlp.close().await;
     let said = outlet.said();
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(

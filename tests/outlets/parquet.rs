@@ -6,12 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use coral_model::{EndReason, SessionId, SessionState};
-use coral_tui::store::Store;
+use coral_tui::store::{NewSession, Store};
 use duckdb::Connection;
 use tempfile::TempDir;
 
 use crate::fixture::{batch, calls, checkpoint, epoch, opened, replica, rows, snapshot};
 use crate::s3::S3;
+
+/// A service whose name no file can have.
+const ODD: &str = "pay/eu ü%";
 
 /// A colony that ends with the test.
 struct Colony(Child);
@@ -60,10 +63,11 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 async fn history(folder: &TempDir) -> coral_tui::store::StoreSettings {
     let settings = crate::fixture::settings(folder);
     let store = opened(&settings, "one").await;
-    store
-        .begin_session(crate::fixture::session("two"))
-        .await
-        .unwrap();
+    let two = NewSession {
+        service: ODD.into(),
+        ..crate::fixture::session("two")
+    };
+    store.begin_session(two).await.unwrap();
     for id in ["one", "two"] {
         store.add_replica(replica(id, "a")).await.unwrap();
         let ended = SessionState::Ended(EndReason::Expired);
@@ -98,6 +102,7 @@ fn assert_same(folder: &Path, settings: &coral_tui::store::StoreSettings) {
     for (table, source, what) in [
         ("events", "uprobe_events", "count(*)"),
         ("events", "uprobe_events", "sum(duration_ns)"),
+        ("sessions", "debug_sessions", "max(service_name)"),
         (
             "events",
             "uprobe_events",
@@ -113,6 +118,11 @@ fn assert_same(folder: &Path, settings: &coral_tui::store::StoreSettings) {
         let here = rows(settings, &format!("SELECT {what} FROM {source}"));
         assert_eq!(found(folder, table, what), here[0][0], "{what} of {table}");
     }
+    assert_eq!(
+        found(folder, "events", "max(service)"),
+        ODD,
+        "the partition's name"
+    );
 }
 
 #[tokio::test]
@@ -132,21 +142,21 @@ async fn a_bucket_gets_each_call_once_though_it_fails_and_the_colony_is_killed()
     let said = fs::read_to_string(folder.path().join("said")).unwrap();
     let tells = said.contains("s3://history/prod/coral has not got the history's export");
     assert!(tells, "{said}");
-    let _again = colony(folder.path(), url, &s3.environment());
-    let (store, partition) = (folder.path(), "date=2026-03-01/service=checkout");
+    let again = colony(folder.path(), url, &s3.environment());
+    let store = folder.path();
     await_that("all has arrived", || {
-        s3.bucket.lock().unwrap().objects.len() == 5
+        s3.bucket.lock().unwrap().objects.len() == 6
     });
     await_that("it is noted", || {
         !store.join("history.duckdb.export").exists()
     });
-    drop(_again);
+    drop(again);
     let bucket = s3.bucket.lock().unwrap();
     assert_eq!(bucket.refused, [""; 0]);
     let objects = folder.path().join("objects");
     for (name, bytes) in &bucket.objects {
         let name = name.strip_prefix("/history/prod/coral/").unwrap();
-        assert!(name.contains(partition), "{name}");
+        assert!(name.contains("/date=2026-03-01/service="), "{name}");
         let path = objects.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();

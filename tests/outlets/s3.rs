@@ -83,7 +83,7 @@ fn serve(stream: TcpStream, bucket: &Mutex<Bucket>) -> io::Result<()> {
             "503 Slow Down"
         }
         None => {
-            let name = head[0].split(' ').nth(1).unwrap().to_owned();
+            let name = decoded(head[0].split(' ').nth(1).unwrap());
             let before = bucket.objects.insert(name, body);
             bucket.again += usize::from(before.is_some());
             "200 OK"
@@ -112,4 +112,16 @@ fn wrong(line: &str, header: &dyn Fn(&str) -> String, body: &[u8]) -> Option<&'s
     } else {
         None
     }
+}
+
+/// A path without its escapes.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).unwrap()
 }
