@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)] // all of this is tests
 
 mod access;
+#[allow(dead_code)] // it is never in a bad mood here
 #[path = "../common/collector.rs"]
 mod collector;
 #[path = "../common/mod.rs"]

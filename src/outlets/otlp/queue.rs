@@ -200,7 +200,7 @@ impl Waiting {
         }
         let items = resource_metrics.iter().map(metrics::points).sum();
         resource_metrics.extend(self.own(began_at));
-        (!resource_metrics.is_empty()).then(|| Batch {
+        (!resource_metrics.is_empty()).then_some(Batch {
             content: BatchContent::Metrics(ExportMetricsServiceRequest { resource_metrics }),
             items,
         })
