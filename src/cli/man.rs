@@ -99,7 +99,7 @@ mod tests {
             "coral-approvals-grant",
             "coral-approvals-refuse",
             "coral-export",
-                "coral-sql",
+            "coral-sql",
             "coral-agent",
             "coral-colony",
             "coral-audit",
