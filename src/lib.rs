@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod export;
 pub mod failure;
 pub mod node;
+pub mod outlets;
 pub mod probe;
 pub mod recording;
 pub mod serving;

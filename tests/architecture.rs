@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("access", 2),
     ("store", 2),
     ("config", 3),
+    ("outlets", 4),
     ("serving", 5),
     ("node", 6),
     ("colony", 6),
@@ -35,10 +36,12 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "access", "agent", "cli", "colony", "console", "node", "serving", "store",
+            "access", "agent", "cli", "colony", "console", "node", "outlets", "serving", "store",
         ],
     ),
     ("duckdb", &["store"]),
+    ("object_store", &["outlets"]),
+    ("opentelemetry", &["outlets"]),
     ("rustls", &["access"]),
     ("tokio_rustls", &["access"]),
     ("rcgen", &["access"]),

@@ -33,6 +33,45 @@ pub mod colony {
     }
 }
 
+/// OpenTelemetry's protocol, as far as it is spoken here. Its modules lie as its packages do.
+#[allow(missing_docs, clippy::all, unreachable_pub)] // generated
+pub mod opentelemetry {
+    pub mod proto {
+        pub mod common {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.common.v1.rs");
+            }
+        }
+        pub mod resource {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.resource.v1.rs");
+            }
+        }
+        pub mod metrics {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.metrics.v1.rs");
+            }
+        }
+        pub mod trace {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.trace.v1.rs");
+            }
+        }
+        pub mod collector {
+            pub mod metrics {
+                pub mod v1 {
+                    include!("generated/opentelemetry.proto.collector.metrics.v1.rs");
+                }
+            }
+            pub mod trace {
+                pub mod v1 {
+                    include!("generated/opentelemetry.proto.collector.trace.v1.rs");
+                }
+            }
+        }
+    }
+}
+
 /// All definitions, for servers that describe themselves.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 

@@ -15,6 +15,12 @@ const FILES: [&str; 5] = [
     "coral/colony/v1/link.proto",
 ];
 
+/// What is sent to collectors of others: no server of ours describes it.
+const FILES_OF_OTHERS: [&str; 2] = [
+    "opentelemetry/proto/collector/metrics/v1/metrics_service.proto",
+    "opentelemetry/proto/collector/trace/v1/trace_service.proto",
+];
+
 #[test]
 fn the_generated_code_is_that_of_the_definitions() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -38,12 +44,16 @@ fn the_generated_code_is_that_of_the_definitions() {
 fn generate(root: &Path, to: &Path) {
     let descriptors = protox::compile(FILES, [root]).unwrap();
     fs::write(to.join("descriptors.bin"), descriptors.encode_to_vec()).unwrap();
-    let mut config = Config::new();
-    config.out_dir(to);
-    tonic_prost_build::configure()
-        .out_dir(to)
-        .compile_fds_with_config(descriptors, config)
-        .unwrap();
+    let of_others = protox::compile(FILES_OF_OTHERS, [root]).unwrap();
+    for (descriptors, has_server) in [(descriptors, true), (of_others, false)] {
+        let mut config = Config::new();
+        config.out_dir(to);
+        tonic_prost_build::configure()
+            .out_dir(to)
+            .build_server(has_server)
+            .compile_fds_with_config(descriptors, config)
+            .unwrap();
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -23,7 +23,7 @@ use super::connection::{Connection, Peer, PeerAddress};
 use super::{AccessError, Endpoint, TlsConfig};
 
 /// A server that does not answer by then is not reached.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Longer names are cut.
 const NAME_CHARS_MAX: usize = 100;
 /// How often a connection is tried: a half-open one ends within the sum of this and the next.
@@ -60,17 +60,8 @@ pub async fn connect(
         endpoint: endpoint.clone(),
         why: innermost(error),
     };
-    let origin = match endpoint {
-        Endpoint::Unix(_) => "http://localhost".to_owned(),
-        // The connector has done TLS; tonic is not to do it again.
-        Endpoint::Tcp { .. } => endpoint.to_string().replacen("https", "http", 1),
-    };
     let to = endpoint.clone();
-    let channel = Channel::from_shared(origin)
-        .map_err(|_| AccessError::BadEndpoint {
-            text: endpoint.to_string(),
-            why: "it is no URI",
-        })?
+    let channel = origin(endpoint)?
         .connect_timeout(CONNECT_MAX)
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_MAX)
@@ -79,6 +70,19 @@ pub async fn connect(
         .await
         .map_err(|error| unreachable(&error))?;
     Ok(InterceptedService::new(channel, bearer))
+}
+
+/// What requests of a channel name as their server.
+pub(super) fn origin(endpoint: &Endpoint) -> Result<tonic::transport::Endpoint, AccessError> {
+    let origin = match endpoint {
+        Endpoint::Unix(_) => "http://localhost".to_owned(),
+        // The connector has done TLS; tonic is not to do it again.
+        Endpoint::Tcp { .. } => endpoint.to_string().replacen("https", "http", 1),
+    };
+    Channel::from_shared(origin).map_err(|_| AccessError::BadEndpoint {
+        text: endpoint.to_string(),
+        why: "it is no URI",
+    })
 }
 
 impl Bearer {
@@ -141,7 +145,7 @@ fn client_tls(
     }
 }
 
-async fn dial(
+pub(super) async fn dial(
     endpoint: Endpoint,
     tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<TokioIo<Connection>> {

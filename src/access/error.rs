@@ -30,8 +30,12 @@ pub enum AccessError {
         path: PathBuf,
         why: String,
     },
-    #[error("the key {} has mode {mode:03o}: others than its owner may use it", path.display())]
-    KeyExposed { path: PathBuf, mode: u32 },
+    #[error("the {what} {} has mode {mode:03o}: others than its owner may use it", path.display())]
+    KeyExposed {
+        what: &'static str,
+        path: PathBuf,
+        mode: u32,
+    },
     #[error("the TLS settings do not fit together: {0}")]
     Tls(String),
     #[error("{0}")]

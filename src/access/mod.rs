@@ -23,6 +23,7 @@
 //! could not be identified has no role.
 
 pub mod audit;
+mod back_off;
 mod certificate;
 pub mod certs;
 mod connect;
@@ -35,11 +36,13 @@ mod identity;
 mod incoming;
 mod listen;
 mod listener;
+mod outgoing;
 mod settings;
 mod sha256;
 mod socket;
 mod tls;
 
+pub use back_off::BackOff;
 pub use connect::{AuthorizedChannel, Bearer, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect};
 pub use connection::{Connection, Peer, PeerAddress};
 pub use endpoint::Endpoint;
@@ -49,6 +52,7 @@ pub use identity::{Denied, Identity, Role, Services, Source};
 pub use incoming::Incoming;
 pub use listen::Listen;
 pub use listener::Listener;
+pub use outgoing::{Outgoing, read_secret};
 pub use settings::{CertificateGrant, Settings, TokenGrant, UserGrant};
 pub use sha256::Sha256;
 pub use tls::TlsConfig;

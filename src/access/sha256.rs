@@ -23,6 +23,11 @@ impl Sha256 {
         hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Self(hash)
     }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// Takes the same time wherever the difference is.

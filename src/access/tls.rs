@@ -19,7 +19,16 @@ use super::AccessError;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What HTTP/2 is called where the protocol is agreed on.
-const ALPN: &[u8] = b"h2";
+pub(super) const ALPN: &[u8] = b"h2";
+
+/// Where systems keep the CAs that they trust; the first that is there counts.
+const SYSTEM_AUTHORITIES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// The PEM files of one end of a TLS connection.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -111,14 +120,53 @@ impl TlsConfig {
         let Some(path) = &self.ca else {
             return Ok(None);
         };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates("CA", path)? {
-            roots
-                .add(certificate)
-                .map_err(|error| of_file("CA", path, error.to_string()))?;
-        }
-        Ok(Some(roots))
+        roots_of(path).map(Some)
     }
+}
+
+/// What a client works with who is not known by a certificate. Without a CA, those that the system
+/// trusts vouch for servers, if it has any.
+pub(super) fn client_of(
+    ca: Option<&Path>,
+    protocols: &[&[u8]],
+) -> Result<Arc<ClientConfig>, AccessError> {
+    let roots = match ca {
+        Some(path) => roots_of(path)?,
+        None => system_roots()?,
+    };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&version::TLS13])
+        .map_err(|error| of_rustls(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, AccessError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("CA", path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| of_file("CA", path, error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, AccessError> {
+    let mut roots = RootCertStore::empty();
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let usual = || {
+        SYSTEM_AUTHORITIES
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|path| path.exists())
+    };
+    if let Some(path) = named.or_else(usual) {
+        // Old ones that are not understood vouch for nobody.
+        roots.add_parsable_certificates(certificates("CA", &path)?);
+    }
+    Ok(roots)
 }
 
 type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -143,22 +191,28 @@ fn certificates(
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, AccessError> {
-    let file = open("key", path)?;
+    let pem = read_private("key", path)?;
+    // The parser's error may quote what it read, and a key is not to be shown.
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| of_file("key", path, "it holds no private key".into()))
+}
+
+/// What a file holds that others than its owner may not read.
+pub(super) fn read_private(what: &'static str, path: &Path) -> Result<Vec<u8>, AccessError> {
+    let file = open(what, path)?;
     let metadata = file.metadata();
     let mode = metadata
-        .map_err(|error| of_file("key", path, error.to_string()))?
+        .map_err(|error| of_file(what, path, error.to_string()))?
         .mode()
         & 0o777;
     if mode & 0o077 != 0 {
         return Err(AccessError::KeyExposed {
+            what,
             path: path.to_owned(),
             mode,
         });
     }
-    let pem = read("key", path, &file)?;
-    // The parser's error may quote what it read, and a key is not to be shown.
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| of_file("key", path, "it holds no private key".into()))
+    read(what, path, &file)
 }
 
 fn open(what: &'static str, path: &Path) -> Result<File, AccessError> {

@@ -31,6 +31,8 @@ pub(super) enum Command {
     /// Requests at a colony that wait for a second person's word
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// Write a session down: one of a colony, as it is or was, or a recording's
+    Export(ExportArguments),
     /// Ask a colony's history, in SQL that can only read
     Sql(SqlArguments),
     /// Serve sessions on this node to other programs
@@ -114,6 +116,21 @@ pub(super) struct DecideArguments {
     pub(super) id: String,
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// The session's name (dbg-...), or a recording's file
+    #[arg(value_name = "SESSION|FILE")]
+    pub(super) session: String,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: ExportFormat,
+    /// Write it into this new file, or into this directory; never overwrites a file
+    #[arg(long, value_name = "PATH")]
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -231,6 +248,22 @@ pub(super) enum Format {
     Json,
     /// Comma-separated values, a line per function
     Csv,
+}
+
+/// How a session is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportFormat {
+    /// Tables for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// Comma-separated values, a line per function
+    Csv,
+    /// A recording to replay: only while it is measured, see `coral debug attach --record`
+    Recording,
+    /// Its traces: only while they are measured, see `coral debug trace`
+    Trace,
 }
 
 #[derive(Debug, Args)]

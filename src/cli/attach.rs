@@ -53,11 +53,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
 }
 
 fn finish(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<ExitCode, Failure> {
-    let bytes = match arguments.format {
-        Format::Json => output::json(&session_document(snapshot))?,
-        Format::Csv => output::written(|out| csv::write_session(out, snapshot))?,
-        Format::Text => output::written(|out| text::write_session(out, snapshot, output::width()))?,
-    };
+    let bytes = document(snapshot, arguments.format)?;
     session::write(
         &bytes,
         snapshot,
@@ -65,6 +61,15 @@ fn finish(arguments: &AttachArguments, snapshot: &Snapshot) -> Result<ExitCode, 
         arguments.output.as_deref(),
     )?;
     session::status(snapshot)
+}
+
+/// What a session has measured.
+pub(super) fn document(snapshot: &Snapshot, format: Format) -> Result<Vec<u8>, Failure> {
+    match format {
+        Format::Json => output::json(&session_document(snapshot)),
+        Format::Csv => output::written(|out| csv::write_session(out, snapshot)),
+        Format::Text => output::written(|out| text::write_session(out, snapshot, output::width())),
+    }
 }
 
 fn wish(arguments: &AttachArguments) -> AttachWish {

@@ -98,6 +98,7 @@ mod tests {
             "coral-approvals-list",
             "coral-approvals-grant",
             "coral-approvals-refuse",
+            "coral-export",
             "coral-sql",
             "coral-agent",
             "coral-colony",

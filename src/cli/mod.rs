@@ -9,6 +9,7 @@ mod certs;
 mod colony;
 mod completions;
 mod doctor;
+mod export;
 mod functions;
 mod history;
 mod man;
@@ -53,6 +54,7 @@ fn perform(arguments: &Arguments, console: Manual) -> Result<ExitCode, Failure> 
         Command::Debug(DebugCommand::Query(arguments)) => history::query(arguments),
         Command::Services(arguments) => services::list(arguments),
         Command::Approvals(command) => approvals::perform(command),
+        Command::Export(arguments) => export::export(arguments),
         Command::Sql(arguments) => history::sql(arguments),
         Command::Agent(arguments) => agent::serve(arguments),
         Command::Colony(arguments) => colony::serve(arguments),

@@ -19,6 +19,15 @@ macro_rules! say {
 pub(super) use say;
 
 impl Format {
+    /// As colonies call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
     /// The usual ending of a file in this format.
     pub(super) fn extension(self) -> &'static str {
         match self {

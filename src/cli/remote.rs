@@ -90,7 +90,7 @@ pub(super) fn trace(
 }
 
 /// Text that another program has written must not act on the terminal.
-fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
+pub(super) fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
     match format {
         TraceFormat::Json => document,
         TraceFormat::Text(_) => {

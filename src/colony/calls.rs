@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use super::catalog::{Catalog, of_remote};
 use super::registry::{Link, ReplicaProcess};
+use crate::export::text::{self, DEFAULT_WIDTH};
 use crate::export::{csv, session_document};
 use crate::serving::status;
 use crate::source::remote::RemoteTarget;
@@ -20,16 +21,26 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// What a session has measured, as a document.
 pub(super) async fn document(snapshot: Arc<Snapshot>, format: String) -> Result<Vec<u8>, Status> {
     let written = spawn_blocking(move || match format.as_str() {
-        "json" | "" => serde_json::to_vec_pretty(&session_document(&snapshot))
-            .map_err(|error| status::failed(&error.to_string())),
+        "json" | "" => {
+            let mut document = serde_json::to_vec_pretty(&session_document(&snapshot))
+                .map_err(|error| status::failed(&error.to_string()))?;
+            document.push(b'\n');
+            Ok(document)
+        }
         "csv" => {
             let mut rows = Vec::new();
             csv::write_session(&mut rows, &snapshot)
                 .map_err(|error| status::failed(&error.to_string()))?;
             Ok(rows)
         }
+        "text" => {
+            let mut text = Vec::new();
+            text::write_session(&mut text, &snapshot, DEFAULT_WIDTH)
+                .map_err(|error| status::failed(&error.to_string()))?;
+            Ok(text)
+        }
         _ => {
-            let message = "a session is written as json or csv";
+            let message = "a session is written as json, csv or text";
             Err(status::with(
                 Code::InvalidArgument,
                 "usage",

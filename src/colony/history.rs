@@ -11,6 +11,7 @@ mod queries;
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,9 +21,11 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::registry::{Link, Registry};
-use crate::config::Storage;
+use crate::config::ColonyDebug;
+use crate::outlets::{Otlp, Parquet, Warn};
+use crate::serving::ServeError;
 use crate::store::sql::{SqlSettings, SqlWorkers};
-use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
+use crate::store::{JournalKey, Opened, Store, StoreSettings, StoredCall};
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
@@ -30,6 +33,8 @@ pub(super) use past::stored_info;
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
 /// Calls that whoever listens has not taken yet.
 const CALLS_MAX: usize = 4_096;
+/// When so many calls wait for an export that should be deleted, it is told: they take some 100 MB.
+const OVERDUE_MAX: u64 = 1_000_000;
 
 /// The history, and who fills it.
 #[derive(Debug)]
@@ -41,6 +46,10 @@ pub(super) struct History {
     /// There may be a new journal.
     poke: Notify,
     calls: broadcast::Sender<RecordedCall>,
+    otlp: Option<Otlp>,
+    /// Until it runs.
+    parquet: Mutex<Option<Parquet>>,
+    warn: Warn,
 }
 
 /// A call that an agent has handed over.
@@ -55,19 +64,29 @@ impl History {
     /// Opens it; nothing where none is configured.
     ///
     /// # Errors
-    /// If it cannot be opened.
-    pub(super) fn open(storage: &Storage) -> Result<Option<(Arc<Self>, Opened)>, StoreError> {
+    /// If it cannot be opened, or where it is to go besides cannot be used.
+    pub(super) fn open(
+        config: &ColonyDebug,
+        warn: &Warn,
+    ) -> Result<Option<(Arc<Self>, Opened)>, ServeError> {
+        let (storage, export) = (&config.storage, &config.export);
         let Some(path) = &storage.path else {
             return Ok(None);
         };
         let settings = StoreSettings {
             events_retention: storage.events_retention,
             sessions_retention: storage.sessions_retention,
+            keeps_unexported: export.parquet.is_some(),
             ..StoreSettings::at(path)
         };
         // Where it cannot be made, opening the file says why.
         let _ = path.parent().map(fs::create_dir_all);
         let sql = SqlSettings::of(&settings);
+        let otlp = export.otlp.as_ref();
+        let otlp = otlp.map(|config| Otlp::open(config, warn)).transpose()?;
+        let parquet = export.parquet.as_ref();
+        let parquet = parquet.map(|config| Parquet::open(config, staging(path), warn));
+        let parquet = parquet.transpose()?;
         let (store, opened) = Store::open(settings)?;
         let history = Self {
             workers: SqlWorkers::new(store.clone(), sql)?,
@@ -75,17 +94,24 @@ impl History {
             collecting: Mutex::default(),
             poke: Notify::new(),
             calls: broadcast::Sender::new(CALLS_MAX),
+            otlp,
+            parquet: Mutex::new(parquet),
+            warn: warn.clone(),
         };
         Ok(Some((Arc::new(history), opened)))
     }
 
-    /// Collects journals from every agent that is connected, and deletes what is too old, for
-    /// ever.
+    /// Collects journals from every agent that is connected, exports them, and deletes what is too
+    /// old, for ever.
     pub(super) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+        if let Some(parquet) = self.take_parquet() {
+            tokio::spawn(parquet.run(self.store.clone()));
+        }
         let mut changes = registry.changes();
         let mut retain = interval(RETAIN_EVERY);
         retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut served: Vec<Link> = Vec::new();
+        let mut overdue = 0;
         loop {
             served.retain(Link::is_up);
             for link in registry.links() {
@@ -98,16 +124,32 @@ impl History {
                 changed = changes.changed() => if changed.is_err() {
                     return;
                 },
-                _ = retain.tick() => {
-                    // It says itself where it cannot be written.
-                    let _ = self.store.retain(Timestamp::now()).await;
-                }
+                _ = retain.tick() => self.retain(&mut overdue).await,
             }
+        }
+    }
+
+    /// Deletes what is too old; `overdue` is how many calls were told to be in the way of that.
+    async fn retain(&self, overdue: &mut u64) {
+        // It says itself where it cannot be written.
+        let Ok(calls) = self.store.retain(Timestamp::now()).await else {
+            return;
+        };
+        if calls < OVERDUE_MAX {
+            *overdue = 0;
+        } else if calls >= overdue.saturating_mul(2) {
+            *overdue = calls;
+            self.warn.say(&format!(
+                "the history keeps {calls} calls that are too old, because no export has them yet"
+            ));
         }
     }
 
     /// Closes the file, when what was asked for before is done.
     pub(super) async fn close(&self) {
+        if let Some(otlp) = &self.otlp {
+            otlp.close().await;
+        }
         self.store.clone().close().await;
     }
 
@@ -119,6 +161,11 @@ impl History {
     /// The recorded calls of all sessions, from now on.
     pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
         self.calls.subscribe()
+    }
+
+    fn take_parquet(&self) -> Option<Parquet> {
+        let mut parquet = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
+        parquet.take()
     }
 
     /// Whether nobody else reads that journal; until it is given back.
@@ -137,4 +184,11 @@ impl History {
             .unwrap_or_else(PoisonError::into_inner);
         collecting.remove(journal);
     }
+}
+
+/// Where exports lie until they are elsewhere.
+fn staging(history: &Path) -> PathBuf {
+    let mut name = history.as_os_str().to_owned();
+    name.push(".export");
+    name.into()
 }

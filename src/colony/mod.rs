@@ -39,6 +39,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::access::Listen;
 use crate::config::ColonyConfig;
+use crate::outlets::Warn;
 use crate::serving::{Opened, ServeError};
 use crate::store::Loss;
 use history::History;
@@ -47,20 +48,21 @@ use registry::Registry;
 use service::Service;
 
 /// Serves until `ended` says so. Sessions go on then, until their leases end. `ready` is told
-/// where it listens, `warn` of what the history has lost.
+/// where it listens, `warn` of what the history has lost and of where it does not get to.
 ///
 /// # Errors
 /// If a place to listen at, the audit log or the history cannot be opened.
 pub async fn serve(
     config: &ColonyConfig,
     ready: impl FnOnce(&[Listen]),
-    warn: impl Fn(&str),
+    warn: impl Fn(&str) + Send + Sync + 'static,
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let opened = Opened::open(&config.listen, &config.access, config.audit.as_ref()).await?;
     let registry = Arc::new(Registry::new());
     let id = own_id(config);
-    let history = History::open(&config.debug.storage)?;
+    let warn = Warn::new(warn);
+    let history = History::open(&config.debug, &warn)?;
     let (history, found) = history.map_or((None, None), |(it, found)| (Some(it), Some(found)));
     let service = Service::new(
         id.clone(),
@@ -70,7 +72,7 @@ pub async fn serve(
         history.clone(),
     );
     for warning in found.iter().flat_map(|found| warnings(&found.losses)) {
-        warn(&warning);
+        warn.say(&warning);
     }
     for session in found.into_iter().flat_map(|found| found.running) {
         service.recover(session).await;

@@ -55,7 +55,7 @@ pub(super) struct Link {
     pub(super) agent_id: String,
     /// Which start of the agent it is.
     pub(super) epoch: u64,
-    host: String,
+    pub(super) host: String,
     version: String,
     channel: Channel,
     /// Closed when the link has ended.

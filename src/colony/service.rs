@@ -504,7 +504,20 @@ impl DebugService for Service {
         let request = request.into_inner();
         let id = &request.session_id;
         let snapshot = match self.sessions.get(id) {
-            None => self.past(&who, id).await?.0,
+            None => {
+                let (past, _) = self.past(&who, id).await?;
+                let capture = past.session.settings.capture;
+                if capture.arguments || capture.results {
+                    let service = &past.session.target.service;
+                    entry.session = Some(id.clone());
+                    entry.service = Some(service.clone());
+                    if let Err(denied) = who.check(Role::Capture, service) {
+                        return Err(self.audit.denied(entry, denied));
+                    }
+                    self.audit.record(entry).await?;
+                }
+                past
+            }
             Some(held) => {
                 self.session(&who, Role::Read, id, Some(&mut entry))?;
                 if held.holds_values {

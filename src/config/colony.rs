@@ -6,7 +6,7 @@ use std::time::Duration;
 use coral_model::Limits;
 use serde::Deserialize;
 
-use super::{ConfigError, values};
+use super::{ConfigError, ExportConfig, values};
 use crate::access::audit::AuditSettings;
 use crate::access::{Services, Settings};
 
@@ -55,6 +55,8 @@ pub struct ColonyDebug {
     pub sessions: ColonySessions,
     /// What is kept of them.
     pub storage: Storage,
+    /// Where that goes besides.
+    pub export: ExportConfig,
     /// What assistants may do by themselves.
     pub ai: Ai,
     /// Services whose sessions need the word of a second person.
@@ -120,6 +122,11 @@ impl ColonyConfig {
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = serde_saphyr::from_str(text)
             .map_err(|error| ConfigError::of_yaml(path, &error).of_colony())?;
+        let debug = &file.colony.debug;
+        if debug.storage.path.is_none() && debug.export != ExportConfig::default() {
+            let why = "`export` sends what the history holds, and `storage.path` is null";
+            return Err(ConfigError::at(path, text, None, why).of_colony());
+        }
         Ok(file.colony)
     }
 }
@@ -146,6 +153,7 @@ impl Default for ColonyDebug {
             enabled: true,
             sessions: ColonySessions::default(),
             storage: Storage::default(),
+            export: ExportConfig::default(),
             ai: Ai::default(),
             production: Services::default(),
             approval_timeout: Duration::from_secs(600),
@@ -214,6 +222,24 @@ colony:
         assert_eq!(config.debug.storage.path, None);
         assert_eq!(config.debug.storage.sessions_retention, 7 * 24 * HOUR);
         assert!(config.debug.production.contain("pay-eu"));
+    }
+
+    #[test]
+    fn the_history_can_go_elsewhere_where_there_is_one() {
+        let text = |path: &str| {
+            format!(
+                "colony:\n    debug:\n        storage: {{path: {path}}}\n        export:\n            \
+                 otlp: {{endpoint: 'http://collector:4317', spans: false}}\n            \
+                 parquet: {{url: 's3://bucket/coral', every: 10m}}\n"
+            )
+        };
+        let export = parse(&text("/srv/history")).unwrap().debug.export;
+        let otlp = export.otlp.unwrap();
+        assert_eq!(otlp.endpoint.to_string(), "http://collector:4317");
+        assert!(otlp.metrics && !otlp.spans);
+        assert_eq!(export.parquet.unwrap().every, Duration::from_secs(600));
+        let error = parse(&text("null")).unwrap_err();
+        assert!(error.contains("`storage.path` is null"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod agent;
 mod colony;
 mod error;
+mod export;
 mod file;
 mod print;
 mod profile;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use agent::{AGENT_YAML, AgentConfig, DebugConfig, LimitsConfig, SdkApi, ServiceRule};
 pub use colony::{Ai, COLONY_YAML, ColonyConfig, ColonyDebug, ColonySessions, Storage};
 pub use error::ConfigError;
+pub use export::{ExportConfig, ObjectsUrl, OtlpConfig, ParquetConfig};
 pub use profile::Profile;
 pub use uplink::{SpoolConfig, UplinkConfig};
 

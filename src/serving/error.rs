@@ -4,6 +4,7 @@ use coral_model::{Diagnostic, ExitStatus};
 
 use crate::access::AccessError;
 use crate::access::audit::AuditError;
+use crate::outlets::ObjectsError;
 use crate::store::StoreError;
 
 /// Why a server cannot serve.
@@ -18,6 +19,9 @@ pub enum ServeError {
     /// The history.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Where the history goes besides.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
 }
 
 impl Diagnostic for ServeError {
@@ -26,6 +30,7 @@ impl Diagnostic for ServeError {
             Self::Access(error) => error.code(),
             Self::Audit(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Objects(error) => error.code(),
         }
     }
 
@@ -34,6 +39,7 @@ impl Diagnostic for ServeError {
             Self::Access(error) => error.help(),
             Self::Audit(error) => error.help(),
             Self::Store(error) => error.help(),
+            Self::Objects(error) => error.help(),
         }
     }
 
@@ -42,6 +48,7 @@ impl Diagnostic for ServeError {
             Self::Access(error) => error.exit_status(),
             Self::Audit(error) => error.exit_status(),
             Self::Store(error) => error.exit_status(),
+            Self::Objects(error) => error.exit_status(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! An agent that is another program, on this node or another.
 
-mod back_off;
 mod client;
 mod error;
 mod history;
@@ -25,9 +24,9 @@ use ulid::Ulid;
 
 use super::trace::{TraceFormat, TraceWish};
 use super::wish::AttachWish;
+pub use crate::access::BackOff;
 use crate::access::{AuthorizedChannel, Endpoint, TlsConfig, connect};
 use crate::agent::{Attached, Refused};
-pub use back_off::BackOff;
 use client::Client;
 pub use error::RemoteError;
 pub use listing::Listed;

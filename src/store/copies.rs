@@ -1,4 +1,4 @@
-//! The history for others: a copy of the file, and Parquet.
+//! The history for others: a copy of the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Seek};
@@ -29,42 +29,4 @@ impl Database {
             StoreError::io(path)(error)
         })
     }
-
-    /// Writes sessions, functions and single calls as Parquet into a new folder, in partitions by
-    /// service and day.
-    pub(super) fn export_parquet(&mut self, folder: &Path) -> Result<(), StoreError> {
-        fs::create_dir(folder).map_err(StoreError::io(folder))?;
-        let connection = self.connection()?;
-        for (table, columns, day) in PARQUET {
-            let folder = folder.join(table);
-            let folder = folder.to_string_lossy().replace('\'', "''");
-            let sql = format!(
-                "COPY (SELECT {columns}, strftime({day}, '%Y-%m-%d') AS day FROM {table} t) \
-                 TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (service_name, day))"
-            );
-            connection.execute_batch(&sql)?;
-        }
-        Ok(())
-    }
 }
-
-/// Tables that become Parquet, their columns, and the time of their partition. Readers of other
-/// engines have to be told that times are in UTC.
-const PARQUET: [(&str, &str, &str); 3] = [
-    (
-        "debug_sessions",
-        "t.* REPLACE (started_at::TIMESTAMPTZ AS started_at, \
-         expires_at::TIMESTAMPTZ AS expires_at, ended_at::TIMESTAMPTZ AS ended_at)",
-        "t.started_at",
-    ),
-    (
-        "function_stats",
-        "t.*",
-        "(SELECT started_at FROM debug_sessions s WHERE s.session_id = t.session_id)",
-    ),
-    (
-        "uprobe_events",
-        "t.* REPLACE (started_at::TIMESTAMPTZ AS started_at)",
-        "t.started_at",
-    ),
-];

@@ -19,6 +19,7 @@ mod columns;
 mod copies;
 mod database;
 mod error;
+mod exports;
 mod files;
 mod history;
 mod ledger;
@@ -41,8 +42,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use database::Database;
 pub use error::StoreError;
 pub use records::{
-    Batch, Content, Entry, Gap, History, HistoryFunction, HistoryQuery, HistorySession, JournalKey,
-    JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall, StoredSession, StoredSnapshot,
+    Batch, Content, Entry, ExportFile, ExportPlan, Gap, History, HistoryFunction, HistoryQuery,
+    HistorySession, JournalKey, JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall,
+    StoredSession, StoredSnapshot,
 };
 use thread::Command;
 
@@ -56,6 +58,8 @@ pub struct StoreSettings {
     pub events_retention: Duration,
     /// How long sessions stay after their end.
     pub sessions_retention: Duration,
+    /// Whether what no export holds stays longer than that.
+    pub keeps_unexported: bool,
     /// Room that is kept for what must be written when the disk is full, in bytes.
     pub reserve_bytes: u64,
     /// After a failure nothing is tried for so long.
@@ -74,6 +78,7 @@ impl StoreSettings {
             path: path.into(),
             events_retention: day,
             sessions_retention: 7 * day,
+            keeps_unexported: false,
             reserve_bytes: 16 << 20,
             retry_after: Duration::from_secs(1),
             memory_bytes: 512 << 20,
@@ -263,13 +268,14 @@ impl Store {
         self.run(move |database| database.snapshots(&session)).await
     }
 
-    /// Deletes what is older than it may be.
+    /// Deletes what is older than it may be, and returns how many single calls stay all the same
+    /// because no export holds them.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn retain(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retain(&self, now: Timestamp) -> Result<u64, StoreError> {
         while self.run(move |database| database.retain_slice(now)).await? {}
-        Ok(())
+        self.run(move |database| database.overdue(now)).await
     }
 
     /// Copies all that is stored into a new file, and says when it was so.
@@ -284,13 +290,36 @@ impl Store {
         .await
     }
 
-    /// Writes sessions, functions and single calls as Parquet into a new folder, in partitions by
-    /// service and day.
+    /// The export that is not done yet, or else the next one, with about so many single calls at
+    /// most; nothing where all is exported.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn plan_export(&self, events_max: u64) -> Result<Option<ExportPlan>, StoreError> {
+        self.run(move |database| database.plan_export(events_max))
+            .await
+    }
+
+    /// Writes an export as Parquet into a new folder, in partitions by day and service, and returns
+    /// its files.
     ///
     /// # Errors
     /// If the folder is there already, or cannot be written.
-    pub async fn export_parquet(&self, folder: PathBuf) -> Result<(), StoreError> {
-        self.run(move |database| database.export_parquet(&folder))
+    pub async fn write_export(
+        &self,
+        id: String,
+        folder: PathBuf,
+    ) -> Result<Vec<ExportFile>, StoreError> {
+        self.run(move |database| database.write_export(&id, &folder))
+            .await
+    }
+
+    /// Notes that an export with so many files has arrived, where it is to be.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn finish_export(&self, id: String, files: u64) -> Result<(), StoreError> {
+        self.run(move |database| database.finish_export(&id, files))
             .await
     }
 

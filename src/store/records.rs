@@ -1,6 +1,7 @@
 //! What is stored, and what is found again.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use coral_model::{
@@ -234,4 +235,24 @@ pub struct Loss {
     pub table: String,
     /// How many.
     pub rows: u64,
+}
+
+/// What leaves the history as files at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportPlan {
+    /// Its name: the time at which it was decided what it holds.
+    pub id: String,
+    /// How many single calls it holds.
+    pub events: u64,
+}
+
+/// A file of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The name that it is to have elsewhere, with its folders: the same whenever it is made.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
 }

@@ -1,11 +1,9 @@
-//! What is found again: sessions, sums over replicas, snapshots, and Parquet.
+//! What is found again: sessions, sums over replicas, and snapshots.
 
-use std::fs;
 use std::time::Duration;
 
 use coral_model::{EndReason, Histogram, Pattern, ReplicaState, SessionId, SessionState};
 use coral_tui::store::{Entry, HistoryFunction, HistoryQuery, Store, StoredSession};
-use duckdb::Connection;
 
 use crate::fixture::{
     SERVICE, batch, calls, checkpoint, epoch, opened, replica, rows, session, settings, snapshot,
@@ -210,33 +208,4 @@ async fn the_tables_say_the_same_in_sql() {
     assert_eq!(found[0][5], labels);
     let sql = "SELECT function_name, calls, self_ns FROM call_nodes WHERE agent_id = 'b'";
     assert_eq!(rows(&settings, sql), [["main.f", "2", "35000"]]);
-}
-
-#[tokio::test]
-async fn parquet_lies_in_partitions_by_service_and_day() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = settings(&folder);
-    let store = opened(&settings, "s").await;
-    two_sessions(&store).await;
-    store
-        .append(batch("s", "b", vec![calls(2, 5)]))
-        .await
-        .unwrap();
-    let out = folder.path().join("it's parquet");
-    store.export_parquet(out.clone()).await.unwrap();
-    let again = store.export_parquet(out.clone()).await.unwrap_err();
-    assert!(again.to_string().contains("exists"), "{again}");
-    let connection = Connection::open_in_memory().unwrap();
-    for (table, count) in [
-        ("debug_sessions", 2),
-        ("function_stats", 4),
-        ("uprobe_events", 5),
-    ] {
-        let partition = out.join(table).join("service_name=checkout/day=2026-03-01");
-        assert_eq!(fs::read_dir(&partition).unwrap().count(), 1, "{table}");
-        let files = partition.to_string_lossy().replace('\'', "''");
-        let sql = format!("SELECT count(*) FROM read_parquet('{files}/*.parquet')");
-        let found: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(found, count, "{table}");
-    }
 }

@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod exports;
 mod failures;
 mod fixture;
 mod history;

@@ -279,7 +279,7 @@ pub struct SqlValue {
 pub struct ExportSessionRequest {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// json or csv.
+    /// json, csv or text.
     #[prost(string, tag = "2")]
     pub format: ::prost::alloc::string::String,
 }

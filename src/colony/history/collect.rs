@@ -11,6 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::{History, RecordedCall};
 use crate::colony::registry::{Link, timed};
+use crate::outlets::Origin;
 use crate::store::{Batch, Content, Entry, JournalKey, StoreError, StoredCall};
 
 /// How often an agent is asked for its journals, if nothing calls for it.
@@ -96,6 +97,7 @@ impl History {
             return Stopped::Agent;
         };
         let mut journal = Journal::of(entries.into_inner());
+        let mut origin = self.origin(link, key).await;
         loop {
             let Ok(entries) = journal.some().await else {
                 return Stopped::Agent;
@@ -105,6 +107,7 @@ impl History {
             };
             let is_last = last.is_last;
             self.tell_calls(key, &entries);
+            let told = origin.is_some().then(|| entries.clone());
             let batch = Batch {
                 journal: key.clone(),
                 entries,
@@ -115,6 +118,9 @@ impl History {
                 Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
                 Err(_) => return Stopped::Store,
             };
+            if let (Some(otlp), Some(origin), Some(told)) = (&self.otlp, &mut origin, &told) {
+                otlp.offer(origin, told);
+            }
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }
@@ -122,6 +128,16 @@ impl History {
                 return Stopped::Complete;
             }
         }
+    }
+
+    /// What a collector of OpenTelemetry is told of a journal's session, where there is one.
+    async fn origin(&self, link: &Link, key: &JournalKey) -> Option<Origin> {
+        self.otlp.as_ref()?;
+        let session = self.store.session(key.session.clone()).await.ok()?;
+        let replicas = self.store.replicas(key.session.clone()).await.ok()?;
+        let row = replicas.into_iter().find(|row| row.journal == *key);
+        let target = row.map(|row| row.target);
+        Some(Origin::new(key.clone(), &session.begun, &link.host, target))
     }
 
     fn tell_calls(&self, key: &JournalKey, entries: &[Entry]) {

@@ -1,4 +1,4 @@
-//! When an agent is tried again: soon at first, and not by all clients at once.
+//! When a server is tried again: soon at first, and not by all clients at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -11,12 +11,18 @@ const MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct BackOff {
     next: Duration,
+    max: Duration,
 }
 
 impl BackOff {
-    /// The first wait comes next.
+    /// The first wait comes next; none is longer than 5 s.
     pub fn new() -> Self {
-        Self { next: FIRST }
+        Self::up_to(MAX)
+    }
+
+    /// The same with another longest wait.
+    pub fn up_to(max: Duration) -> Self {
+        Self { next: FIRST, max }
     }
 
     /// After a success the waits begin anew.
@@ -27,7 +33,7 @@ impl BackOff {
     /// How long to wait now: between half of what is due and all of it.
     pub fn wait(&mut self) -> Duration {
         let due = self.next;
-        self.next = (due * 2).min(MAX);
+        self.next = (due * 2).min(self.max);
         // The standard library's only randomness, which is good enough to spread.
         let random = RandomState::new().build_hasher().finish();
         let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
