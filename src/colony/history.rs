@@ -4,6 +4,7 @@
 //! A history that cannot be written holds nothing up: what is live goes on, agents keep their
 //! journals, and both are caught up with when it can be.
 
+mod archive;
 mod collect;
 mod notes;
 mod past;
@@ -23,6 +24,7 @@ use super::registry::{Link, Registry};
 use crate::config::Storage;
 use crate::store::sql::{SqlSettings, SqlWorkers};
 use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
+pub(super) use archive::{Archive, Trouble};
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
@@ -52,14 +54,12 @@ pub(super) struct RecordedCall {
 }
 
 impl History {
-    /// Opens it; nothing where none is configured.
+    /// Opens the file; it has to be configured.
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub(super) fn open(storage: &Storage) -> Result<Option<(Arc<Self>, Opened)>, StoreError> {
-        let Some(path) = &storage.path else {
-            return Ok(None);
-        };
+    fn open(storage: &Storage) -> Result<(Arc<Self>, Opened), StoreError> {
+        let path = storage.path.as_ref().ok_or(StoreError::Closed)?;
         let settings = StoreSettings {
             events_retention: storage.events_retention,
             sessions_retention: storage.sessions_retention,
@@ -76,12 +76,12 @@ impl History {
             poke: Notify::new(),
             calls: broadcast::Sender::new(CALLS_MAX),
         };
-        Ok(Some((Arc::new(history), opened)))
+        Ok((Arc::new(history), opened))
     }
 
     /// Collects journals from every agent that is connected, and deletes what is too old, for
     /// ever.
-    pub(super) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+    async fn run(self: Arc<Self>, registry: Arc<Registry>) {
         let mut changes = registry.changes();
         let mut retain = interval(RETAIN_EVERY);
         retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,13 +106,8 @@ impl History {
         }
     }
 
-    /// Closes the file, when what was asked for before is done.
-    pub(super) async fn close(&self) {
-        self.store.clone().close().await;
-    }
-
     /// A session has begun on an agent: its journal is to be read.
-    pub(super) fn poke(&self) {
+    fn poke(&self) {
         self.poke.notify_waiters();
     }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::Status;
 
 use super::catalog::{Catalog, cut_off};
-use super::history::{Note, Notes};
+use super::history::{Note, Notes, Trouble};
 use super::registry::{Registry, ReplicaProcess, timed};
 use super::replica::{AgentSession, Follower, News, What, Wish, start_of};
 use crate::store::{JournalKey, ReplicaRow};
@@ -28,8 +28,9 @@ const MERGE_EVERY: Duration = Duration::from_millis(200);
 const NEWS_MAX: usize = 256;
 /// How long replicas may be gone before the session is over: restarts take a while.
 const GONE_MAX: Duration = Duration::from_secs(10);
-/// How long after its lease a session waits for what agents that are cut off have measured.
-const LATE_MAX: Duration = Duration::from_secs(5);
+/// How long after its lease a session waits for what agents that are cut off have measured: they
+/// dial again within 5 s.
+const LATE_MAX: Duration = Duration::from_secs(8);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How long the end waits for the history.
 const NOTED_MAX: Duration = Duration::from_secs(2);
@@ -74,6 +75,8 @@ pub(super) struct SessionTask {
     began: Instant,
     /// Since when no replica is measured.
     gone_since: Option<Instant>,
+    /// Since when its lease has been seen to be over: the colony may have stood still meanwhile.
+    late_since: Option<Instant>,
     end: Option<EndReason>,
     is_dirty: bool,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -120,6 +123,7 @@ impl SessionTask {
             notices: Vec::new(),
             began: Instant::now(),
             gone_since: None,
+            late_since: None,
             end: None,
             is_dirty: true,
             snapshots,
@@ -158,6 +162,7 @@ impl SessionTask {
                 Some(news) = self.news.recv() => self.hear(news),
                 Ok(()) = changes.changed() => self.look_for_replicas(),
                 Some(command) = commands.recv() => self.obey(command),
+                trouble = self.session.notes.trouble() => self.notice_trouble(trouble),
                 _ = tick.tick() => self.publish(),
             }
         }
@@ -338,6 +343,14 @@ impl SessionTask {
         }
     }
 
+    fn notice_trouble(&mut self, trouble: Trouble) {
+        self.notice(match trouble {
+            Some(error) => format!("{error}; this session goes on, and is noted once it can be"),
+            None => "the history is written to again".to_owned(),
+        });
+        self.is_dirty = true;
+    }
+
     /// Says what came of the start, once all that was there then is attached or refused, and the
     /// numbers of what is attached have come.
     fn tell_start(&mut self) {
@@ -431,7 +444,12 @@ impl SessionTask {
         let is_live = |state| matches!(state, ReplicaState::Measuring | ReplicaState::Silent);
         if self.parts.iter().map(state).any(is_live) {
             self.gone_since = None;
-            let is_late = now >= deadline + LATE_MAX;
+            let late_since = match now < deadline {
+                true => None,
+                false => self.late_since.or(Some(now)),
+            };
+            self.late_since = late_since;
+            let is_late = late_since.is_some_and(|since| now >= since + LATE_MAX);
             if is_late {
                 self.end.get_or_insert(EndReason::Expired);
             }

@@ -4,7 +4,6 @@ use coral_model::{Diagnostic, ExitStatus};
 
 use crate::access::AccessError;
 use crate::access::audit::AuditError;
-use crate::store::StoreError;
 
 /// Why a server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +14,6 @@ pub enum ServeError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The history.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Diagnostic for ServeError {
@@ -25,7 +21,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.code(),
             Self::Audit(error) => error.code(),
-            Self::Store(error) => error.code(),
         }
     }
 
@@ -33,7 +28,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.help(),
             Self::Audit(error) => error.help(),
-            Self::Store(error) => error.help(),
         }
     }
 
@@ -41,7 +35,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.exit_status(),
             Self::Audit(error) => error.exit_status(),
-            Self::Store(error) => error.exit_status(),
         }
     }
 }
