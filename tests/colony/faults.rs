@@ -12,7 +12,7 @@ use crate::common::target::Target;
 use crate::common::{code, compile, need, rights};
 use crate::console::{
     assert_counted, assert_remembered, attach, attach_for, await_measured, pay, replicas,
-    session_of, update,
+    session_of, states, update,
 };
 use crate::network::Node;
 use crate::world::{World, await_that};
@@ -69,6 +69,31 @@ fn packets_lost_and_doubled_at_random_lose_and_double_no_call() {
     let calls = (0..20).map(|_| pay_all(&mut targets)).sum();
     let document = coral.finish().document();
     assert_counted(&world, &document, calls);
+}
+
+/// A link that is dead is found within 10 s, and agents that may come back have another 8 s.
+const ENDED_MAX: Duration = Duration::from_secs(25);
+
+#[test]
+fn who_ends_a_session_does_not_wait_for_a_node_that_is_cut_off() {
+    let (world, mut targets) = need!(apart());
+    let coral = attach_for(&world, "300s");
+    let mut calls = pay_all(&mut targets);
+    world.nodes[0].partition();
+    let asked_at = Instant::now();
+    let document = coral.finish().document();
+    assert!(asked_at.elapsed() < ENDED_MAX, "{:?}", asked_at.elapsed());
+    let mut ends = states(&document);
+    ends.sort_unstable();
+    assert_eq!(ends, ["detached", "silent"]);
+    let no_probes = |target: &Target| code::changed(target.pid()).is_empty();
+    assert!(eventually(|| no_probes(&targets[1])));
+    assert!(!no_probes(&targets[0]));
+    // Its agent knows of nothing and goes on, until it is told.
+    calls += pay(&mut targets[0], 1);
+    world.nodes[0].heal();
+    await_that("its probes are gone, too", || no_probes(&targets[0]));
+    assert_remembered(&world, calls);
 }
 
 /// Longer than any keep-alive, and than the leases that end meanwhile.
