@@ -4,6 +4,7 @@
 //! A history that cannot be written holds nothing up: what is live goes on, agents keep their
 //! journals, and both are caught up with when it can be.
 
+mod archive;
 mod collect;
 mod notes;
 mod past;
@@ -11,7 +12,6 @@ mod queries;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::registry::{Link, Registry};
 use crate::config::ColonyDebug;
 use crate::outlets::{Otlp, Parquet, Warn};
-use crate::serving::ServeError;
 use crate::store::sql::{SqlSettings, SqlWorkers};
-use crate::store::{JournalKey, Opened, Store, StoreSettings, StoredCall};
+use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
+use archive::Outlets;
+pub(super) use archive::{Archive, Trouble};
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
@@ -61,49 +62,44 @@ pub(super) struct RecordedCall {
 }
 
 impl History {
-    /// Opens it; nothing where none is configured.
+    /// Opens the file; it has to be configured.
     ///
     /// # Errors
-    /// If it cannot be opened, or where it is to go besides cannot be used.
-    pub(super) fn open(
-        config: &ColonyDebug,
-        warn: &Warn,
-    ) -> Result<Option<(Arc<Self>, Opened)>, ServeError> {
-        let (storage, export) = (&config.storage, &config.export);
-        let Some(path) = &storage.path else {
-            return Ok(None);
-        };
+    /// If it cannot be opened.
+    fn open(config: &ColonyDebug) -> Result<(Store, SqlWorkers, Opened), StoreError> {
+        let storage = &config.storage;
+        let path = storage.path.as_ref().ok_or(StoreError::Closed)?;
         let settings = StoreSettings {
             events_retention: storage.events_retention,
             sessions_retention: storage.sessions_retention,
-            keeps_unexported: export.parquet.is_some(),
+            keeps_unexported: config.export.parquet.is_some(),
             ..StoreSettings::at(path)
         };
         // Where it cannot be made, opening the file says why.
         let _ = path.parent().map(fs::create_dir_all);
         let sql = SqlSettings::of(&settings);
-        let otlp = export.otlp.as_ref();
-        let otlp = otlp.map(|config| Otlp::open(config, warn)).transpose()?;
-        let parquet = export.parquet.as_ref();
-        let parquet = parquet.map(|config| Parquet::open(config, staging(path), warn));
-        let parquet = parquet.transpose()?;
         let (store, opened) = Store::open(settings)?;
-        let history = Self {
-            workers: SqlWorkers::new(store.clone(), sql)?,
+        let workers = SqlWorkers::new(store.clone(), sql)?;
+        Ok((store, workers, opened))
+    }
+
+    /// The history of an open file.
+    fn new(store: Store, workers: SqlWorkers, outlets: Outlets, warn: Warn) -> Self {
+        Self {
             store,
+            workers,
             collecting: Mutex::default(),
             poke: Notify::new(),
             calls: broadcast::Sender::new(CALLS_MAX),
-            otlp,
-            parquet: Mutex::new(parquet),
-            warn: warn.clone(),
-        };
-        Ok(Some((Arc::new(history), opened)))
+            otlp: outlets.otlp,
+            parquet: Mutex::new(outlets.parquet),
+            warn,
+        }
     }
 
     /// Collects journals from every agent that is connected, exports them, and deletes what is too
     /// old, for ever.
-    pub(super) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+    async fn run(self: Arc<Self>, registry: Arc<Registry>) {
         if let Some(parquet) = self.take_parquet() {
             tokio::spawn(parquet.run(self.store.clone()));
         }
@@ -146,7 +142,7 @@ impl History {
     }
 
     /// Closes the file, when what was asked for before is done.
-    pub(super) async fn close(&self) {
+    async fn close(&self) {
         if let Some(otlp) = &self.otlp {
             otlp.close().await;
         }
@@ -154,7 +150,7 @@ impl History {
     }
 
     /// A session has begun on an agent: its journal is to be read.
-    pub(super) fn poke(&self) {
+    fn poke(&self) {
         self.poke.notify_waiters();
     }
 
@@ -184,11 +180,4 @@ impl History {
             .unwrap_or_else(PoisonError::into_inner);
         collecting.remove(journal);
     }
-}
-
-/// Where exports lie until they are elsewhere.
-fn staging(history: &Path) -> PathBuf {
-    let mut name = history.as_os_str().to_owned();
-    name.push(".export");
-    name.into()
 }

@@ -31,6 +31,7 @@ mod traces;
 use std::future::Future;
 use std::sync::Arc;
 
+use coral_model::Diagnostic;
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::colony::v1::agent_link_server::{AgentLinkServer, SERVICE_NAME as LINK_NAME};
 use coral_proto::colony::v1::debug_service_server::{DebugServiceServer, SERVICE_NAME};
@@ -41,17 +42,18 @@ use crate::access::Listen;
 use crate::config::ColonyConfig;
 use crate::outlets::Warn;
 use crate::serving::{Opened, ServeError};
-use crate::store::Loss;
-use history::History;
+use crate::store::{Loss, Opened as Found};
+use history::Archive;
 use link::LinkService;
 use registry::Registry;
 use service::Service;
 
 /// Serves until `ended` says so. Sessions go on then, until their leases end. `ready` is told
-/// where it listens, `warn` of what the history has lost and of where it does not get to.
+/// where it listens, `warn` of what the history has lost, of what keeps it from being written, and of
+/// where it does not get to.
 ///
 /// # Errors
-/// If a place to listen at, the audit log or the history cannot be opened.
+/// If a place to listen at or the audit log cannot be opened.
 pub async fn serve(
     config: &ColonyConfig,
     ready: impl FnOnce(&[Listen]),
@@ -62,27 +64,38 @@ pub async fn serve(
     let registry = Arc::new(Registry::new());
     let id = own_id(config);
     let warn = Warn::new(warn);
-    let history = History::open(&config.debug, &warn)?;
-    let (history, found) = history.map_or((None, None), |(it, found)| (Some(it), Some(found)));
-    let service = Service::new(
+    let archive = Archive::of(&config.debug, &warn)?;
+    let service = Arc::new(Service::new(
         id.clone(),
         config,
         Arc::clone(&registry),
         opened.audit(),
-        history.clone(),
-    );
-    for warning in found.iter().flat_map(|found| warnings(&found.losses)) {
-        warn.say(&warning);
-    }
-    for session in found.into_iter().flat_map(|found| found.running) {
-        service.recover(session).await;
-    }
-    if let Some(history) = &history {
-        tokio::spawn(Arc::clone(history).run(Arc::clone(&registry)));
+        archive.clone(),
+    ));
+    if let Some(archive) = archive.clone() {
+        // Where that fails, sessions are started all the same, and remembered later.
+        let is_open = match archive.open().await {
+            Ok(found) => {
+                remember(&service, found, &warn).await;
+                true
+            }
+            Err(error) => {
+                warn.say(&format!("{error} ({})", error.code()));
+                false
+            }
+        };
+        let (service, registry) = (Arc::clone(&service), Arc::clone(&registry));
+        tokio::spawn(async move {
+            if !is_open {
+                let found = archive.open_at_last().await;
+                remember(&service, found, &warn).await;
+            }
+            archive.run(registry).await;
+        });
     }
     let link = LinkService::new(id, registry, config.agent_lease, opened.audit());
     let guard = opened.guard();
-    let debug = DebugServiceServer::new(service)
+    let debug = DebugServiceServer::from_arc(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let link = AgentLinkServer::new(link)
@@ -94,18 +107,21 @@ pub async fn serve(
     opened
         .serve(routes, guard, &[SERVICE_NAME, LINK_NAME], ended)
         .await;
-    if let Some(history) = history {
-        history.close().await;
+    if let Some(archive) = archive {
+        archive.close().await;
     }
     Ok(())
 }
 
-/// What the history's ledger knows of and its file does not.
-fn warnings(losses: &[Loss]) -> Vec<String> {
-    let losses = losses.iter();
-    losses
-        .map(|loss| format!("the history has lost {} rows of {}", loss.rows, loss.table))
-        .collect()
+/// Goes on with the sessions that an opened history knows as running, and says what it has lost:
+/// what its ledger knows of and its file does not.
+async fn remember(service: &Service, found: Found, warn: &Warn) {
+    for Loss { rows, table } in &found.losses {
+        warn.say(&format!("the history has lost {rows} rows of {table}"));
+    }
+    for session in found.running {
+        service.recover(session).await;
+    }
 }
 
 fn own_id(config: &ColonyConfig) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coral_model::{FunctionId, SessionId, SessionInfo, SessionState, Snapshot};
+use coral_model::{FunctionId, ReplicaState, SessionId, SessionInfo, SessionState, Snapshot};
 use coral_proto::agent::v1 as wire;
 use jiff::Timestamp;
 use prost::Message;
@@ -13,6 +13,7 @@ use super::history::{History, stored_info};
 use super::replica::{AgentSession, Wish};
 use super::service::{Service, no_such_session};
 use super::session::NewSession;
+use super::sessions::Held;
 use crate::access::{Identity, Role, Source};
 use crate::serving::{Owner, status};
 use crate::store::{NewSession as Begun, StoreError, StoredSession};
@@ -21,14 +22,15 @@ impl Service {
     /// The history.
     ///
     /// # Errors
-    /// If there is none.
-    pub(super) fn history(&self) -> Result<&Arc<History>, Status> {
-        self.history.as_ref().ok_or_else(|| {
+    /// If there is none, or it cannot be opened.
+    pub(super) fn history(&self) -> Result<Arc<History>, Status> {
+        let archive = self.archive.as_ref().ok_or_else(|| {
             let message = "this colony keeps no history";
             let help = "set colony.debug.storage.path";
             let code = tonic::Code::FailedPrecondition;
             status::with(code, "no-history", message, help)
-        })
+        })?;
+        archive.history().map_err(|error| status::of(&*error))
     }
 
     /// A session that is over, as it was at its end, and whether the client may see what its calls
@@ -38,7 +40,10 @@ impl Service {
         who: &Identity,
         id: &str,
     ) -> Result<(Arc<Snapshot>, bool), Status> {
-        let history = self.history().map_err(|_| no_such_session())?;
+        if self.archive.is_none() {
+            return Err(no_such_session());
+        }
+        let history = self.history()?;
         let id = SessionId(id.to_owned());
         let (session, _) = history
             .session(&id)
@@ -54,37 +59,42 @@ impl Service {
         Ok((Arc::new(snapshot), who.may(Role::Capture, service)))
     }
 
-    /// The sessions that are over and that only the history knows, newest last.
-    pub(super) async fn past_infos(
-        &self,
-        who: &Identity,
-        service: &str,
-    ) -> Result<Vec<SessionInfo>, Status> {
-        let past = self.past_sessions(who, service).await?;
+    /// What the history knows by now of a session that ended without its last numbers: agents that
+    /// were cut off bring them later.
+    pub(super) async fn completed(&self, who: &Identity, held: &Held) -> Option<Arc<Snapshot>> {
+        let latest = held.snapshots().borrow().clone();
+        let mut replicas = latest.replicas.iter();
+        let is_cut_off = replicas.any(|it| it.state == ReplicaState::Silent);
+        if held.is_live() || !is_cut_off {
+            return None;
+        }
+        let past = self.past(who, &held.id.0).await;
+        past.ok().map(|(snapshot, _)| snapshot)
+    }
+
+    /// The sessions that are over and that only the history knows, newest last. Without the history
+    /// there are none, and what is live is listed all the same.
+    pub(super) async fn past_infos(&self, who: &Identity, service: &str) -> Vec<SessionInfo> {
+        let past = self.past_sessions(who, service).await;
         let infos = past.iter().rev().map(|session| {
             let catalog = self.catalogs.of(&session.begun.service);
             stored_info(session, catalog.target(&session.begun.service))
         });
-        Ok(infos.collect())
+        infos.collect()
     }
 
-    /// The sessions that are over and that only the history knows, newest first.
-    pub(super) async fn past_sessions(
-        &self,
-        who: &Identity,
-        service: &str,
-    ) -> Result<Vec<StoredSession>, Status> {
-        let Some(history) = &self.history else {
-            return Ok(Vec::new());
+    /// The sessions that are over and that only the history knows, newest first; none without it.
+    pub(super) async fn past_sessions(&self, who: &Identity, service: &str) -> Vec<StoredSession> {
+        let Ok(history) = self.history() else {
+            return Vec::new();
         };
         let service = (!service.is_empty()).then(|| service.to_owned());
-        let past = history.past(service).await;
-        let mut past = past.map_err(|error| of_store(&error))?;
+        let mut past = history.past(service).await.unwrap_or_default();
         past.retain(|session| {
             let begun = &session.begun;
             who.may(Role::Read, &begun.service) && self.sessions.get(&begun.id.0).is_none()
         });
-        Ok(past)
+        past
     }
 
     /// What the history is told of a session before it begins.
@@ -114,7 +124,9 @@ impl Service {
 
     /// Goes on with a session that was running when the colony ended.
     pub(super) async fn recover(&self, stored: StoredSession) {
-        let Ok(history) = self.history() else { return };
+        let (Some(archive), Ok(history)) = (&self.archive, self.history()) else {
+            return;
+        };
         let begun = stored.begun;
         let replicas = history.session(&begun.id).await;
         let replicas = replicas.map(|(_, replicas)| replicas).unwrap_or_default();
@@ -166,7 +178,7 @@ impl Service {
             wish: Arc::new(wish),
             chosen: target.replicas,
             known,
-            notes: history.notes(&begun.id),
+            notes: archive.notes(&begun.id),
         };
         // Where it was not stored it is nobody's.
         let source = Source::from_name(&begun.requested_via).unwrap_or(Source::Loopback);

@@ -110,13 +110,12 @@ impl Reporter {
                 _ = snapshots.wait_for(is_over) => false,
             };
             // After the end once more, for what has come since the last look.
-            if let Err(status) = self.tell().await {
-                if !goes_on {
+            let told = self.tell().await;
+            if !goes_on {
+                if let Err(status) = told {
                     // The client is gone, or hears why nothing more comes.
                     let _ = self.client.send(Err(status)).await;
                 }
-            }
-            if !goes_on {
                 return;
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coral_model::filter::Expression;
-use coral_model::{FunctionId, Limits, SessionInfo};
+use coral_model::{Diagnostic, FunctionId, Limits, SessionInfo};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_server::DebugService;
@@ -14,7 +14,7 @@ use tonic::{Code, Extensions, Request, Response, Status};
 
 use super::approvals::Approvals;
 use super::catalog::Catalogs;
-use super::history::History;
+use super::history::Archive;
 use super::registry::Registry;
 use super::session::Command;
 use super::sessions::{Held, Sessions};
@@ -33,7 +33,7 @@ pub(super) struct Service {
     pub(super) catalogs: Catalogs,
     pub(super) sessions: Sessions,
     pub(super) audit: Arc<Audit>,
-    pub(super) history: Option<Arc<History>>,
+    pub(super) archive: Option<Arc<Archive>>,
     pub(super) approvals: Approvals,
 }
 
@@ -43,7 +43,7 @@ impl Service {
         config: &ColonyConfig,
         registry: Arc<Registry>,
         audit: Arc<Audit>,
-        history: Option<Arc<History>>,
+        archive: Option<Arc<Archive>>,
     ) -> Self {
         Self {
             id,
@@ -52,7 +52,7 @@ impl Service {
             catalogs: Catalogs::default(),
             sessions: Sessions::new(config.debug.sessions.auto_cleanup_after),
             audit,
-            history,
+            archive,
             approvals: Approvals::new(config.debug.approval_timeout),
         }
     }
@@ -196,7 +196,7 @@ impl DebugService for Service {
             .flat_map(|held| listing::debug_sessions(held));
         let mut rows: Vec<_> = rows.collect();
         if request.with_ended {
-            let past = self.past_sessions(&who, &request.service_name).await?;
+            let past = self.past_sessions(&who, &request.service_name).await;
             rows.extend(past.iter().flat_map(listing::past_debug_sessions));
         }
         Ok(Response::new(wire::ListDebugSessionsResponse {
@@ -223,7 +223,16 @@ impl DebugService for Service {
             duration: self.debug.sessions.max_duration,
             ..Limits::default()
         };
+        let archive = self.archive.as_ref();
+        let trouble = archive.and_then(|archive| archive.trouble().borrow().clone());
+        let findings = trouble.iter().map(|error| agent::Finding {
+            name: "history".into(),
+            result: "warn".into(),
+            message: error.to_string(),
+            help: error.help(),
+        });
         Ok(Response::new(agent::GetCapabilitiesResponse {
+            findings: findings.collect(),
             agent_id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             can_debug_uprobes: true,
@@ -312,7 +321,11 @@ impl DebugService for Service {
         self.session(&who, Role::Read, &request.session_id, None)?;
         held.ready().await;
         let with_values = !held.holds_values || who.may(Role::Capture, &held.service);
-        let updates = watching::updates(held.snapshots(), interval, with_values);
+        let snapshots = match self.completed(&who, &held).await {
+            Some(snapshot) => tokio::sync::watch::channel(snapshot).1,
+            None => held.snapshots(),
+        };
+        let updates = watching::updates(snapshots, interval, with_values);
         Ok(Response::new(updates))
     }
 
@@ -325,7 +338,7 @@ impl DebugService for Service {
         let sessions = self.visible(&who, &request.service_name, request.with_ended);
         let mut infos: Vec<SessionInfo> = sessions.iter().map(|held| held.info()).collect();
         if request.with_ended {
-            let mut past = self.past_infos(&who, &request.service_name).await?;
+            let mut past = self.past_infos(&who, &request.service_name).await;
             past.append(&mut infos);
             infos = past;
         }
@@ -458,7 +471,7 @@ impl DebugService for Service {
         let who = identity(request.extensions())?.clone();
         let service = request.into_inner().service_name;
         let known = self.visible(&who, &service, true);
-        let past = self.past_sessions(&who, &service).await?;
+        let past = self.past_sessions(&who, &service).await;
         Ok(Response::new(wire::ListHistoryResponse {
             sessions: listing::history(&known, &past),
         }))
@@ -524,7 +537,10 @@ impl DebugService for Service {
                     self.session(&who, Role::Capture, id, Some(&mut entry))?;
                     self.audit.record(entry).await?;
                 }
-                Arc::clone(&held.snapshots().borrow())
+                match self.completed(&who, &held).await {
+                    Some(snapshot) => snapshot,
+                    None => Arc::clone(&held.snapshots().borrow()),
+                }
             }
         };
         let document = calls::document(snapshot, request.format).await?;

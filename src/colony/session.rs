@@ -13,11 +13,11 @@ use coral_proto::agent::v1 as wire;
 use coral_proto::convert::duration_to_wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tonic::Status;
 
 use super::catalog::{Catalog, cut_off};
-use super::history::{Note, Notes};
+use super::history::{Note, Notes, Trouble};
 use super::registry::{Registry, ReplicaProcess, timed};
 use super::replica::{AgentSession, Follower, News, What, Wish, start_of};
 use crate::store::{JournalKey, ReplicaRow};
@@ -28,8 +28,11 @@ const MERGE_EVERY: Duration = Duration::from_millis(200);
 const NEWS_MAX: usize = 256;
 /// How long replicas may be gone before the session is over: restarts take a while.
 const GONE_MAX: Duration = Duration::from_secs(10);
-/// How long after its lease a session waits for what agents that are cut off have measured.
-const LATE_MAX: Duration = Duration::from_secs(5);
+/// How long after its end a session waits for what agents that are cut off have measured: they
+/// dial again within 5 s.
+const LATE_MAX: Duration = Duration::from_secs(8);
+/// How long after its lease the last numbers are taken of agents that come back.
+const LINGER_MAX: Duration = Duration::from_secs(60);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How long the end waits for the history.
 const NOTED_MAX: Duration = Duration::from_secs(2);
@@ -74,6 +77,10 @@ pub(super) struct SessionTask {
     began: Instant,
     /// Since when no replica is measured.
     gone_since: Option<Instant>,
+    /// Since when its lease has been seen to be over: the colony may have stood still meanwhile.
+    late_since: Option<Instant>,
+    /// Since when somebody wants it to be over.
+    ending_since: Option<Instant>,
     end: Option<EndReason>,
     is_dirty: bool,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -120,6 +127,8 @@ impl SessionTask {
             notices: Vec::new(),
             began: Instant::now(),
             gone_since: None,
+            late_since: None,
+            ending_since: None,
             end: None,
             is_dirty: true,
             snapshots,
@@ -134,7 +143,7 @@ impl SessionTask {
         (task, told)
     }
 
-    /// Runs until the session is over.
+    /// Runs until the session is over, and nothing of it is left on any node.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut changes = self.session.registry.changes();
         let mut tick = interval(MERGE_EVERY);
@@ -158,10 +167,35 @@ impl SessionTask {
                 Some(news) = self.news.recv() => self.hear(news),
                 Ok(()) = changes.changed() => self.look_for_replicas(),
                 Some(command) = commands.recv() => self.obey(command),
+                trouble = self.session.notes.trouble() => self.notice_trouble(trouble),
                 _ = tick.tick() => self.publish(),
             }
         }
-        self.publish_end().await;
+        drop(commands);
+        let info = self.publish_end().await;
+        self.linger(info).await;
+    }
+
+    /// Takes the last numbers of agents that were cut off at the end, and ends what they measure
+    /// still. Nobody waits for that.
+    async fn linger(mut self, info: SessionInfo) {
+        let until = self.session.wish.deadline + LINGER_MAX;
+        while self.is_live() {
+            match timeout_at(until, self.news.recv()).await {
+                Ok(Some(news)) => self.hear(news),
+                _ => return,
+            }
+            self.publish_as(info.clone());
+        }
+    }
+
+    /// Whether a replica is measured, as far as is known.
+    fn is_live(&self) -> bool {
+        self.is_any(|state| matches!(state, ReplicaState::Measuring | ReplicaState::Silent))
+    }
+
+    fn is_any(&self, is_it: impl Fn(ReplicaState) -> bool) -> bool {
+        self.parts.iter().any(|part| is_it(part.replica.state))
     }
 
     /// Attaches to every replica that is new.
@@ -298,6 +332,13 @@ impl SessionTask {
                 replica.trouble = Some(why);
             }
         }
+        let is_measured = part.replica.state == ReplicaState::Measuring;
+        let is_ending = self.end.is_some_and(|end| end != EndReason::Expired);
+        if is_ending && is_measured && before.0 != ReplicaState::Measuring {
+            // It was cut off, or not attached to yet, when it was to end.
+            self.end_part(news.place);
+        }
+        let (part, held) = (&self.parts[news.place], &self.replicas[news.place]);
         let is_worth_a_note = before != (part.replica.state, part.snapshot.is_some())
             || held.start.is_some() && part.snapshot.is_none();
         let is_noted = is_worth_a_note.then(|| self.note_replica(news.place));
@@ -338,6 +379,14 @@ impl SessionTask {
         }
     }
 
+    fn notice_trouble(&mut self, trouble: Trouble) {
+        self.notice(match trouble {
+            Some(error) => format!("{error}; this session goes on, and is noted once it can be"),
+            None => "the history is written to again".to_owned(),
+        });
+        self.is_dirty = true;
+    }
+
     /// Says what came of the start, once all that was there then is attached or refused, and the
     /// numbers of what is attached have come.
     fn tell_start(&mut self) {
@@ -372,7 +421,7 @@ impl SessionTask {
         self.publish_as(info);
     }
 
-    async fn publish_end(&mut self) {
+    async fn publish_end(&mut self) -> SessionInfo {
         let reason = self.end.unwrap_or(EndReason::Expired);
         let info = SessionInfo {
             ended_at: Some(jiff::Timestamp::now()),
@@ -383,7 +432,8 @@ impl SessionTask {
         self.session.notes.leave(Note::Ended(ended_at, reason));
         // Who asks the history right after the end finds it there.
         let _ = timeout(NOTED_MAX, self.session.notes.settled()).await;
-        self.publish_as(info);
+        self.publish_as(info.clone());
+        info
     }
 
     fn publish_as(&mut self, info: SessionInfo) {
@@ -427,11 +477,19 @@ impl SessionTask {
     fn is_over(&mut self) -> bool {
         let now = Instant::now();
         let deadline = self.session.wish.deadline;
-        let state = |part: &ReplicaPart| part.replica.state;
-        let is_live = |state| matches!(state, ReplicaState::Measuring | ReplicaState::Silent);
-        if self.parts.iter().map(state).any(is_live) {
+        if self.is_live() {
             self.gone_since = None;
-            let is_late = now >= deadline + LATE_MAX;
+            let waits = |since| now < since + LATE_MAX;
+            let is_left = |since| !waits(since) && !self.is_any(|it| it == ReplicaState::Measuring);
+            if self.ending_since.is_some_and(is_left) {
+                return true;
+            }
+            let late_since = match now < deadline {
+                true => None,
+                false => self.late_since.or(Some(now)),
+            };
+            self.late_since = late_since;
+            let is_late = late_since.is_some_and(|since| !waits(since));
             if is_late {
                 self.end.get_or_insert(EndReason::Expired);
             }
@@ -482,16 +540,8 @@ impl SessionTask {
             Command::Extend(by, answer) => self.extend(by, answer),
             Command::End(answer) => {
                 self.end.get_or_insert(EndReason::Detached);
-                self.ask_all(answer, |mut agent, session, _| async move {
-                    let request = wire::EndSessionsRequest {
-                        session_id: session,
-                        ..wire::EndSessionsRequest::default()
-                    };
-                    agent
-                        .end_sessions(timed(ANSWER_MAX, request))
-                        .await
-                        .map(drop)
-                });
+                self.ending_since.get_or_insert_with(Instant::now);
+                self.ask_all(answer, |agent, session, _| asking::end(agent, session));
             }
         }
     }

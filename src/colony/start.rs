@@ -106,12 +106,12 @@ impl Service {
             request,
         };
         let holds_values = wish_holds_values(&info.settings);
-        let notes = match &self.history {
+        let notes = match &self.archive {
             None => Notes::none(),
-            Some(history) => {
+            Some(archive) => {
                 let begun = self.begun(&info, &wish, &owner);
-                let notes = history.notes(&info.id);
-                if history.begin(begun.clone()).await.is_err() {
+                let notes = archive.notes(&info.id);
+                if archive.begin(begun.clone()).await.is_err() {
                     // It says itself that it is not written; the session is noted when it is.
                     notes.leave(Note::Begun(Box::new(begun)));
                 }

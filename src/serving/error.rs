@@ -5,7 +5,6 @@ use coral_model::{Diagnostic, ExitStatus};
 use crate::access::AccessError;
 use crate::access::audit::AuditError;
 use crate::outlets::ObjectsError;
-use crate::store::StoreError;
 
 /// Why a server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +15,6 @@ pub enum ServeError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The history.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// Where the history goes besides.
     #[error(transparent)]
     Objects(#[from] ObjectsError),
@@ -29,7 +25,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.code(),
             Self::Audit(error) => error.code(),
-            Self::Store(error) => error.code(),
             Self::Objects(error) => error.code(),
         }
     }
@@ -38,7 +33,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.help(),
             Self::Audit(error) => error.help(),
-            Self::Store(error) => error.help(),
             Self::Objects(error) => error.help(),
         }
     }
@@ -47,7 +41,6 @@ impl Diagnostic for ServeError {
         match self {
             Self::Access(error) => error.exit_status(),
             Self::Audit(error) => error.exit_status(),
-            Self::Store(error) => error.exit_status(),
             Self::Objects(error) => error.exit_status(),
         }
     }

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::Database;
 use super::{Batch, StoreError};
 
-/// Batches that one transaction takes at most.
-const BATCHES_MAX: usize = 128;
+/// Batches that one transaction takes at most: others wait for it, and its rows are in memory.
+const BATCHES_MAX: usize = 32;
 
 /// What the thread is asked for.
 pub(super) enum Command {

@@ -9,6 +9,8 @@ mod colony;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
+#[path = "../common/calls.rs"]
+mod grpc;
 mod hostile;
 mod identities;
 #[path = "../common/python.rs"]

@@ -2,6 +2,14 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)] // all of this is tests
 
 mod access;
+mod asking;
+#[allow(dead_code)] // the tests of the agent use all of it
+#[path = "../common/calls.rs"]
+mod calls;
+#[allow(dead_code)] // the tests of access use all of it
+#[path = "../common/certificates.rs"]
+mod certificates;
+mod clients;
 #[allow(dead_code)] // it is never in a bad mood here
 #[path = "../common/collector.rs"]
 mod collector;
@@ -9,8 +17,12 @@ mod collector;
 mod common;
 mod console;
 mod export;
+mod faults;
+mod identities;
+mod network;
 mod requests;
 mod sessions;
+mod storage;
 #[allow(dead_code)] // it can do more than is needed here
 #[path = "../console/terminal.rs"]
 mod terminal;

@@ -1,37 +1,13 @@
 //! A session on several replicas counts each of them exactly, and all of them together, whatever
 //! becomes of replicas, agents and the colony meanwhile.
 
-use std::time::Duration;
-
 use coral_proto::agent::v1 as agent;
 use serde_json::Value;
 
-use crate::common::coral::Coral;
+use crate::asking::{self, attach, pay, session_of, states, update};
 use crate::common::session::{function, number};
-use crate::common::target::Target;
 use crate::common::{compile, need, rights};
-use crate::world::{World, await_that, runtime};
-
-/// Calls `pay` in a replica, so many rounds of it; the calls.
-fn pay(target: &mut Target, rounds: u64) -> u64 {
-    let round = |_| target.run("pay").functions["pay"].calls;
-    (0..rounds).map(round).sum()
-}
-
-fn attach(world: &World) -> Coral {
-    let command = [
-        "debug",
-        "attach",
-        "shop",
-        "--function",
-        "pay",
-        "--format",
-        "json",
-    ];
-    let mut coral = Coral::start(&mut world.command(&command));
-    assert_eq!(coral.attached().unwrap().functions, 1);
-    coral
-}
+use crate::world::{World, await_that};
 
 #[test]
 fn replicas_on_two_nodes_add_up_exactly() {
@@ -78,7 +54,7 @@ fn a_replica_that_comes_later_joins_and_one_that_ends_leaves_its_numbers() {
     let mut new = world.replica(0);
     let session = session_of(&world);
     await_that("the new replica is measured", || {
-        let replicas = replicas(&world, &session);
+        let replicas = asking::replicas(&world, &session);
         replicas.len() == 2 && replicas[1].1 == agent::ReplicaStatus::Measuring
     });
     calls += pay(&mut new, 2);
@@ -148,7 +124,7 @@ fn a_colony_that_is_killed_finds_its_session_again() {
     calls += replicas.iter_mut().map(|it| pay(it, 1)).sum::<u64>();
     world.start_colony();
     await_that("the session is there again", || {
-        let replicas = self::replicas(&world, &session);
+        let replicas = asking::replicas(&world, &session);
         let is_measured =
             |it: &(u64, agent::ReplicaStatus)| it.1 == agent::ReplicaStatus::Measuring;
         replicas.len() == 2 && replicas.iter().all(is_measured)
@@ -179,7 +155,7 @@ fn an_agent_that_is_killed_leaves_its_numbers_and_its_replicas_join_again() {
     calls += pay(&mut replicas[1], 1);
     world.start_agent(0);
     await_that("the replica is measured by the new agent", || {
-        let replicas = self::replicas(&world, &session);
+        let replicas = asking::replicas(&world, &session);
         replicas.len() == 3 && replicas[2].1 == agent::ReplicaStatus::Measuring
     });
     calls += replicas.iter_mut().map(|it| pay(it, 1)).sum::<u64>();
@@ -188,40 +164,4 @@ fn an_agent_that_is_killed_leaves_its_numbers_and_its_replicas_join_again() {
     let mut states = states(&document);
     states.sort_unstable();
     assert_eq!(states, ["detached", "detached", "failed"]);
-}
-
-/// The one session that is live.
-fn session_of(world: &World) -> String {
-    let listed = world.run(&["debug", "list", "--format", "json"]).document();
-    let sessions = listed["sessions"].as_array().unwrap();
-    assert_eq!(sessions.len(), 1, "{listed}");
-    sessions[0]["id"].as_str().unwrap().to_owned()
-}
-
-/// The replicas of a session now: their process ids and whether they are measured.
-fn replicas(world: &World, session: &str) -> Vec<(u64, agent::ReplicaStatus)> {
-    let update = update(world, session).unwrap_or_default();
-    let replicas = update.replicas.iter();
-    replicas
-        .map(|it| (u64::from(it.target.as_ref().unwrap().pid), it.status()))
-        .collect()
-}
-
-/// The whole session as it is now, as far as the colony answers.
-fn update(world: &World, session: &str) -> Option<agent::SessionUpdate> {
-    let request = agent::WatchSessionRequest {
-        session_id: session.to_owned(),
-        interval: None,
-    };
-    runtime().block_on(async {
-        let watched = world.client().await.watch_session(request).await.ok()?;
-        let mut stream = watched.into_inner();
-        let next = tokio::time::timeout(Duration::from_secs(15), stream.message()).await;
-        next.unwrap().unwrap()
-    })
-}
-
-fn states(document: &Value) -> Vec<&str> {
-    let replicas = document["replicas"].as_array().unwrap().iter();
-    replicas.map(|it| it["state"].as_str().unwrap()).collect()
 }

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
-use coral_tui::access::{AuthorizedChannel, connect};
+use coral_tui::access::certs::{Plan, init};
+use coral_tui::access::{AccessError, AuthorizedChannel, TlsConfig, connect};
 use tempfile::TempDir;
 
+use crate::certificates::{files, issue};
 use crate::common::coral::{Coral, PROGRAM, Report};
 use crate::common::target::Target;
+use crate::network::Node;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,8 +25,21 @@ pub(crate) struct World {
     pub(crate) colony: Option<Coral>,
     pub(crate) agents: Vec<Option<Coral>>,
     /// The program that is a replica on each agent's node: the nodes are folders here.
-    programs: Vec<PathBuf>,
+    pub(crate) programs: Vec<PathBuf>,
+    /// The nodes as networks of their own, where they are; each agent has one then.
+    pub(crate) nodes: Vec<Node>,
+    /// How agents reach the colony, as keys of theirs, where they do not by its socket.
+    pub(crate) way: Option<String>,
+    /// Where the colony listens beside its socket.
+    pub(crate) listen: Vec<String>,
+    /// The colony's history.
+    pub(crate) history: PathBuf,
+    /// What a shell does before it becomes the colony, among mounts of its own.
+    pub(crate) before_colony: String,
 }
+
+/// Where the colony listens on a wire.
+const PORT: u16 = 9_000;
 
 impl World {
     /// A colony with so many agents. Each knows the replicas that are started for it alone.
@@ -36,13 +52,41 @@ impl World {
         world
     }
 
+    /// The same on nodes with networks of their own, whose agents prove by certificates who they
+    /// are; if that cannot be done here, why.
+    pub(crate) fn start_apart(agents: usize, program: &Path) -> Result<Self, String> {
+        let mut world = Self::bare();
+        let nodes: Result<_, _> = (0..agents).map(|_| Node::new()).collect();
+        world.nodes = nodes?;
+        let places = world.nodes.iter().map(|it| format!("{}:{PORT}", it.colony));
+        world.listen = places.collect();
+        let plan = Plan {
+            directory: world.path("certs"),
+            name: "agent".into(),
+            hosts: world.nodes.iter().map(|node| node.colony.clone()).collect(),
+        };
+        init(&plan).unwrap();
+        world.start_colony();
+        for number in 0..agents {
+            issue(&plan.directory, &format!("node-{number}"), 2999);
+            world.add_agent(program);
+        }
+        Ok(world)
+    }
+
     /// Nothing runs yet.
     pub(crate) fn bare() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            history: folder.path().join("history.duckdb"),
+            folder,
             colony: None,
             agents: Vec::new(),
             programs: Vec::new(),
+            nodes: Vec::new(),
+            way: None,
+            listen: Vec::new(),
+            before_colony: String::new(),
         }
     }
 
@@ -66,26 +110,46 @@ impl World {
     }
 
     pub(crate) fn start_colony(&mut self) {
-        let history = self.path("history.duckdb");
-        let history = history.display();
-        self.start_colony_with(&format!("    debug: {{storage: {{path: '{history}'}}}}\n"));
+        let history = self.history.display();
+        let access = self.access();
+        self.start_colony_with(&format!(
+            "    debug: {{storage: {{path: '{history}'}}}}\n{access}"
+        ));
+    }
+
+    /// Who may come in over wires: the agents of the nodes at their ends.
+    fn access(&self) -> String {
+        if self.nodes.is_empty() {
+            return String::new();
+        }
+        let tls = tls_keys(&files(&self.path("certs"), "colony"));
+        let agent = |number| format!("{{name: node-{number}, roles: [agent], services: []}}");
+        let agents: Vec<String> = (0..self.nodes.len()).map(agent).collect();
+        let agents = agents.join(", ");
+        format!("    access: {{tls: {{{tls}}}, certificates: [{agents}]}}\n")
     }
 
     /// Starts the colony with more keys of `colony:`, a line each.
     pub(crate) fn start_colony_with(&mut self, keys: &str) {
+        let mut listen = vec![self.address()];
+        listen.extend_from_slice(&self.listen);
         let config = format!(
             "colony:\n    id: test\n    listen: ['{}']\n    audit: {{path: '{}'}}\n{keys}",
-            self.address(),
+            listen.join("', '"),
             self.path("colony-audit.jsonl").display(),
         );
         let file = self.path("colony.yaml");
         fs::write(&file, config).unwrap();
-        let mut colony = Coral::start(
-            Command::new(PROGRAM)
-                .arg("colony")
-                .arg("--config")
-                .arg(file),
-        );
+        let mut command = match self.before_colony.as_str() {
+            "" => Command::new(PROGRAM),
+            before => {
+                let mut shell = Command::new("unshare");
+                let script = format!("{before} && exec \"$0\" \"$@\"");
+                shell.args(["--mount", "sh", "-c", &script, PROGRAM]);
+                shell
+            }
+        };
+        let mut colony = Coral::start(command.arg("colony").arg("--config").arg(file));
         colony.await_line("listening: unix:");
         self.colony = Some(colony);
     }
@@ -103,17 +167,37 @@ impl World {
             "agent:\n    id: {name}\n    listen: ['unix:{}']\n    audit: {{path: '{}'}}\n    \
              debug: {{limits: {{max_memory_mb: 4096, max_concurrent_sessions: 2}}}}\n    \
              services: [{{name: shop, executable: '{}'}}]\n    \
-             colony: {{url: '{}', spool: {{path: '{}'}}}}\n",
+             colony: {{{}, spool: {{path: '{}'}}}}\n",
             path("agent.sock"),
             path("audit.jsonl"),
             self.programs[number].display(),
-            self.address(),
+            self.way_of(number),
             path("spool"),
         );
         let file = path("agent.yaml");
         fs::write(&file, config).unwrap();
-        let agent = Coral::start(Command::new(PROGRAM).args(["agent", "--config", &file]));
+        let mut command = self.command_on(number, Path::new(PROGRAM));
+        let agent = Coral::start(command.args(["agent", "--config", &file]));
         self.agents[number] = Some(agent);
+    }
+
+    /// How an agent reaches the colony, as keys of its configuration.
+    fn way_of(&self, number: usize) -> String {
+        let Some(node) = self.nodes.get(number) else {
+            let socket = || format!("url: '{}'", self.address());
+            return self.way.clone().unwrap_or_else(socket);
+        };
+        let tls = tls_keys(&files(&self.path("certs"), &format!("node-{number}")));
+        let tls = tls.replace("certificate:", "cert:");
+        format!("url: 'https://{}:{PORT}', {tls}", node.colony)
+    }
+
+    /// A command on an agent's node.
+    fn command_on(&self, number: usize, program: &Path) -> Command {
+        match self.nodes.get(number) {
+            Some(node) => node.command(program),
+            None => Command::new(program),
+        }
     }
 
     pub(crate) fn kill_agent(&mut self, number: usize) {
@@ -127,7 +211,7 @@ impl World {
 
     /// Starts a replica on an agent's node.
     pub(crate) fn replica(&self, number: usize) -> Target {
-        Target::spawn(&self.programs[number])
+        Target::start(&mut self.command_on(number, &self.programs[number]))
     }
 
     /// Waits until the colony knows so many replicas of the service.
@@ -138,9 +222,10 @@ impl World {
     }
 
     async fn replicas(&self) -> usize {
-        let Ok(mut colony) = self.try_client().await else {
+        let Ok(channel) = self.try_channel().await else {
             return 0;
         };
+        let mut colony = DebugServiceClient::new(channel);
         let listed = colony.list_services(agent::ListServicesRequest {}).await;
         let services = listed.unwrap().into_inner().services;
         let shop = services.iter().filter(|service| service.name == "shop");
@@ -149,16 +234,16 @@ impl World {
 
     /// The colony's calls.
     pub(crate) async fn client(&self) -> DebugServiceClient<AuthorizedChannel> {
-        self.try_client().await.unwrap()
+        DebugServiceClient::new(self.channel().await)
     }
 
-    async fn try_client(
-        &self,
-    ) -> Result<DebugServiceClient<AuthorizedChannel>, coral_tui::access::AccessError> {
-        let endpoint = self.address().parse().unwrap();
-        Ok(DebugServiceClient::new(
-            connect(&endpoint, None, None).await?,
-        ))
+    /// The way to the colony's socket.
+    pub(crate) async fn channel(&self) -> AuthorizedChannel {
+        self.try_channel().await.unwrap()
+    }
+
+    async fn try_channel(&self) -> Result<AuthorizedChannel, AccessError> {
+        connect(&self.address().parse().unwrap(), None, None).await
     }
 
     /// A command of `coral` at the colony.
@@ -172,6 +257,17 @@ impl World {
     pub(crate) fn run(&self, arguments: &[&str]) -> Report {
         Coral::start(&mut self.command(arguments)).wait()
     }
+}
+
+/// The files of one end of a connection, as keys.
+fn tls_keys(tls: &TlsConfig) -> String {
+    let path = |path: &Option<PathBuf>| path.as_ref().unwrap().display().to_string();
+    format!(
+        "ca: '{}', certificate: '{}', key: '{}'",
+        path(&tls.ca),
+        path(&tls.certificate),
+        path(&tls.key)
+    )
 }
 
 /// Waits until that is so; other processes bring it about, and tell nobody.

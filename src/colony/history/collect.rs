@@ -6,6 +6,7 @@ use std::time::Duration;
 use coral_model::{CallRecord, SessionId};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::Assembled;
+use prost::Message;
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
@@ -19,6 +20,8 @@ const LIST_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// What is stored together, if it is there already: a transaction costs more than its rows.
 const ENTRIES_MAX: usize = 64;
+/// An entry may take half a MiB, and hundreds of agents come back at once.
+const BATCH_BYTES_MAX: usize = 1 << 20;
 const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// How long to wait before what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -202,7 +205,8 @@ impl Journal {
     /// The next entries: at least one, and those that are there already; none at the end.
     async fn some(&mut self) -> Result<Vec<Entry>, Status> {
         let mut entries = Vec::new();
-        while entries.len() < ENTRIES_MAX {
+        let mut bytes = 0;
+        while entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
             let next = if entries.is_empty() {
                 self.messages.message().await?
             } else {
@@ -213,6 +217,7 @@ impl Journal {
             };
             let Some(message) = next else { break };
             let is_last = message.is_last;
+            bytes += message.encoded_len();
             entries.extend(self.take(message)?);
             if is_last {
                 break;

@@ -1,15 +1,17 @@
 //! What becomes of a session, on its way to the history in the order in which it happened.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{EndReason, SessionId};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::History;
+use super::archive::Trouble;
 use crate::store::{NewSession, ReplicaRow, StoreError};
 
 /// Notes that wait while the history cannot be written.
@@ -27,38 +29,30 @@ pub(in crate::colony) enum Note {
 
 /// Where a session leaves its notes.
 #[derive(Debug)]
-pub(in crate::colony) struct Notes(Option<(mpsc::Sender<Note>, JoinHandle<()>)>);
+pub(in crate::colony) struct Notes {
+    kept: Option<(mpsc::Sender<Note>, JoinHandle<()>)>,
+    trouble: watch::Receiver<Trouble>,
+}
 
 impl Notes {
     /// Notes that nobody takes.
     pub(in crate::colony) fn none() -> Self {
-        Self(None)
-    }
-
-    /// Leaves a note. Where thousands wait already, it is lost, and `false` says so.
-    pub(in crate::colony) fn leave(&self, note: Note) -> bool {
-        let Some((notes, _)) = &self.0 else {
-            return true;
-        };
-        notes.try_send(note).is_ok()
-    }
-
-    /// Waits until all of them are stored; no more can be left then.
-    pub(in crate::colony) async fn settled(&mut self) {
-        if let Some((notes, stored)) = self.0.take() {
-            drop(notes);
-            // A task that failed stores nothing more.
-            let _ = stored.await;
+        Self {
+            kept: None,
+            trouble: watch::channel(None).1,
         }
     }
-}
 
-impl History {
-    /// Where a session leaves its notes. Each is tried until it is stored.
-    pub(in crate::colony) fn notes(self: &Arc<Self>, session: &SessionId) -> Notes {
+    /// Notes of a session for a history that may not be open yet.
+    pub(super) fn of(
+        session: &SessionId,
+        trouble: watch::Receiver<Trouble>,
+        opened: impl Future<Output = Arc<History>> + Send + 'static,
+    ) -> Self {
         let (sender, mut notes) = mpsc::channel::<Note>(NOTES_MAX);
-        let (history, session) = (Arc::clone(self), session.clone());
+        let session = session.clone();
         let stored = tokio::spawn(async move {
+            let history = opened.await;
             while let Some(note) = notes.recv().await {
                 while let Err(error) = history.write(&session, note.clone()).await {
                     // Nobody else can mend these.
@@ -70,9 +64,40 @@ impl History {
                 history.poke();
             }
         });
-        Notes(Some((sender, stored)))
+        Self {
+            kept: Some((sender, stored)),
+            trouble,
+        }
     }
 
+    /// Leaves a note. Where thousands wait already, it is lost, and `false` says so.
+    pub(in crate::colony) fn leave(&self, note: Note) -> bool {
+        let Some((notes, _)) = &self.kept else {
+            return true;
+        };
+        notes.try_send(note).is_ok()
+    }
+
+    /// What keeps the history from being written; waits until that changes.
+    pub(in crate::colony) async fn trouble(&mut self) -> Trouble {
+        if self.trouble.changed().await.is_err() {
+            // Nobody keeps a history.
+            std::future::pending::<()>().await;
+        }
+        self.trouble.borrow_and_update().clone()
+    }
+
+    /// Waits until all of them are stored; no more can be left then.
+    pub(in crate::colony) async fn settled(&mut self) {
+        if let Some((notes, stored)) = self.kept.take() {
+            drop(notes);
+            // A task that failed stores nothing more.
+            let _ = stored.await;
+        }
+    }
+}
+
+impl History {
     async fn write(&self, session: &SessionId, note: Note) -> Result<(), StoreError> {
         let (store, id) = (&self.store, session.clone());
         match note {
@@ -81,13 +106,5 @@ impl History {
             Note::Extended(expires_at) => store.extend_session(id, expires_at).await,
             Note::Ended(ended_at, reason) => store.end_session(id, ended_at, reason).await,
         }
-    }
-
-    /// Notes that a session begins, before it does.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub(in crate::colony) async fn begin(&self, session: NewSession) -> Result<(), StoreError> {
-        self.store.begin_session(session).await
     }
 }

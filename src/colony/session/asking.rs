@@ -10,6 +10,16 @@ use crate::access::AuthorizedChannel;
 
 type Agent = AgentClient<AuthorizedChannel>;
 
+/// Ends a session of an agent.
+pub(super) async fn end(mut agent: Agent, session: String) -> Result<(), Status> {
+    let request = wire::EndSessionsRequest {
+        session_id: session,
+        ..wire::EndSessionsRequest::default()
+    };
+    let ended = agent.end_sessions(timed(ANSWER_MAX, request)).await;
+    ended.map(drop)
+}
+
 impl SessionTask {
     /// Asks the agent of every replica that is measured. The first refusal is the answer; an agent
     /// that is cut off is not asked, and that is no refusal: its session ends with its lease.
@@ -116,6 +126,17 @@ impl SessionTask {
             let result = done.await.unwrap_or_else(|_| Err(cut_off()));
             let _ = answer.send(result.map(|()| remaining));
         });
+    }
+
+    /// Ends the session of one replica.
+    pub(super) fn end_part(&self, place: usize) {
+        let held = &self.replicas[place];
+        let link = self.session.registry.link(&held.process.agent_id);
+        if let (Some(link), Some(session)) = (link, &held.session) {
+            let agent = link.calls(Some(&self.session.wish.requested_by));
+            // Where that fails, it is tried when the agent is heard of again.
+            tokio::spawn(end(agent, session.id.clone()));
+        }
     }
 
     fn shared(&self) -> (Arc<Catalog>, Arc<Registry>) {

@@ -128,7 +128,7 @@ pub(super) fn of_stream(status: Status) -> RemoteError {
 
 /// A stable code that an agent has sent: it is one of those that this program knows, too.
 fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 34] = [
+    const KNOWN: [&str; 38] = [
         "usage",
         "over-limit",
         "session-ended",
@@ -157,6 +157,10 @@ fn code_of(status: &Status) -> &'static str {
         "history-full",
         "history-failed",
         "history-closed",
+        "history-locked",
+        "history-newer",
+        "history-damaged",
+        "history-unusable",
         "bad-durations",
         "bad-sql",
         "sql-too-expensive",
