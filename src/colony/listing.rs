@@ -8,10 +8,14 @@ use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
 use jiff::SignedDuration;
+use prost::Message;
 
 use super::registry::{Registry, ReplicaProcess};
 use super::sessions::{Held, Sessions};
 use crate::store::StoredSession;
+
+/// Lists are shorter than a message may be, with room for what stands around them.
+const LIST_BYTES_MAX: usize = 768 << 10;
 
 /// The services of all nodes, each with its replicas.
 pub(super) fn services(registry: &Registry) -> Vec<agent::Service> {
@@ -91,7 +95,7 @@ pub(super) fn builds(builds: &[(Option<String>, usize, Vec<ReplicaProcess>)]) ->
         .collect()
 }
 
-/// The sessions of everybody without their numbers, newest first.
+/// The sessions of everybody without their numbers, newest first, as many as a message holds.
 pub(super) fn history(known: &[Arc<Held>], past: &[StoredSession]) -> Vec<wire::HistorySession> {
     let known = known.iter().map(|held| of_known(held));
     let mut all: Vec<_> = known.chain(past.iter().map(of_past)).collect();
@@ -101,7 +105,12 @@ pub(super) fn history(known: &[Arc<Held>], past: &[StoredSession]) -> Vec<wire::
             .cmp(&began(a))
             .then(b.session_id.cmp(&a.session_id))
     });
-    all
+    let mut bytes = 0;
+    let fits = |session: &wire::HistorySession| {
+        bytes += session.encoded_len();
+        bytes <= LIST_BYTES_MAX
+    };
+    all.into_iter().take_while(fits).collect()
 }
 
 fn of_known(held: &Held) -> wire::HistorySession {

@@ -69,7 +69,7 @@ fn a_history_that_another_colony_has_is_taken_over_when_that_ends() {
     }));
     let says = "is in use by another process";
     goes_on(&world, target, says, "history-locked", || {
-        other.kill_colony()
+        other.kill_colony();
     });
 }
 

@@ -75,7 +75,7 @@ fn fit(answer: &mut wire::QueryHistoryResponse) {
             session
                 .functions
                 .iter_mut()
-                .for_each(|it| it.latency = None)
+                .for_each(|it| it.latency = None);
         },
         |session| session.functions.clear(),
     ];
