@@ -4,51 +4,38 @@
 //! A history that cannot be written holds nothing up: what is live goes on, agents keep their
 //! journals, and both are caught up with when it can be.
 
-mod collect;
+pub(super) mod collect;
+mod entries;
 mod notes;
 mod past;
 mod queries;
 
-use std::collections::HashSet;
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::SessionId;
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::registry::{Link, Registry};
+use super::registry::Registry;
 use crate::config::Storage;
 use crate::store::sql::{SqlSettings, SqlWorkers};
-use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
+use crate::store::{Opened, Store, StoreError, StoreSettings};
+use collect::Collector;
+pub(super) use collect::RecordedCall;
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
 /// How often what is too old is deleted.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
-/// Calls that whoever listens has not taken yet.
-const CALLS_MAX: usize = 4_096;
 
 /// The history, and who fills it.
 #[derive(Debug)]
 pub(super) struct History {
     store: Store,
     workers: SqlWorkers,
-    /// Journals that are being read.
-    collecting: Mutex<HashSet<JournalKey>>,
-    /// There may be a new journal.
-    poke: Notify,
-    calls: broadcast::Sender<RecordedCall>,
-}
-
-/// A call that an agent has handed over.
-#[derive(Clone, Debug)]
-pub(super) struct RecordedCall {
-    pub(super) session: SessionId,
-    pub(super) agent_id: String,
-    pub(super) call: StoredCall,
+    collector: Arc<Collector<Store>>,
 }
 
 impl History {
@@ -71,10 +58,8 @@ impl History {
         let (store, opened) = Store::open(settings)?;
         let history = Self {
             workers: SqlWorkers::new(store.clone(), sql)?,
+            collector: Arc::new(Collector::new(store.clone())),
             store,
-            collecting: Mutex::default(),
-            poke: Notify::new(),
-            calls: broadcast::Sender::new(CALLS_MAX),
         };
         Ok(Some((Arc::new(history), opened)))
     }
@@ -82,27 +67,19 @@ impl History {
     /// Collects journals from every agent that is connected, and deletes what is too old, for
     /// ever.
     pub(super) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
-        let mut changes = registry.changes();
+        tokio::select! {
+            () = Arc::clone(&self.collector).run(registry) => {}
+            () = self.retain() => {}
+        }
+    }
+
+    async fn retain(&self) {
         let mut retain = interval(RETAIN_EVERY);
         retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut served: Vec<Link> = Vec::new();
         loop {
-            served.retain(Link::is_up);
-            for link in registry.links() {
-                if !served.iter().any(|it| it.is(&link)) {
-                    served.push(link.clone());
-                    tokio::spawn(Arc::clone(&self).collect_all(link));
-                }
-            }
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() {
-                    return;
-                },
-                _ = retain.tick() => {
-                    // It says itself where it cannot be written.
-                    let _ = self.store.retain(Timestamp::now()).await;
-                }
-            }
+            retain.tick().await;
+            // It says itself where it cannot be written.
+            let _ = self.store.retain(Timestamp::now()).await;
         }
     }
 
@@ -113,28 +90,11 @@ impl History {
 
     /// A session has begun on an agent: its journal is to be read.
     pub(super) fn poke(&self) {
-        self.poke.notify_waiters();
+        self.collector.poke();
     }
 
     /// The recorded calls of all sessions, from now on.
     pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
-        self.calls.subscribe()
-    }
-
-    /// Whether nobody else reads that journal; until it is given back.
-    fn claim(&self, journal: &JournalKey) -> bool {
-        let mut collecting = self
-            .collecting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        collecting.insert(journal.clone())
-    }
-
-    fn give_back(&self, journal: &JournalKey) {
-        let mut collecting = self
-            .collecting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        collecting.remove(journal);
+        self.collector.calls()
     }
 }

@@ -23,6 +23,8 @@ mod replica;
 mod service;
 mod session;
 mod sessions;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod single;
 mod start;
 mod traces;

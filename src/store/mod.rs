@@ -42,7 +42,8 @@ use database::Database;
 pub use error::StoreError;
 pub use records::{
     Batch, Content, Entry, Gap, History, HistoryFunction, HistoryQuery, HistorySession, JournalKey,
-    JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall, StoredSession, StoredSnapshot,
+    JournalMark, Loss, New, NewSession, Opened, ReplicaRow, StoredCall, StoredSession,
+    StoredSnapshot,
 };
 use thread::Command;
 

@@ -82,6 +82,17 @@ pub struct JournalMark {
     pub is_complete: bool,
 }
 
+impl JournalMark {
+    /// A journal of which nothing is stored.
+    pub fn new(journal: JournalKey) -> Self {
+        Self {
+            journal,
+            last_sequence: 0,
+            is_complete: false,
+        }
+    }
+}
+
 /// Entries of a journal, to be stored together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -89,6 +100,43 @@ pub struct Batch {
     pub journal: JournalKey,
     /// Its entries, ascending.
     pub entries: Vec<Entry>,
+}
+
+/// What of a batch is not stored yet.
+#[derive(Clone, Debug)]
+pub struct New<'a> {
+    /// The numbers that it has, behind what is stored.
+    pub sequences: RangeInclusive<u64>,
+    /// The entry; none where one should be and is not.
+    pub entry: Option<&'a Entry>,
+}
+
+impl Batch {
+    /// What of it is new behind a mark, which moves on behind it: each entry once, and between
+    /// them what is missing.
+    pub fn behind(&self, mark: &mut JournalMark) -> Vec<New<'_>> {
+        let mut new = Vec::new();
+        for entry in &self.entries {
+            let (first, last) = (*entry.sequences.start(), *entry.sequences.end());
+            if last <= mark.last_sequence {
+                continue;
+            }
+            let next = mark.last_sequence + 1;
+            if first > next {
+                new.push(New {
+                    sequences: next..=first - 1,
+                    entry: None,
+                });
+            }
+            new.push(New {
+                sequences: first.max(next)..=last,
+                entry: Some(entry),
+            });
+            mark.last_sequence = last;
+            mark.is_complete |= entry.is_last;
+        }
+        new
+    }
 }
 
 /// An entry of a journal.

@@ -1,26 +1,70 @@
 //! Reading the journals of agents: what is stored for good is acknowledged, and nothing else.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coral_model::{CallRecord, SessionId};
+use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
-use coral_proto::convert::Assembled;
-use tokio::time::{sleep, timeout};
-use tonic::{Status, Streaming};
+use tokio::sync::{Notify, broadcast};
+use tokio::time::sleep;
+use tonic::Status;
 
-use super::{History, RecordedCall};
-use crate::colony::registry::{Link, timed};
-use crate::store::{Batch, Content, Entry, JournalKey, StoreError, StoredCall};
+use super::entries::Journal;
+use crate::colony::registry::{Link, Registry, timed};
+use crate::store::{Batch, Content, Entry, JournalKey, JournalMark, Store, StoreError, StoredCall};
 
 /// How often an agent is asked for its journals, if nothing calls for it.
 const LIST_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// What is stored together, if it is there already: a transaction costs more than its rows.
-const ENTRIES_MAX: usize = 64;
-const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// How long to wait before what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Calls that whoever listens has not taken yet.
+const CALLS_MAX: usize = 4_096;
+
+/// Where journals are stored for good.
+pub(in crate::colony) trait Archive: Send + Sync + 'static {
+    /// How far the journals of a session are stored.
+    fn marks(
+        &self,
+        session: SessionId,
+    ) -> impl Future<Output = Result<Vec<JournalMark>, StoreError>> + Send;
+
+    /// Stores entries of a journal, each once, and returns the journal's mark: the last entry that
+    /// is stored.
+    fn append(&self, batch: Batch) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+impl Archive for Store {
+    async fn marks(&self, session: SessionId) -> Result<Vec<JournalMark>, StoreError> {
+        self.marks(session).await
+    }
+
+    async fn append(&self, batch: Batch) -> Result<u64, StoreError> {
+        self.append(batch).await
+    }
+}
+
+/// Reads the journals of all agents into an archive.
+#[derive(Debug)]
+pub(in crate::colony) struct Collector<A> {
+    archive: A,
+    /// Journals that are being read.
+    collecting: Mutex<HashSet<JournalKey>>,
+    /// There may be a new journal.
+    poke: Notify,
+    calls: broadcast::Sender<RecordedCall>,
+}
+
+/// A call that an agent has handed over.
+#[derive(Clone, Debug)]
+pub(in crate::colony) struct RecordedCall {
+    pub(in crate::colony) session: SessionId,
+    pub(in crate::colony) agent_id: String,
+    pub(in crate::colony) call: StoredCall,
+}
 
 /// Why a journal is not read any further for now.
 enum Stopped {
@@ -32,9 +76,46 @@ enum Stopped {
     Store,
 }
 
-impl History {
+impl<A: Archive> Collector<A> {
+    pub(in crate::colony) fn new(archive: A) -> Self {
+        Self {
+            archive,
+            collecting: Mutex::default(),
+            poke: Notify::new(),
+            calls: broadcast::Sender::new(CALLS_MAX),
+        }
+    }
+
+    /// Reads from every agent that is connected, for ever.
+    pub(in crate::colony) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+        let mut changes = registry.changes();
+        let mut served: Vec<Link> = Vec::new();
+        loop {
+            served.retain(Link::is_up);
+            for link in registry.links() {
+                if !served.iter().any(|it| it.is(&link)) {
+                    served.push(link.clone());
+                    tokio::spawn(Arc::clone(&self).collect_all(link));
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A session has begun on an agent: its journal is to be read.
+    pub(super) fn poke(&self) {
+        self.poke.notify_waiters();
+    }
+
+    /// The recorded calls of all sessions, from now on.
+    pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
+        self.calls.subscribe()
+    }
+
     /// Reads the journals of an agent until its link ends.
-    pub(super) async fn collect_all(self: Arc<Self>, link: Link) {
+    async fn collect_all(self: Arc<Self>, link: Link) {
         let mut calls = link.calls(None);
         loop {
             let poked = self.poke.notified();
@@ -42,15 +123,15 @@ impl History {
             if let Ok(listed) = calls.list_journals(request).await {
                 for journal in listed.into_inner().journals {
                     if let Some(key) = key_of(&link, &journal)
-                        && self.claim(&key)
+                        && self.locked().insert(key.clone())
                     {
-                        let (history, link) = (Arc::clone(&self), link.clone());
+                        let (collector, link) = (Arc::clone(&self), link.clone());
                         tokio::spawn(async move {
                             tokio::select! {
-                                () = history.collect(&link, &key) => {}
+                                () = collector.collect(&link, &key) => {}
                                 () = link.down() => {}
                             }
-                            history.give_back(&key);
+                            collector.locked().remove(&key);
                         });
                     }
                 }
@@ -74,7 +155,7 @@ impl History {
     }
 
     async fn collect_once(&self, link: &Link, key: &JournalKey) -> Stopped {
-        let Ok(marks) = self.store.marks(key.session.clone()).await else {
+        let Ok(marks) = self.archive.marks(key.session.clone()).await else {
             return Stopped::Store;
         };
         let mark = marks.into_iter().find(|mark| mark.journal == *key);
@@ -109,7 +190,7 @@ impl History {
                 journal: key.clone(),
                 entries,
             };
-            stored = match self.store.append(batch).await {
+            stored = match self.archive.append(batch).await {
                 Ok(stored) => stored,
                 // Its session was deleted as too old, or begun while nothing could be written.
                 Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
@@ -122,6 +203,12 @@ impl History {
                 return Stopped::Complete;
             }
         }
+    }
+
+    /// What it guards is whole at any time, so a panic spoils nothing.
+    fn locked(&self) -> MutexGuard<'_, HashSet<JournalKey>> {
+        let locked = self.collecting.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell_calls(&self, key: &JournalKey, entries: &[Entry]) {
@@ -165,89 +252,5 @@ fn key_of(link: &Link, journal: &wire::Journal) -> Option<JournalKey> {
         agent_id: link.agent_id.clone(),
         epoch: journal.epoch,
         agent_session: SessionId(journal.session_id.clone()),
-    })
-}
-
-/// The entries of a journal as they come.
-struct Journal {
-    messages: Streaming<wire::JournalEntry>,
-    /// A checkpoint of which more messages are to come, and its first number.
-    open: Option<(Assembled, u64)>,
-}
-
-impl Journal {
-    fn of(messages: Streaming<wire::JournalEntry>) -> Self {
-        Self {
-            messages,
-            open: None,
-        }
-    }
-
-    /// The next entries: at least one, and those that are there already; none at the end.
-    async fn some(&mut self) -> Result<Vec<Entry>, Status> {
-        let mut entries = Vec::new();
-        while entries.len() < ENTRIES_MAX {
-            let next = if entries.is_empty() {
-                self.messages.message().await?
-            } else {
-                match timeout(MORE_WITHIN, self.messages.message()).await {
-                    Ok(next) => next?,
-                    Err(_) => break,
-                }
-            };
-            let Some(message) = next else { break };
-            let is_last = message.is_last;
-            entries.extend(self.take(message)?);
-            if is_last {
-                break;
-            }
-        }
-        Ok(entries)
-    }
-
-    fn take(&mut self, message: wire::JournalEntry) -> Result<Vec<Entry>, Status> {
-        let bad = |what: String| Status::data_loss(what);
-        let sequence = message.sequence;
-        let mut entries = Vec::new();
-        let mut add = |first, content| {
-            entries.push(Entry {
-                sequences: first..=sequence,
-                content,
-                is_last: false,
-            });
-        };
-        if let Some(gap) = message.gap {
-            let calls = gap.calls;
-            add(gap.first_sequence.min(sequence), Content::Gap { calls });
-        } else if let Some(update) = message.checkpoint {
-            let (mut assembled, first) = match self.open.take() {
-                Some(open) if !update.is_whole => open,
-                _ => (Assembled::new(), sequence),
-            };
-            let snapshot = assembled
-                .apply(update)
-                .map_err(|error| bad(error.to_string()))?;
-            match snapshot {
-                Some(snapshot) => add(first, Content::Checkpoint(snapshot)),
-                None => self.open = Some((assembled, first)),
-            }
-        } else {
-            let calls = message.calls.into_iter().map(stored_call);
-            let calls = calls.collect::<Result<_, _>>().map_err(bad)?;
-            add(sequence, Content::Calls(calls));
-        }
-        if let Some(entry) = entries.last_mut() {
-            entry.is_last = message.is_last;
-        }
-        Ok(entries)
-    }
-}
-
-fn stored_call(call: wire::JournalCall) -> Result<StoredCall, String> {
-    let record = call.record.ok_or("a call without its record")?;
-    let record = CallRecord::try_from(record).map_err(|error| error.to_string())?;
-    Ok(StoredCall {
-        function: call.function,
-        record,
     })
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use coral_proto::agent::v1::{JournalEntry, JournalGap, ReadJournalRequest};
 use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::index::Next;
+use super::on_disk;
 use super::segment::{Records, Segment};
 use super::spool::{Key, Spool};
 use crate::serving::status;
@@ -43,15 +43,7 @@ async fn send_all(
     loop {
         // Before it is read: what is written meanwhile is looked for again.
         written.mark_unchanged();
-        let reading = spawn_blocking(move || {
-            let read = reader.read();
-            (reader, read)
-        });
-        let Ok((returned, read)) = reading.await else {
-            return;
-        };
-        reader = returned;
-        let (entries, is_over) = match read {
+        let (entries, is_over) = match on_disk(|| reader.read()) {
             Ok(Read::Entries(entries)) => (entries, false),
             Ok(Read::Nothing) => (Vec::new(), false),
             Ok(Read::End) => (Vec::new(), true),

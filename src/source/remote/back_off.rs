@@ -11,12 +11,22 @@ const MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct BackOff {
     next: Duration,
+    random: u64,
 }
 
 impl BackOff {
     /// The first wait comes next.
     pub fn new() -> Self {
-        Self { next: FIRST }
+        // The standard library's only randomness, which is good enough to spread.
+        Self::seeded(RandomState::new().build_hasher().finish())
+    }
+
+    /// As [`Self::new`]; the same seed gives the same waits.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            next: FIRST,
+            random: seed,
+        }
     }
 
     /// After a success the waits begin anew.
@@ -28,10 +38,16 @@ impl BackOff {
     pub fn wait(&mut self) -> Duration {
         let due = self.next;
         self.next = (due * 2).min(MAX);
-        // The standard library's only randomness, which is good enough to spread.
-        let random = RandomState::new().build_hasher().finish();
-        let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        let share = (self.random() >> 11) as f64 / (1_u64 << 53) as f64;
         due.mul_f64(0.5 + share / 2.0)
+    }
+
+    /// The next number of SplitMix64.
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -57,5 +73,17 @@ mod tests {
         assert_eq!(due, MAX);
         back_off.reset();
         assert!(back_off.wait() <= FIRST);
+    }
+
+    #[test]
+    fn waits_are_spread_and_those_of_a_seed_are_the_same() {
+        let waits = |seed| {
+            let mut back_off = BackOff::seeded(seed);
+            [back_off.wait(), back_off.wait(), back_off.wait()]
+        };
+        assert_eq!(waits(1), waits(1));
+        assert_ne!(waits(1), waits(2));
+        let [first, second, _] = waits(1);
+        assert_ne!(first * 2, second);
     }
 }
