@@ -49,6 +49,8 @@ pub(crate) struct Stored {
     pub(crate) named: u64,
     /// How many more may be, where a gap begins among entries that are stored.
     pub(crate) named_at_most: u64,
+    /// Whether it was read from before its mark once.
+    pub(crate) is_read_again: bool,
     /// How many entries are missing of which nothing is known.
     pub(crate) unnamed: u64,
     /// How long the session had run at its last checkpoint.
@@ -114,6 +116,7 @@ impl Disk {
             calls: Vec::new(),
             named: 0,
             named_at_most: 0,
+            is_read_again: false,
             unnamed: 0,
             elapsed: None,
         });
@@ -168,18 +171,23 @@ impl Archive for SlowDisk {
     async fn marks(&self, session: SessionId) -> Result<Vec<JournalMark>, StoreError> {
         self.wait().await;
         let mut disk = self.locked();
-        let stored = disk.journals.values().map(|stored| stored.mark.clone());
-        let mut marks: Vec<_> = stored
-            .filter(|mark| mark.journal.session == session)
-            .collect();
         // What it reads again must not be there twice.
-        if disk.happens(4) {
-            for mark in &mut marks {
-                mark.last_sequence = disk.random.u64(0..=mark.last_sequence);
+        let reads_again = disk.happens(4);
+        let Disk {
+            journals, random, ..
+        } = &mut *disk;
+        let of_session = journals.values_mut();
+        let of_session = of_session.filter(|stored| stored.mark.journal.session == session);
+        let marks = of_session.map(|stored| {
+            let mut mark = stored.mark.clone();
+            if reads_again {
+                mark.last_sequence = random.u64(0..=mark.last_sequence);
                 mark.is_complete = false;
+                stored.is_read_again = true;
             }
-        }
-        Ok(marks)
+            mark
+        });
+        Ok(marks.collect())
     }
 
     async fn append(&self, batch: Batch) -> Result<u64, StoreError> {

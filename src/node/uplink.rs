@@ -93,6 +93,7 @@ impl<W: Way> Uplink<W> {
         let mut last_said = String::new();
         loop {
             let opened = tokio::select! {
+                biased;
                 opened = self.dial() => opened,
                 _ = closed.wait_for(|is_closed| *is_closed) => return,
             };
@@ -122,6 +123,7 @@ impl<W: Way> Uplink<W> {
                 last_said = why;
             }
             tokio::select! {
+                biased;
                 () = sleep(wait) => {}
                 _ = closed.wait_for(|is_closed| *is_closed) => return,
             }
@@ -163,6 +165,7 @@ impl<W: Way> Uplink<W> {
         let (over, is_over) = watch::channel(None);
         let until_over = async move {
             tokio::select! {
+                biased;
                 status = ended.wait() => { over.send_replace(status); }
                 // It is closed as well where nobody can say so any more.
                 _ = closed.wait_for(|is_closed| *is_closed) => {}

@@ -128,6 +128,7 @@ impl<A: Archive> Collector<A> {
                         let (collector, link) = (Arc::clone(&self), link.clone());
                         tokio::spawn(async move {
                             tokio::select! {
+                                biased;
                                 () = collector.collect(&link, &key) => {}
                                 () = link.down() => {}
                             }
@@ -137,6 +138,7 @@ impl<A: Archive> Collector<A> {
                 }
             }
             tokio::select! {
+                biased;
                 () = poked => {}
                 () = sleep(LIST_EVERY) => {}
                 () = link.down() => return,

@@ -64,6 +64,7 @@ async fn send_all(
         }
         if is_waiting {
             tokio::select! {
+                biased;
                 // A journal that is gone is at its end.
                 _ = written.changed() => {}
                 () = client.closed() => return,

@@ -58,8 +58,8 @@ impl<'a> Session<'a> {
     }
 
     async fn play(mut self) {
-        for _ in 0..self.random(5..60) {
-            self.sleep(10..600).await;
+        for _ in 0..self.random(4..40) {
+            self.sleep(20..900).await;
             match self.random(0..12) {
                 0 => {
                     let calls = self.random(1..20);
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
     }
 
     fn calls(&mut self) {
-        let count = self.random(1..40);
+        let count = self.random(1..12);
         let first = self.elapsed_ms * 1_000;
         let names: Vec<u64> = (first..first + count).collect();
         let written = self.writer.calls(names.iter().copied().map(call).collect());
