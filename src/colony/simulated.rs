@@ -122,21 +122,15 @@ impl Disk {
         });
         let before = stored.mark.last_sequence;
         for new in batch.behind(&mut stored.mark) {
-            let is_cut = |first: u64| first < *new.sequences.start();
-            match new
-                .entry
-                .map(|entry| (&entry.content, *entry.sequences.start()))
-            {
+            match new.entry.map(|entry| &entry.content) {
                 None => stored.unnamed += new.sequences.end() - new.sequences.start() + 1,
-                Some((Content::Gap { calls }, first)) if is_cut(first) => {
-                    stored.named_at_most += calls;
-                }
-                Some((Content::Gap { calls }, _)) => stored.named += calls,
-                Some((Content::Calls(calls), _)) => {
+                Some(Content::Gap { calls }) if new.is_cut() => stored.named_at_most += calls,
+                Some(Content::Gap { calls }) => stored.named += calls,
+                Some(Content::Calls(calls)) => {
                     let names = calls.iter().map(|call| call.record.duration_ns);
                     stored.calls.extend(names);
                 }
-                Some((Content::Checkpoint(snapshot), _)) => {
+                Some(Content::Checkpoint(snapshot)) => {
                     stored.elapsed = Some(snapshot.session.elapsed);
                 }
             }

@@ -91,7 +91,10 @@ impl Staged {
     ) -> Result<(), ArrowError> {
         match new.entry.map(|entry| &entry.content) {
             None => self.gap(key, new, None),
-            Some(Content::Gap { calls }) => self.gap(key, new, Some(*calls)),
+            // Of a gap that begins among what is stored, some of the calls are.
+            Some(Content::Gap { calls }) => {
+                self.gap(key, new, (!new.is_cut()).then_some(*calls));
+            }
             Some(Content::Checkpoint(snapshot)) => {
                 self.take_time_line(memory, (key, service), snapshot);
                 self.latest.insert(key.clone(), Arc::clone(snapshot));

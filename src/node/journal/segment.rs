@@ -60,6 +60,8 @@ pub(super) struct Segment {
 pub(super) struct Found {
     pub(super) head: Head,
     pub(super) segment: Segment,
+    /// Its entries, and how many calls the journal has up to each.
+    pub(super) calls_up_to: Vec<(u64, u64)>,
     /// Whether the journal's last entry is in it.
     pub(super) has_last: bool,
 }
@@ -155,6 +157,7 @@ pub(super) fn find(path: &Path, until_sequence: u64) -> io::Result<Option<Found>
         is_checkpoint: head.is_checkpoint,
         len_bytes: records.offset,
     };
+    let mut calls_up_to = Vec::new();
     let (mut has_last, mut continues) = (false, false);
     while let Some(entry) = records.next::<JournalEntry>()? {
         let is_next = entry.sequence == segment.next_sequence();
@@ -164,12 +167,14 @@ pub(super) fn find(path: &Path, until_sequence: u64) -> io::Result<Option<Found>
         has_last = entry.is_last;
         continues = entry.checkpoint.as_ref().is_some_and(|it| it.continues);
         segment.count(&entry);
+        calls_up_to.push((entry.sequence, segment.calls_up_to()));
         segment.len_bytes = records.offset;
     }
     let is_empty = segment.last_sequence < segment.first_sequence;
     Ok((!is_empty && !continues).then_some(Found {
         head,
         segment,
+        calls_up_to,
         has_last,
     }))
 }

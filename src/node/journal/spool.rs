@@ -152,8 +152,8 @@ impl Spool {
 
     /// What is next in a journal; a journal that is gone has ended.
     pub(super) fn next(&self, key: &Key, after: u64) -> Next {
-        let journals = self.journals();
-        let journal = journals.get(key);
+        let mut journals = self.journals();
+        let journal = journals.get_mut(key);
         journal.map_or(Next::End, |journal| journal.next(after))
     }
 

@@ -243,6 +243,26 @@ fn a_checkpoint_without_its_end_is_not_there() {
 }
 
 #[test]
+fn a_gap_names_the_calls_that_its_reader_does_not_have() {
+    for is_acknowledged in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (spool, writer) = begun(&folder, 4_000);
+        let has = read(&spool, 1, "dbg-1", 0).last().unwrap().sequence;
+        if is_acknowledged {
+            spool.acknowledge(1, "dbg-1", has).unwrap();
+        }
+        for call in 4..500 {
+            writer.calls(calls([call])).unwrap();
+        }
+        let entries = read(&spool, 1, "dbg-1", has);
+        let gap = entries[0].gap.as_ref().unwrap();
+        assert_eq!(gap.first_sequence, has + 1);
+        let kept = durations(&entries);
+        assert_eq!(kept, (4 + gap.calls..500).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn where_there_is_no_more_room_the_oldest_calls_are_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, writer) = begun(&folder, 4_000);
