@@ -166,7 +166,7 @@ impl Archive for SlowDisk {
         self.wait().await;
         let mut disk = self.locked();
         // What it reads again must not be there twice.
-        let reads_again = disk.happens(4);
+        let reads_again = disk.happens(16);
         let Disk {
             journals, random, ..
         } = &mut *disk;

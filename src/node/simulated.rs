@@ -65,8 +65,10 @@ pub(crate) struct Recorded {
     pub(crate) left_out: u64,
     /// How many of these no entry may have named yet.
     pub(crate) pending: u64,
-    /// How many calls, or names of such that were left out, went with a crash.
+    /// How many of these went with a crash that way.
     pub(crate) lost: u64,
+    /// How many calls, or names of such, went with their entries.
+    pub(crate) torn: u64,
     /// Whether the whole journal did.
     pub(crate) is_lost: bool,
     /// How many milliseconds the session had run at its last checkpoint.
@@ -166,7 +168,7 @@ impl Simulated {
         for (key, lost) in crash::unsynced(&self.folder, random)? {
             let mut all = self.recorded();
             let recorded = all.entry(key).or_default();
-            recorded.lost += lost.calls;
+            recorded.torn += lost.calls;
             recorded.is_lost |= lost.is_all;
         }
         Ok(())

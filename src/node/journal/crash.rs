@@ -47,6 +47,10 @@ pub(in crate::node) fn unsynced(
         let len = fs::metadata(&path)?.len();
         let file = OpenOptions::new().write(true).open(&path)?;
         file.set_len(random.u64(0..=len))?;
+        if random.bool() {
+            // Its length was on the disk, and what it holds was not.
+            file.set_len(len)?;
+        }
         let after = segment::find(&path, u64::MAX)?;
         let calls = after.as_ref().map_or(0, |after| after.segment.calls);
         let is_all = after.is_none() && files_of(&path, &before.head.session_id)? == 1;
