@@ -51,6 +51,8 @@ pub(crate) struct Simulated {
     random: Mutex<Rng>,
     /// Which start of the machine it is.
     boot: AtomicU64,
+    /// Which start of the agent it is.
+    epoch: AtomicU64,
 }
 
 /// The start of the agent, and the session.
@@ -104,6 +106,7 @@ impl Simulated {
             recorded: Mutex::default(),
             random: Mutex::new(Rng::with_seed(seed)),
             boot: AtomicU64::new(1),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -112,6 +115,7 @@ impl Simulated {
         let boot = self.boot.load(Ordering::Relaxed).to_string();
         let spool = Spool::open_after(&self.folder, self.spool_bytes, &boot)?;
         let epoch = spool.epoch();
+        self.epoch.store(epoch, Ordering::Relaxed);
         (self.say)(&format!("starts for the {epoch}. time"));
         let config = AgentConfig {
             id: self.name.clone(),
@@ -172,6 +176,11 @@ impl Simulated {
             recorded.is_lost |= lost.is_all;
         }
         Ok(())
+    }
+
+    /// Which start of the agent it is.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Whether no journal is left on its disk.

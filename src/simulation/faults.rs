@@ -58,6 +58,11 @@ impl Fault {
         }
     }
 
+    /// Whether nothing of what is sent arrives before it is over, one way at least.
+    pub(super) fn is_cut(self) -> bool {
+        matches!(self, Self::Held | Self::Cut | Self::CutFrom | Self::CutTo)
+    }
+
     pub(super) fn begin(self, sim: &mut Sim<'_>, agent: &str) {
         match self {
             Self::Held => sim.hold(agent, COLONY),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use turmoil::{Builder, Sim};
 
-use super::faults::{COLONY, Fault, Place};
+use super::faults::{COLONY, Fault};
 use super::story::Story;
 use crate::access::{Endpoint, Role, Services, Settings, Sha256, TokenGrant};
 use crate::colony::simulated::{self, Disk, Stored};
@@ -135,8 +135,8 @@ impl World {
             _ => false,
         });
         let is_whole = |at: &usize| {
-            let on_way = |(other, of, _): &(Fault, usize, _)| other.place(*of) == Place::Way(*at);
-            !self.faults.iter().any(on_way)
+            let is_cut = |(other, of, _): &(Fault, usize, _)| other.is_cut() && of == at;
+            !self.faults.iter().any(is_cut)
         };
         let touched: Vec<usize> = touched.filter(is_whole).collect();
         for at in &touched {
@@ -207,7 +207,7 @@ impl World {
                 let stored = disk.journals.get(&journal(&agent.name, key));
                 let known = Known {
                     is_roomy: agent.spool_bytes == ROOMY,
-                    is_latest: recorded_all.keys().all(|(epoch, _)| *epoch <= key.0),
+                    is_latest: key.0 == agent.epoch(),
                 };
                 if let Err(what) = check(recorded, stored, known) {
                     let name = &agent.name;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
-use super::segment;
+use super::segment::{self, Segment};
 use super::spool::Key;
 
 /// What a journal has lost.
@@ -45,15 +45,21 @@ pub(in crate::node) fn unsynced(
             continue;
         }
         let len = fs::metadata(&path)?.len();
+        let of_journal = files_of(&path, &before.head.session_id)?;
+        // The head is there for certain where it says what was in files that had to go.
+        let least = match has_hole(&of_journal)? {
+            true => Segment::empty_bytes(&before.head),
+            false => 0,
+        };
         let file = OpenOptions::new().write(true).open(&path)?;
-        file.set_len(random.u64(0..=len))?;
+        file.set_len(random.u64(least..=len))?;
         if random.bool() {
             // Its length was on the disk, and what it holds was not.
             file.set_len(len)?;
         }
         let after = segment::find(&path, u64::MAX)?;
         let calls = after.as_ref().map_or(0, |after| after.segment.calls);
-        let is_all = after.is_none() && files_of(&path, &before.head.session_id)? == 1;
+        let is_all = after.is_none() && of_journal.len() == 1;
         let key = (before.head.epoch, before.head.session_id);
         let calls = before.segment.calls - calls;
         lost.insert(key, Lost { calls, is_all });
@@ -82,12 +88,28 @@ fn last_files(folder: &Path) -> io::Result<BTreeMap<PathBuf, PathBuf>> {
     Ok(last)
 }
 
-/// How many files the journal of a session has, of which this is one.
-fn files_of(one: &Path, session: &str) -> io::Result<usize> {
-    let files = one.parent().map_or(Ok(Vec::new()), files)?;
-    let names = files.iter().filter_map(|path| path.file_name()?.to_str());
-    let of_session = names.filter(|name| name.split('.').next() == Some(session));
-    Ok(of_session.count())
+/// The files of a session's journal, of which this is one, in order.
+fn files_of(one: &Path, session: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = one.parent().map_or(Ok(Vec::new()), files)?;
+    files.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| name.split('.').next()) == Some(session)
+    });
+    Ok(files)
+}
+
+/// Whether entries are missing before or between these files.
+fn has_hole(files: &[PathBuf]) -> io::Result<bool> {
+    let mut next = 1;
+    for file in files {
+        if let Some(found) = segment::find(file, u64::MAX)? {
+            if found.segment.first_sequence != next {
+                return Ok(true);
+            }
+            next = found.segment.next_sequence();
+        }
+    }
+    Ok(false)
 }
 
 /// The files of all journals.

@@ -185,6 +185,8 @@ impl Journal {
         // Names in the order of the entries, for people.
         let path = self.folder.join(format!("{session}.{first:010}.journal"));
         let (segment, file) = Segment::create(path, &self.head)?;
+        // One without entries had that name, and has become this one.
+        self.segments.pop_if(|last| last.path == segment.path);
         self.segments.push(segment);
         Ok(self.open.replace(file).into_iter().collect())
     }
@@ -194,7 +196,7 @@ impl Journal {
         let Some(segment) = self.segments.last() else {
             return;
         };
-        if segment.next_sequence() == segment.first_sequence {
+        if segment.is_empty() {
             let _ = fs::remove_file(&segment.path);
             self.segments.pop();
             self.open = None;
@@ -285,6 +287,8 @@ impl Journal {
     /// # Errors
     /// If it cannot be removed.
     pub(super) fn sacrifice(&mut self, victim: &Victim) -> io::Result<()> {
+        // The head of a later file says what was in it, so that has to be on the disk before.
+        self.open.as_ref().map_or(Ok(()), File::sync_data)?;
         remove(&self.segments[victim.place].path)?;
         let gone = self.segments.remove(victim.place);
         // Nobody has these, and nobody will.

@@ -101,6 +101,7 @@ impl Reader {
 
     /// The next entries. Blocks for the disk.
     pub(super) fn read(&mut self) -> io::Result<Read> {
+        let mut missing = None;
         let entries = loop {
             let segment = match self.spool.next(&self.key, self.after) {
                 Next::Gap(gap) => break vec![*gap],
@@ -114,7 +115,12 @@ impl Reader {
                 self.open = match open(&segment.path) {
                     Ok(records) => Some((first, records)),
                     // It had to go meanwhile, and its entries are a gap.
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) if is_missing(&error) && missing != Some(first) => {
+                        missing = Some(first);
+                        continue;
+                    }
+                    // Nobody knows why.
+                    Err(error) if is_missing(&error) => break vec![damaged(&segment, self.after)],
                     Err(error) => return Err(error),
                 };
             }
@@ -158,6 +164,10 @@ fn behind(
         }
     }
     Ok(entries)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound
 }
 
 /// The disk does not have any more what was written: at most all calls of the file are missing.

@@ -98,6 +98,11 @@ impl Segment {
         (MAGIC.len() + record(head).len()) as u64
     }
 
+    /// Whether it has no entries.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last_sequence < self.first_sequence
+    }
+
     /// Where the numbers go on behind it.
     pub(super) fn next_sequence(&self) -> u64 {
         self.last_sequence + 1
@@ -138,8 +143,9 @@ pub(super) fn head(path: &Path) -> io::Result<Option<Head>> {
     Records::open(path, 0, u64::MAX)?.head()
 }
 
-/// Looks at a file that is there; none if it has no entry that is whole, or no checkpoint's end.
-/// Entries from `until_sequence` on stand in the next file again, and do not count in this one.
+/// Looks at a file that is there; none if its head is not whole, or it holds a part of a
+/// checkpoint. One without entries tells all the same what was before it. Entries from
+/// `until_sequence` on stand in the next file again, and do not count in this one.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -170,8 +176,8 @@ pub(super) fn find(path: &Path, until_sequence: u64) -> io::Result<Option<Found>
         calls_up_to.push((entry.sequence, segment.calls_up_to()));
         segment.len_bytes = records.offset;
     }
-    let is_empty = segment.last_sequence < segment.first_sequence;
-    Ok((!is_empty && !continues).then_some(Found {
+    let is_part = head.is_checkpoint && (segment.is_empty() || continues);
+    Ok((!is_part).then_some(Found {
         head,
         segment,
         calls_up_to,

@@ -355,6 +355,58 @@ async fn a_reader_gets_what_is_there_what_comes_and_the_end() {
 }
 
 #[test]
+fn a_file_that_somebody_has_removed_is_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, writer) = begun(&folder, ROOMY);
+    writer.checkpoint(expired(), true).unwrap();
+    fs::remove_file(&files(folder.path())[1]).unwrap();
+    let entries = read(&spool, 1, "dbg-1", 0);
+    assert_eq!(sequences(&entries), [1, 2, 3, 4, 5]);
+    assert_eq!(entries[2].gap.as_ref().unwrap().calls, 3);
+}
+
+/// Where there was no more room, a file may be the only one that knows what had to go.
+#[test]
+fn what_had_to_go_is_known_from_a_head_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open_after(folder.path(), 4_000, "first").unwrap();
+    let writer = spool.begin("dbg-1", "");
+    writer.checkpoint(active(), false).unwrap();
+    for call in 0..500 {
+        writer.calls(calls([call])).unwrap();
+    }
+    drop((spool, writer));
+    let files = files(folder.path());
+    let calls_before = super::segment::head(files.last().unwrap())
+        .unwrap()
+        .unwrap()
+        .calls_before;
+    for (place, file) in files.iter().enumerate().skip(1) {
+        let is_last = place + 1 == files.len();
+        match is_last {
+            // Its head is left.
+            true => tear(file, file.metadata().unwrap().len() - head_bytes(file)),
+            false => fs::remove_file(file).unwrap(),
+        }
+    }
+    let spool = Spool::open_after(folder.path(), ROOMY, "second").unwrap();
+    let entries = read(&spool, 1, "dbg-1", 0);
+    let named: u64 = entries
+        .iter()
+        .flat_map(|it| &it.gap)
+        .map(|gap| gap.calls)
+        .sum();
+    assert_eq!(named, calls_before);
+    assert!(entries.last().unwrap().is_last);
+}
+
+/// Where the first entry of a file begins.
+fn head_bytes(file: &Path) -> u64 {
+    let head = super::segment::head(file).unwrap().unwrap();
+    super::segment::Segment::empty_bytes(&head)
+}
+
+#[test]
 fn a_damaged_file_is_a_gap_and_not_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, writer) = begun(&folder, ROOMY);
