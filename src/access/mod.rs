@@ -40,6 +40,7 @@ mod sha256;
 mod socket;
 mod tls;
 
+#[cfg(test)]
 pub(crate) use connect::connect_over;
 pub use connect::{AuthorizedChannel, Bearer, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect};
 pub use connection::{Connection, Peer, PeerAddress};

@@ -5,7 +5,7 @@ mod calls;
 mod session;
 
 use std::collections::BTreeMap;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ pub(crate) struct Simulated {
     pub(crate) folder: PathBuf,
     pub(crate) spool_bytes: u64,
     /// Told of every journal's acknowledgements, before they come about.
-    pub(crate) on_acknowledged: Box<dyn Fn(&Key, u64) + Send + Sync>,
+    pub(crate) on_acknowledged: OnAcknowledged,
     pub(crate) say: Say,
     /// Sessions are to end, and none begins any more.
     pub(crate) is_quiet: AtomicBool,
@@ -54,6 +54,9 @@ pub(crate) struct Simulated {
     /// Which start of the agent it is.
     epoch: AtomicU64,
 }
+
+/// Told of a journal, and of the entry up to which it is stored.
+pub(crate) type OnAcknowledged = Box<dyn Fn(&Key, u64) + Send + Sync>;
 
 /// The start of the agent, and the session.
 pub(crate) type Key = (u64, String);
@@ -92,7 +95,7 @@ impl Simulated {
         colony: Endpoint,
         (folder, spool_bytes): (PathBuf, u64),
         seed: u64,
-        (say, on_acknowledged): (Say, Box<dyn Fn(&Key, u64) + Send + Sync>),
+        (say, on_acknowledged): (Say, OnAcknowledged),
     ) -> Self {
         Self {
             name,
@@ -211,16 +214,14 @@ impl Way for Simply {
     }
 }
 
-fn dial(to: Endpoint) -> impl Future<Output = io::Result<Connection>> + Send {
-    async move {
-        let Endpoint::Tcp { host, port, .. } = to else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        let peer = Peer {
-            address: PeerAddress::Tcp(stream.peer_addr()?),
-            certificate: None,
-        };
-        Ok(Connection::inside_of(stream, peer))
-    }
+async fn dial(to: Endpoint) -> io::Result<Connection> {
+    let Endpoint::Tcp { host, port, .. } = to else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    let peer = Peer {
+        address: PeerAddress::Tcp(stream.peer_addr()?),
+        certificate: None,
+    };
+    Ok(Connection::inside_of(stream, peer))
 }

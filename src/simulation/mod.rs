@@ -8,8 +8,10 @@
 //! CORAL_SIM_SEED=123 cargo test --lib simulation
 //! ```
 
+mod agents;
 mod faults;
 mod story;
+mod truth;
 mod world;
 
 use std::env;

@@ -1,27 +1,23 @@
 //! A colony and its agents, what happens to them, and what must hold at the end.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coral_model::SessionId;
 use fastrand::Rng;
-use jiff::Timestamp;
 use tempfile::TempDir;
 use turmoil::{Builder, Sim};
 
+use super::agents::{PORT, agent, folder, journal, settings};
 use super::faults::{COLONY, Fault};
 use super::story::Story;
-use crate::access::{Endpoint, Role, Services, Settings, Sha256, TokenGrant};
-use crate::colony::simulated::{self, Disk, Stored};
-use crate::node::simulated::{Key, Recorded, Simulated};
-use crate::store::JournalKey;
+use super::truth::{Known, check};
+use crate::colony::simulated::{self, Disk};
+use crate::node::simulated::{Key, Simulated};
 
 /// How long messages take where nothing is wrong.
 pub(super) const LATENCY_MAX: Duration = Duration::from_millis(40);
-const PORT: u16 = 9000;
 const TICK: Duration = Duration::from_millis(40);
 /// How long things go wrong.
 const FAULTY: Duration = Duration::from_secs(20);
@@ -225,124 +221,5 @@ impl World {
     fn tell(&self, agent: usize, what: &str) {
         let at = self.sim.elapsed().as_millis();
         self.story.tell_at(at, &self.agents[agent].name, what);
-    }
-}
-
-/// What makes sure how much of a journal may be missing.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    /// There was always room.
-    is_roomy: bool,
-    /// Its agent has not started again since.
-    is_latest: bool,
-}
-
-/// What is stored of a session has to be what it has recorded, or to be named.
-fn check(recorded: &Recorded, stored: Option<&Stored>, known: Known) -> Result<(), &'static str> {
-    let Some(stored) = stored else {
-        let is_nothing = recorded.calls.is_empty() && recorded.elapsed_ms.is_none();
-        return if is_nothing || recorded.is_lost {
-            Ok(())
-        } else {
-            Err("nothing is stored")
-        };
-    };
-    let names: BTreeSet<u64> = recorded.calls.iter().copied().collect();
-    if !stored.calls.is_sorted_by(|one, next| one < next) {
-        return Err("calls are stored twice, or in another order");
-    }
-    if !stored.calls.iter().all(|name| names.contains(name)) {
-        return Err("calls are stored that nobody has recorded");
-    }
-    if stored.unnamed > 0 {
-        return Err("entries are missing that no gap names");
-    }
-    let missing = recorded.calls.len() as u64 + recorded.left_out - stored.calls.len() as u64;
-    let most = stored.named + stored.named_at_most + recorded.lost + recorded.torn;
-    if missing < stored.named || missing > most {
-        return Err("calls are missing that no gap names, or the other way round");
-    }
-    if known.is_latest && !stored.is_read_again && missing != stored.named {
-        return Err("more calls are named than are missing");
-    }
-    if known.is_roomy && recorded.torn == 0 && stored.calls != recorded.calls {
-        return Err("calls were forgotten before they were stored");
-    }
-    if recorded.is_lost {
-        return Ok(());
-    }
-    if !stored.mark.is_complete {
-        return Err("its end is not stored");
-    }
-    if stored.elapsed.map(|it| it.as_millis()) != recorded.elapsed_ms.map(u128::from) {
-        return Err("another checkpoint is stored last");
-    }
-    Ok(())
-}
-
-/// In memory if there is a file system for that: each seed waits for the disk some hundred times.
-fn folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    tempfile::tempdir_in(memory)
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-fn agent(
-    name: String,
-    spool: (std::path::PathBuf, u64),
-    seed: u64,
-    disk: &Arc<Mutex<Disk>>,
-    story: &Story,
-) -> Arc<Simulated> {
-    let colony = format!("http://{COLONY}:{PORT}");
-    let say = {
-        let (name, story) = (name.clone(), story.clone());
-        Arc::new(move |what: &str| story.tell(&name, what))
-    };
-    let on_acknowledged = {
-        let (name, story, disk) = (name.clone(), story.clone(), Arc::clone(disk));
-        move |key: &Key, sequence: u64| {
-            let disk = disk.lock().unwrap();
-            let stored = disk.journals.get(&journal(&name, key));
-            if stored.is_none_or(|stored| stored.mark.last_sequence < sequence) {
-                story.wrong(&format!(
-                    "{name} {key:?}: {sequence} is acknowledged, and not stored"
-                ));
-            }
-        }
-    };
-    let colony: Endpoint = colony.parse().unwrap();
-    let token = format!("token of {name}");
-    Arc::new(Simulated::new(
-        (name, token),
-        colony,
-        spool,
-        seed,
-        (say, Box::new(on_acknowledged)),
-    ))
-}
-
-/// Who may come to the colony.
-fn settings(agents: &[Arc<Simulated>]) -> Settings {
-    let grants = agents.iter().map(|agent| TokenGrant {
-        name: agent.name.clone(),
-        sha256: Sha256::of(agent.token.as_bytes()),
-        roles: [Role::Agent].into(),
-        services: Services::all(),
-        expires_at: Timestamp::MAX,
-    });
-    Settings {
-        tokens: grants.collect(),
-        ..Settings::default()
-    }
-}
-
-fn journal(agent: &str, (epoch, session): &Key) -> JournalKey {
-    JournalKey {
-        session: SessionId("cs-1".into()),
-        agent_id: agent.into(),
-        epoch: *epoch,
-        agent_session: SessionId(session.clone()),
     }
 }

@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     /// What of entries with these numbers is new behind a mark, whether it is there, and cut.
-    fn new(mark: u64, entries: &[RangeInclusive<u64>]) -> Vec<(RangeInclusive<u64>, bool, bool)> {
+    fn new(mark: u64, entries: &[(u64, u64)]) -> Vec<(RangeInclusive<u64>, bool, bool)> {
         let journal = JournalKey {
             session: SessionId("cs-1".into()),
             agent_id: "node-1".into(),
@@ -304,8 +304,8 @@ mod tests {
             last_sequence: mark,
             ..JournalMark::new(journal.clone())
         };
-        let entries = entries.iter().map(|sequences| Entry {
-            sequences: sequences.clone(),
+        let entries = entries.iter().map(|&(first, last)| Entry {
+            sequences: first..=last,
             content: Content::Gap { calls: 1 },
             is_last: false,
         });
@@ -321,15 +321,15 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_not_new_and_what_is_missing_is_between() {
-        assert_eq!(new(2, &[1..=1, 2..=2]), []);
-        assert_eq!(new(2, &[1..=3]), [(3..=3, true, true)]);
+        assert_eq!(new(2, &[(1, 1), (2, 2)]), []);
+        assert_eq!(new(2, &[(1, 3)]), [(3..=3, true, true)]);
         let between = [(1..=1, false, false), (2..=4, true, false)];
-        assert_eq!(new(0, &[2..=4, 3..=4]), between);
-        assert_eq!(new(u64::MAX, &[u64::MAX..=u64::MAX]), []);
+        assert_eq!(new(0, &[(2, 4), (3, 4)]), between);
+        assert_eq!(new(u64::MAX, &[(u64::MAX, u64::MAX)]), []);
         let last = [
             (1..=u64::MAX - 1, false, false),
             (u64::MAX..=u64::MAX, true, false),
         ];
-        assert_eq!(new(0, &[u64::MAX..=u64::MAX]), last);
+        assert_eq!(new(0, &[(u64::MAX, u64::MAX)]), last);
     }
 }
