@@ -65,8 +65,10 @@ async fn send_all(
         if is_waiting {
             tokio::select! {
                 biased;
-                // A journal that is gone is at its end.
-                _ = written.changed() => {}
+                changed = written.changed() => if changed.is_err() {
+                    // A journal that is gone is at its end.
+                    return;
+                },
                 () = client.closed() => return,
             }
         }
