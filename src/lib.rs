@@ -18,6 +18,8 @@ pub mod probe;
 pub mod recording;
 pub mod serving;
 mod signals;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod store;
 pub mod symbols;

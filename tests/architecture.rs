@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("serving", 5),
     ("node", 6),
     ("colony", 6),
+    ("simulation", 7),
 ];
 
 /// Crates, and the only rooms that may know them.
@@ -49,6 +50,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("ring::digest", &["access"]),
     ("crossterm", &["cli", "console"]),
     ("clap", &["cli", "console"]),
+    ("turmoil", &["colony", "node", "simulation"]),
     ("toml", &["config"]),
     ("etcetera", &["config"]),
 ];

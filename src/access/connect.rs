@@ -1,6 +1,7 @@
 //! A client's way to a server.
 
 use std::error::Error;
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -54,19 +55,38 @@ pub async fn connect(
     tls: Option<&TlsConfig>,
     token: Option<&str>,
 ) -> Result<AuthorizedChannel, AccessError> {
-    let bearer = Bearer::new(token)?;
     let tls = client_tls(endpoint, tls)?;
+    let to = endpoint.clone();
+    connect_over(endpoint, token, move || dial(to.clone(), tls.clone())).await
+}
+
+/// As [`connect`], over connections to that server that something else makes.
+///
+/// # Errors
+/// As for [`connect`].
+pub(crate) async fn connect_over<F>(
+    endpoint: &Endpoint,
+    token: Option<&str>,
+    dial: impl Fn() -> F + Send + 'static,
+) -> Result<AuthorizedChannel, AccessError>
+where
+    F: Future<Output = io::Result<Connection>> + Send + 'static,
+{
+    let bearer = Bearer::new(token)?;
     let unreachable = |error: &tonic::transport::Error| AccessError::Unreachable {
         endpoint: endpoint.clone(),
         why: innermost(error),
     };
-    let to = endpoint.clone();
+    let connector = service_fn(move |_| {
+        let dialled = dial();
+        async move { dialled.await.map(TokioIo::new) }
+    });
     let channel = origin(endpoint)?
         .connect_timeout(CONNECT_MAX)
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_MAX)
         .keep_alive_while_idle(true)
-        .connect_with_connector(service_fn(move |_| dial(to.clone(), tls.clone())))
+        .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(&error))?;
     Ok(InterceptedService::new(channel, bearer))
@@ -148,8 +168,8 @@ fn client_tls(
 pub(super) async fn dial(
     endpoint: Endpoint,
     tls: Option<Arc<ClientConfig>>,
-) -> io::Result<TokioIo<Connection>> {
-    let connection = match endpoint {
+) -> io::Result<Connection> {
+    Ok(match endpoint {
         Endpoint::Unix(path) => Connection::new(UnixStream::connect(path).await?, unknown()),
         Endpoint::Tcp { host, port, .. } => {
             let stream = TcpStream::connect((host.as_str(), port)).await?;
@@ -163,8 +183,7 @@ pub(super) async fn dial(
                 }
             }
         }
-    };
-    Ok(TokioIo::new(connection))
+    })
 }
 
 /// A client does not ask its connection who the server is: TLS has seen to that.

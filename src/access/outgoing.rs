@@ -43,7 +43,8 @@ impl Outgoing {
     /// If nobody who proves to be that server is there.
     pub async fn dial(&self, endpoint: Endpoint) -> io::Result<TokioIo<Connection>> {
         let is_tls = matches!(endpoint, Endpoint::Tcp { is_tls: true, .. });
-        dial(endpoint, is_tls.then(|| Arc::clone(&self.tls))).await
+        let dialled = dial(endpoint, is_tls.then(|| Arc::clone(&self.tls)));
+        dialled.await.map(TokioIo::new)
     }
 
     /// A channel that connects when it is used, and again after failures.

@@ -5,35 +5,34 @@
 //! journals, and both are caught up with when it can be.
 
 mod archive;
-mod collect;
+pub(super) mod collect;
+mod entries;
 mod notes;
 mod past;
 mod queries;
 
-use std::collections::HashSet;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coral_model::SessionId;
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::registry::{Link, Registry};
+use super::registry::Registry;
 use crate::config::ColonyDebug;
-use crate::outlets::{Otlp, Parquet, Warn};
+use crate::outlets::{Parquet, Warn};
 use crate::store::sql::{SqlSettings, SqlWorkers};
-use crate::store::{JournalKey, Opened, Store, StoreError, StoreSettings, StoredCall};
+use crate::store::{Opened, Store, StoreError, StoreSettings};
 use archive::Outlets;
 pub(super) use archive::{Archive, Trouble};
+pub(super) use collect::RecordedCall;
+use collect::{Collector, Shelf};
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
 /// How often what is too old is deleted.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
-/// Calls that whoever listens has not taken yet.
-const CALLS_MAX: usize = 4_096;
 /// When so many calls wait for an export that should be deleted, it is told: they take some 100 MB.
 const OVERDUE_MAX: u64 = 1_000_000;
 
@@ -42,23 +41,10 @@ const OVERDUE_MAX: u64 = 1_000_000;
 pub(super) struct History {
     store: Store,
     workers: SqlWorkers,
-    /// Journals that are being read.
-    collecting: Mutex<HashSet<JournalKey>>,
-    /// There may be a new journal.
-    poke: Notify,
-    calls: broadcast::Sender<RecordedCall>,
-    otlp: Option<Otlp>,
+    collector: Arc<Collector<Shelf>>,
     /// Until it runs.
     parquet: Mutex<Option<Parquet>>,
     warn: Warn,
-}
-
-/// A call that an agent has handed over.
-#[derive(Clone, Debug)]
-pub(super) struct RecordedCall {
-    pub(super) session: SessionId,
-    pub(super) agent_id: String,
-    pub(super) call: StoredCall,
 }
 
 impl History {
@@ -86,12 +72,12 @@ impl History {
     /// The history of an open file.
     fn new(store: Store, workers: SqlWorkers, outlets: Outlets, warn: Warn) -> Self {
         Self {
+            collector: Arc::new(Collector::new(Shelf {
+                store: store.clone(),
+                otlp: outlets.otlp,
+            })),
             store,
             workers,
-            collecting: Mutex::default(),
-            poke: Notify::new(),
-            calls: broadcast::Sender::new(CALLS_MAX),
-            otlp: outlets.otlp,
             parquet: Mutex::new(outlets.parquet),
             warn,
         }
@@ -103,25 +89,19 @@ impl History {
         if let Some(parquet) = self.take_parquet() {
             tokio::spawn(parquet.run(self.store.clone()));
         }
-        let mut changes = registry.changes();
+        tokio::select! {
+            () = Arc::clone(&self.collector).run(registry) => {}
+            () = self.retain_all() => {}
+        }
+    }
+
+    async fn retain_all(&self) {
         let mut retain = interval(RETAIN_EVERY);
         retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut served: Vec<Link> = Vec::new();
         let mut overdue = 0;
         loop {
-            served.retain(Link::is_up);
-            for link in registry.links() {
-                if !served.iter().any(|it| it.is(&link)) {
-                    served.push(link.clone());
-                    tokio::spawn(Arc::clone(&self).collect_all(link));
-                }
-            }
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() {
-                    return;
-                },
-                _ = retain.tick() => self.retain(&mut overdue).await,
-            }
+            retain.tick().await;
+            self.retain(&mut overdue).await;
         }
     }
 
@@ -143,7 +123,7 @@ impl History {
 
     /// Closes the file, when what was asked for before is done.
     async fn close(&self) {
-        if let Some(otlp) = &self.otlp {
+        if let Some(otlp) = self.collector.journals().otlp() {
             otlp.close().await;
         }
         self.store.clone().close().await;
@@ -151,33 +131,16 @@ impl History {
 
     /// A session has begun on an agent: its journal is to be read.
     fn poke(&self) {
-        self.poke.notify_waiters();
+        self.collector.poke();
     }
 
     /// The recorded calls of all sessions, from now on.
     pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
-        self.calls.subscribe()
+        self.collector.calls()
     }
 
     fn take_parquet(&self) -> Option<Parquet> {
         let mut parquet = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
         parquet.take()
-    }
-
-    /// Whether nobody else reads that journal; until it is given back.
-    fn claim(&self, journal: &JournalKey) -> bool {
-        let mut collecting = self
-            .collecting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        collecting.insert(journal.clone())
-    }
-
-    fn give_back(&self, journal: &JournalKey) {
-        let mut collecting = self
-            .collecting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        collecting.remove(journal);
     }
 }

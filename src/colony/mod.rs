@@ -24,6 +24,8 @@ mod requests;
 mod service;
 mod session;
 mod sessions;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod single;
 mod start;
 mod traces;

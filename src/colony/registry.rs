@@ -92,6 +92,7 @@ impl Registry {
     ) {
         self.connected(&link);
         tokio::select! {
+            biased;
             _ = ended => {}
             _ = self.look(&link, lease) => {}
         }
@@ -183,6 +184,7 @@ impl Registry {
             let answer = within(lease, asked).await?;
             self.update(link, |known| known.services = answer.services);
             tokio::select! {
+                biased;
                 () = sleep(LOOK_EVERY) => {}
                 _ = is_up.wait_for(|is_up| !is_up) => break,
             }

@@ -15,6 +15,8 @@ mod recording;
 mod service;
 mod services;
 mod sessions;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod single;
 mod start;
 mod targets;
@@ -39,6 +41,7 @@ use tonic::service::interceptor::InterceptedService;
 use crate::access::{Listen, Settings};
 use crate::config::{AgentConfig, SpoolConfig};
 use crate::serving::{Opened, ServeError};
+use crate::source::remote::BackOff;
 use journal::Journals;
 pub use privileges::drop_privileges;
 use service::{Service, host_name};
@@ -98,10 +101,11 @@ pub async fn serve(
     let (closing, closed) = watch::channel(false);
     let uplink = colony.map(|colony| {
         let uplink = Uplink {
-            config: colony.clone(),
+            way: colony.clone(),
             greeting: greeting(&service, epoch),
             routes: routes.clone(),
             say,
+            back_off: BackOff::new(),
         };
         tokio::spawn(uplink.keep(closed))
     });

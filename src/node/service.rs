@@ -552,7 +552,7 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::ListJournalsResponse>, Status> {
         let who = asked(request.extensions(), "journal.list")?;
         let spool = self.journals_for(who)?;
-        Ok(Response::new(journal::list(spool).await?))
+        Ok(Response::new(journal::list(&spool)))
     }
 
     async fn read_journal(
@@ -570,8 +570,8 @@ impl AgentCalls for Service {
     ) -> Result<Response<wire::AcknowledgeJournalResponse>, Status> {
         let who = asked(request.extensions(), "journal.acknowledge")?;
         let spool = self.journals_for(who)?;
-        let acknowledged = journal::acknowledge(spool, request.into_inner()).await;
-        Ok(Response::new(acknowledged?))
+        let acknowledged = journal::acknowledge(&spool, request.get_ref())?;
+        Ok(Response::new(acknowledged))
     }
 
     async fn register_service(

@@ -1,15 +1,16 @@
 //! The link to the colony: the agent dials it, and serves its calls over what it has dialled.
 
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coral_model::{Diagnostic, Escaped};
 use coral_proto::colony::v1::agent_link_client::AgentLinkClient;
 use coral_proto::colony::v1::{Greeting, OpenLinkRequest};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -36,18 +37,42 @@ const REQUESTS_MAX: usize = 64;
 /// Says what has become of the link, in a line.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// The way to a colony.
+pub(super) trait Way: Send + Sync {
+    /// Where it leads to.
+    fn to(&self) -> String;
+
+    /// Connects to it.
+    fn connect(&self) -> impl Future<Output = Result<AuthorizedChannel, Cut>> + Send;
+}
+
+impl Way for UplinkConfig {
+    fn to(&self) -> String {
+        self.url.to_string()
+    }
+
+    async fn connect(&self) -> Result<AuthorizedChannel, Cut> {
+        let token = self.token_file.as_ref().map(fs::read_to_string);
+        let token = token.transpose()?;
+        let token = token.as_deref().map(str::trim);
+        Ok(connect(&self.url, Some(&self.tls()), token).await?)
+    }
+}
+
 /// What it takes to be linked to a colony.
-pub(super) struct Uplink {
-    pub(super) config: UplinkConfig,
+pub(super) struct Uplink<W> {
+    pub(super) way: W,
     pub(super) greeting: Greeting,
     /// The agent's own calls, behind its guard.
     pub(super) routes: Routes,
     pub(super) say: Say,
+    /// When the colony is dialled again.
+    pub(super) back_off: BackOff,
 }
 
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
+pub(super) enum Cut {
     #[error("the token cannot be read: {0}")]
     Token(#[from] io::Error),
     #[error("{} ({})", .0, .0.code())]
@@ -62,26 +87,26 @@ enum Cut {
     Lost,
 }
 
-impl Uplink {
+impl<W: Way> Uplink<W> {
     /// Keeps the link until the agent ends: dials again whenever it is gone.
-    pub(super) async fn keep(self, mut closed: watch::Receiver<bool>) {
-        let mut back_off = BackOff::new();
+    pub(super) async fn keep(mut self, mut closed: watch::Receiver<bool>) {
         let mut last_said = String::new();
         loop {
             let opened = tokio::select! {
+                biased;
                 opened = self.dial() => opened,
                 _ = closed.wait_for(|is_closed| *is_closed) => return,
             };
             let cut = match opened {
                 Err(cut) => cut,
                 Ok((connection, ended)) => {
-                    (self.say)(&format!("colony: connected to {}", self.config.url));
+                    (self.say)(&format!("colony: connected to {}", self.way.to()));
                     last_said.clear();
                     let opened_at = Instant::now();
                     let cut = self.serve(connection, ended, closed.clone()).await;
                     // A colony that ends every link at once is not dialled ever faster.
                     if opened_at.elapsed() > LASTING {
-                        back_off.reset();
+                        self.back_off.reset();
                     }
                     cut
                 }
@@ -89,7 +114,7 @@ impl Uplink {
             if *closed.borrow() {
                 return;
             }
-            let wait = back_off.wait();
+            let wait = self.back_off.wait();
             let why = cut.to_string();
             // One line for each change, and not for each try.
             if why != last_said {
@@ -98,6 +123,7 @@ impl Uplink {
                 last_said = why;
             }
             tokio::select! {
+                biased;
                 () = sleep(wait) => {}
                 _ = closed.wait_for(|is_closed| *is_closed) => return,
             }
@@ -105,10 +131,7 @@ impl Uplink {
     }
 
     async fn dial(&self) -> Result<(Connection, Ended), Cut> {
-        let token = self.config.token_file.as_ref().map(fs::read_to_string);
-        let token = token.transpose()?;
-        let token = token.as_deref().map(str::trim);
-        let channel = connect(&self.config.url, Some(&self.config.tls()), token).await?;
+        let channel = self.way.connect().await?;
         let welcomed = timeout(WELCOME_MAX, self.open(AgentLinkClient::new(channel)));
         welcomed.await.map_err(|_| Cut::Silent)?
     }
@@ -142,6 +165,7 @@ impl Uplink {
         let (over, is_over) = watch::channel(None);
         let until_over = async move {
             tokio::select! {
+                biased;
                 status = ended.wait() => { over.send_replace(status); }
                 // It is closed as well where nobody can say so any more.
                 _ = closed.wait_for(|is_closed| *is_closed) => {}

@@ -12,6 +12,7 @@ pub(crate) mod watching;
 
 use std::fs;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use coral_proto::DESCRIPTORS;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
@@ -28,7 +30,7 @@ use tower::util::MapRequestLayer;
 
 use crate::access::audit::AuditSettings;
 use crate::access::grpc::{Guard, note_path};
-use crate::access::{AccessError, Gate, Listen, Listener, Settings};
+use crate::access::{AccessError, Connection, Gate, Listen, Listener, Settings};
 pub(crate) use audit::Audit;
 pub use error::ServeError;
 pub(crate) use owner::Owner;
@@ -135,14 +137,26 @@ async fn serve_one(
     listener: Listener,
     audit: Arc<Audit>,
     routes: Routes,
+    closed: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
+    let incoming =
+        listener.incoming(move |address, error| audit.refused(address, error.to_string()));
+    serve_incoming(incoming, routes, closed).await
+}
+
+/// Serves connections as they come in, until it is closed.
+///
+/// # Errors
+/// If no more of them can come in.
+pub(crate) async fn serve_incoming(
+    incoming: impl Stream<Item = io::Result<Connection>>,
+    routes: Routes,
     mut closed: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
     let closed = async move {
         // It is closed as well where nobody can say so any more.
         let _ = closed.wait_for(|is_closed| *is_closed).await;
     };
-    let incoming =
-        listener.incoming(move |address, error| audit.refused(address, error.to_string()));
     Server::builder()
         .concurrency_limit_per_connection(REQUESTS_MAX)
         .http2_keepalive_interval(Some(KEEP_ALIVE_EVERY))

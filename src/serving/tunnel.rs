@@ -110,6 +110,7 @@ where
             sleep(CLOSE_MAX).await;
         };
         tokio::select! {
+            biased;
             status = receive(incoming, data_of, writer) => status,
             () = sending => None,
         }
@@ -144,6 +145,7 @@ async fn send<O>(
     let mut chunk = vec![0; CHUNK_BYTES_MAX];
     loop {
         let length = tokio::select! {
+            biased;
             read = from.read(&mut chunk) => read.unwrap_or_default(),
             () = outgoing.closed() => 0,
         };

@@ -14,7 +14,7 @@ use super::columns::{Events, Functions, Nodes, TimeLine, taken_at};
 use super::database::Rows;
 use super::snapshots;
 use super::values::{replica_state_name, to_sql_number, to_sql_time};
-use super::{Batch, Content, Entry, JournalKey, JournalMark, StoreError};
+use super::{Batch, Content, JournalKey, JournalMark, New, StoreError};
 
 /// What of the stored is held in memory, so that duplicates are known without a query.
 #[derive(Debug, Default)]
@@ -71,50 +71,42 @@ impl Staged {
             session: key.session.clone(),
         })?;
         let known = self.marks.get(key).or_else(|| memory.marks.get(key));
-        let mut mark = known.cloned().unwrap_or_else(|| JournalMark {
-            journal: key.clone(),
-            last_sequence: 0,
-            is_complete: false,
-        });
-        for entry in &batch.entries {
-            let (first, last) = (*entry.sequences.start(), *entry.sequences.end());
-            if last <= mark.last_sequence {
-                continue;
-            }
-            if first > mark.last_sequence.saturating_add(1) {
-                self.gap(key, mark.last_sequence + 1, first - 1, None);
-            }
-            self.take_entry(memory, (key, service), entry, mark.last_sequence)
+        let mut mark = known
+            .cloned()
+            .unwrap_or_else(|| JournalMark::new(key.clone()));
+        for new in batch.behind(&mut mark) {
+            self.take_new(memory, (key, service), &new)
                 .map_err(|error| not_a_batch(&error))?;
-            mark.last_sequence = last;
-            mark.is_complete |= entry.is_last;
         }
         let last_sequence = mark.last_sequence;
         self.marks.insert(key.clone(), mark);
         Ok(last_sequence)
     }
 
-    fn take_entry(
+    fn take_new(
         &mut self,
         memory: &Memory,
         (key, service): (&JournalKey, &str),
-        entry: &Entry,
-        mark: u64,
+        new: &New<'_>,
     ) -> Result<(), ArrowError> {
-        let (first, last) = (*entry.sequences.start(), *entry.sequences.end());
-        match &entry.content {
-            Content::Checkpoint(snapshot) => {
+        match new.entry.map(|entry| &entry.content) {
+            None => self.gap(key, new, None),
+            // Of a gap that begins among what is stored, some of the calls are.
+            Some(Content::Gap { calls }) => {
+                self.gap(key, new, (!new.is_cut()).then_some(*calls));
+            }
+            Some(Content::Checkpoint(snapshot)) => {
                 self.take_time_line(memory, (key, service), snapshot);
                 self.latest.insert(key.clone(), Arc::clone(snapshot));
             }
-            Content::Calls(calls) => {
+            Some(Content::Calls(calls)) => {
+                let last = *new.sequences.end();
                 for (number, call) in (0..).zip(calls) {
                     self.events.push((key, service), last, number, call)?;
                 }
                 let count = self.event_counts.entry(key.session.clone()).or_default();
                 *count += calls.len() as u64;
             }
-            Content::Gap { calls } => self.gap(key, first.max(mark + 1), last, Some(*calls)),
         }
         Ok(())
     }
@@ -137,10 +129,10 @@ impl Staged {
         self.calls.insert(of.0.clone(), calls.collect());
     }
 
-    fn gap(&mut self, key: &JournalKey, first: u64, last: u64, calls: Option<u64>) {
+    fn gap(&mut self, key: &JournalKey, new: &New<'_>, calls: Option<u64>) {
         self.gaps.push(super::Gap {
             journal: key.clone(),
-            sequences: first..=last,
+            sequences: new.sequences.clone(),
             calls,
         });
     }

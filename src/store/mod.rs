@@ -43,7 +43,7 @@ use database::Database;
 pub use error::StoreError;
 pub use records::{
     Batch, Content, Entry, ExportFile, ExportPlan, Gap, History, HistoryFunction, HistoryQuery,
-    HistorySession, JournalKey, JournalMark, Loss, NewSession, Opened, ReplicaRow, StoredCall,
+    HistorySession, JournalKey, JournalMark, Loss, New, NewSession, Opened, ReplicaRow, StoredCall,
     StoredSession, StoredSnapshot,
 };
 use thread::Command;

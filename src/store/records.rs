@@ -89,6 +89,17 @@ pub struct JournalMark {
     pub is_complete: bool,
 }
 
+impl JournalMark {
+    /// A journal of which nothing is stored.
+    pub fn new(journal: JournalKey) -> Self {
+        Self {
+            journal,
+            last_sequence: 0,
+            is_complete: false,
+        }
+    }
+}
+
 /// Entries of a journal, to be stored together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -96,6 +107,51 @@ pub struct Batch {
     pub journal: JournalKey,
     /// Its entries, ascending.
     pub entries: Vec<Entry>,
+}
+
+/// What of a batch is not stored yet.
+#[derive(Clone, Debug)]
+pub struct New<'a> {
+    /// The numbers that it has, behind what is stored.
+    pub sequences: RangeInclusive<u64>,
+    /// The entry; none where one should be and is not.
+    pub entry: Option<&'a Entry>,
+}
+
+impl New<'_> {
+    /// Whether the entry has numbers as well that are stored already.
+    pub fn is_cut(&self) -> bool {
+        self.entry
+            .is_some_and(|entry| entry.sequences.start() < self.sequences.start())
+    }
+}
+
+impl Batch {
+    /// What of it is new behind a mark, which moves on behind it: each entry once, and between
+    /// them what is missing.
+    pub fn behind(&self, mark: &mut JournalMark) -> Vec<New<'_>> {
+        let mut new = Vec::new();
+        for entry in &self.entries {
+            let (first, last) = (*entry.sequences.start(), *entry.sequences.end());
+            if last <= mark.last_sequence {
+                continue;
+            }
+            let next = mark.last_sequence + 1;
+            if first > next {
+                new.push(New {
+                    sequences: next..=first - 1,
+                    entry: None,
+                });
+            }
+            new.push(New {
+                sequences: first.max(next)..=last,
+                entry: Some(entry),
+            });
+            mark.last_sequence = last;
+            mark.is_complete |= entry.is_last;
+        }
+        new
+    }
 }
 
 /// An entry of a journal.
@@ -255,4 +311,50 @@ pub struct ExportFile {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What of entries with these numbers is new behind a mark, whether it is there, and cut.
+    fn new(mark: u64, entries: &[(u64, u64)]) -> Vec<(RangeInclusive<u64>, bool, bool)> {
+        let journal = JournalKey {
+            session: SessionId("cs-1".into()),
+            agent_id: "node-1".into(),
+            epoch: 1,
+            agent_session: SessionId("dbg-1".into()),
+        };
+        let mut mark = JournalMark {
+            last_sequence: mark,
+            ..JournalMark::new(journal.clone())
+        };
+        let entries = entries.iter().map(|&(first, last)| Entry {
+            sequences: first..=last,
+            content: Content::Gap { calls: 1 },
+            is_last: false,
+        });
+        let batch = Batch {
+            journal,
+            entries: entries.collect(),
+        };
+        let new = batch.behind(&mut mark);
+        new.iter()
+            .map(|new| (new.sequences.clone(), new.entry.is_some(), new.is_cut()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_stored_is_not_new_and_what_is_missing_is_between() {
+        assert_eq!(new(2, &[(1, 1), (2, 2)]), []);
+        assert_eq!(new(2, &[(1, 3)]), [(3..=3, true, true)]);
+        let between = [(1..=1, false, false), (2..=4, true, false)];
+        assert_eq!(new(0, &[(2, 4), (3, 4)]), between);
+        assert_eq!(new(u64::MAX, &[(u64::MAX, u64::MAX)]), []);
+        let last = [
+            (1..=u64::MAX - 1, false, false),
+            (u64::MAX..=u64::MAX, true, false),
+        ];
+        assert_eq!(new(0, &[(u64::MAX, u64::MAX)]), last);
+    }
 }

@@ -1,30 +1,110 @@
 //! Reading the journals of agents: what is stored for good is acknowledged, and nothing else.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coral_model::{CallRecord, SessionId};
+use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
-use coral_proto::convert::Assembled;
-use prost::Message;
-use tokio::time::{sleep, timeout};
-use tonic::{Status, Streaming};
+use tokio::sync::{Notify, broadcast};
+use tokio::time::sleep;
+use tonic::Status;
 
-use super::{History, RecordedCall};
-use crate::colony::registry::{Link, timed};
-use crate::outlets::Origin;
-use crate::store::{Batch, Content, Entry, JournalKey, StoreError, StoredCall};
+use super::entries::Journal;
+use crate::colony::registry::{Link, Registry, timed};
+use crate::outlets::{Origin, Otlp};
+use crate::store::{Batch, Content, Entry, JournalKey, JournalMark, Store, StoreError, StoredCall};
 
 /// How often an agent is asked for its journals, if nothing calls for it.
 const LIST_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// What is stored together, if it is there already: a transaction costs more than its rows.
-const ENTRIES_MAX: usize = 64;
-/// An entry may take half a MiB, and hundreds of agents come back at once.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// How long to wait before what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Calls that whoever listens has not taken yet.
+const CALLS_MAX: usize = 4_096;
+
+/// Where journals are stored for good.
+pub(in crate::colony) trait Journals: Send + Sync + 'static {
+    /// What is known of a journal while it is read.
+    type Reading: Send;
+
+    /// How far the journals of a session are stored.
+    fn marks(
+        &self,
+        session: SessionId,
+    ) -> impl Future<Output = Result<Vec<JournalMark>, StoreError>> + Send;
+
+    /// A journal, which is on a host, is to be read.
+    fn begin(&self, journal: &JournalKey, host: &str) -> impl Future<Output = Self::Reading> + Send;
+
+    /// Stores entries of a journal, each once, and returns the journal's mark: the last entry that
+    /// is stored.
+    fn append(
+        &self,
+        reading: &mut Self::Reading,
+        batch: Batch,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// The history's file, and the collector of OpenTelemetry that is told what is stored there.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) store: Store,
+    pub(super) otlp: Option<Otlp>,
+}
+
+impl Shelf {
+    pub(super) fn otlp(&self) -> Option<&Otlp> {
+        self.otlp.as_ref()
+    }
+}
+
+impl Journals for Shelf {
+    type Reading = Option<Origin>;
+
+    async fn marks(&self, session: SessionId) -> Result<Vec<JournalMark>, StoreError> {
+        self.store.marks(session).await
+    }
+
+    async fn begin(&self, journal: &JournalKey, host: &str) -> Option<Origin> {
+        self.otlp.as_ref()?;
+        let session = self.store.session(journal.session.clone()).await.ok()?;
+        let replicas = self.store.replicas(journal.session.clone()).await.ok()?;
+        let row = replicas.into_iter().find(|row| row.journal == *journal);
+        let target = row.map(|row| row.target);
+        Some(Origin::new(journal.clone(), &session.begun, host, target))
+    }
+
+    async fn append(&self, origin: &mut Option<Origin>, batch: Batch) -> Result<u64, StoreError> {
+        let told = origin.is_some().then(|| batch.entries.clone());
+        let stored = self.store.append(batch).await?;
+        if let (Some(otlp), Some(origin), Some(told)) = (&self.otlp, origin, &told) {
+            otlp.offer(origin, told);
+        }
+        Ok(stored)
+    }
+}
+
+/// Reads the journals of all agents.
+#[derive(Debug)]
+pub(in crate::colony) struct Collector<J> {
+    journals: J,
+    /// Journals that are being read.
+    collecting: Mutex<HashSet<JournalKey>>,
+    /// There may be a new journal.
+    poke: Notify,
+    calls: broadcast::Sender<RecordedCall>,
+}
+
+/// A call that an agent has handed over.
+#[derive(Clone, Debug)]
+pub(in crate::colony) struct RecordedCall {
+    pub(in crate::colony) session: SessionId,
+    pub(in crate::colony) agent_id: String,
+    pub(in crate::colony) call: StoredCall,
+}
 
 /// Why a journal is not read any further for now.
 enum Stopped {
@@ -36,9 +116,50 @@ enum Stopped {
     Store,
 }
 
-impl History {
+impl<J: Journals> Collector<J> {
+    pub(in crate::colony) fn new(journals: J) -> Self {
+        Self {
+            journals,
+            collecting: Mutex::default(),
+            poke: Notify::new(),
+            calls: broadcast::Sender::new(CALLS_MAX),
+        }
+    }
+
+    pub(super) fn journals(&self) -> &J {
+        &self.journals
+    }
+
+    /// Reads from every agent that is connected, for ever.
+    pub(in crate::colony) async fn run(self: Arc<Self>, registry: Arc<Registry>) {
+        let mut changes = registry.changes();
+        let mut served: Vec<Link> = Vec::new();
+        loop {
+            served.retain(Link::is_up);
+            for link in registry.links() {
+                if !served.iter().any(|it| it.is(&link)) {
+                    served.push(link.clone());
+                    tokio::spawn(Arc::clone(&self).collect_all(link));
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A session has begun on an agent: its journal is to be read.
+    pub(super) fn poke(&self) {
+        self.poke.notify_waiters();
+    }
+
+    /// The recorded calls of all sessions, from now on.
+    pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
+        self.calls.subscribe()
+    }
+
     /// Reads the journals of an agent until its link ends.
-    pub(super) async fn collect_all(self: Arc<Self>, link: Link) {
+    async fn collect_all(self: Arc<Self>, link: Link) {
         let mut calls = link.calls(None);
         loop {
             let poked = self.poke.notified();
@@ -46,20 +167,22 @@ impl History {
             if let Ok(listed) = calls.list_journals(request).await {
                 for journal in listed.into_inner().journals {
                     if let Some(key) = key_of(&link, &journal)
-                        && self.claim(&key)
+                        && self.locked().insert(key.clone())
                     {
-                        let (history, link) = (Arc::clone(&self), link.clone());
+                        let (collector, link) = (Arc::clone(&self), link.clone());
                         tokio::spawn(async move {
                             tokio::select! {
-                                () = history.collect(&link, &key) => {}
+                                biased;
+                                () = collector.collect(&link, &key) => {}
                                 () = link.down() => {}
                             }
-                            history.give_back(&key);
+                            collector.locked().remove(&key);
                         });
                     }
                 }
             }
             tokio::select! {
+                biased;
                 () = poked => {}
                 () = sleep(LIST_EVERY) => {}
                 () = link.down() => return,
@@ -78,7 +201,7 @@ impl History {
     }
 
     async fn collect_once(&self, link: &Link, key: &JournalKey) -> Stopped {
-        let Ok(marks) = self.store.marks(key.session.clone()).await else {
+        let Ok(marks) = self.journals.marks(key.session.clone()).await else {
             return Stopped::Store;
         };
         let mark = marks.into_iter().find(|mark| mark.journal == *key);
@@ -100,7 +223,7 @@ impl History {
             return Stopped::Agent;
         };
         let mut journal = Journal::of(entries.into_inner());
-        let mut origin = self.origin(link, key).await;
+        let mut reading = self.journals.begin(key, &link.host).await;
         loop {
             let Ok(entries) = journal.some().await else {
                 return Stopped::Agent;
@@ -110,20 +233,16 @@ impl History {
             };
             let is_last = last.is_last;
             self.tell_calls(key, &entries);
-            let told = origin.is_some().then(|| entries.clone());
             let batch = Batch {
                 journal: key.clone(),
                 entries,
             };
-            stored = match self.store.append(batch).await {
+            stored = match self.journals.append(&mut reading, batch).await {
                 Ok(stored) => stored,
                 // Its session was deleted as too old, or begun while nothing could be written.
                 Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
                 Err(_) => return Stopped::Store,
             };
-            if let (Some(otlp), Some(origin), Some(told)) = (&self.otlp, &mut origin, &told) {
-                otlp.offer(origin, told);
-            }
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }
@@ -133,14 +252,10 @@ impl History {
         }
     }
 
-    /// What a collector of OpenTelemetry is told of a journal's session, where there is one.
-    async fn origin(&self, link: &Link, key: &JournalKey) -> Option<Origin> {
-        self.otlp.as_ref()?;
-        let session = self.store.session(key.session.clone()).await.ok()?;
-        let replicas = self.store.replicas(key.session.clone()).await.ok()?;
-        let row = replicas.into_iter().find(|row| row.journal == *key);
-        let target = row.map(|row| row.target);
-        Some(Origin::new(key.clone(), &session.begun, &link.host, target))
+    /// What it guards is whole at any time, so a panic spoils nothing.
+    fn locked(&self) -> MutexGuard<'_, HashSet<JournalKey>> {
+        let locked = self.collecting.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell_calls(&self, key: &JournalKey, entries: &[Entry]) {
@@ -184,91 +299,5 @@ fn key_of(link: &Link, journal: &wire::Journal) -> Option<JournalKey> {
         agent_id: link.agent_id.clone(),
         epoch: journal.epoch,
         agent_session: SessionId(journal.session_id.clone()),
-    })
-}
-
-/// The entries of a journal as they come.
-struct Journal {
-    messages: Streaming<wire::JournalEntry>,
-    /// A checkpoint of which more messages are to come, and its first number.
-    open: Option<(Assembled, u64)>,
-}
-
-impl Journal {
-    fn of(messages: Streaming<wire::JournalEntry>) -> Self {
-        Self {
-            messages,
-            open: None,
-        }
-    }
-
-    /// The next entries: at least one, and those that are there already; none at the end.
-    async fn some(&mut self) -> Result<Vec<Entry>, Status> {
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        while entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
-            let next = if entries.is_empty() {
-                self.messages.message().await?
-            } else {
-                match timeout(MORE_WITHIN, self.messages.message()).await {
-                    Ok(next) => next?,
-                    Err(_) => break,
-                }
-            };
-            let Some(message) = next else { break };
-            let is_last = message.is_last;
-            bytes += message.encoded_len();
-            entries.extend(self.take(message)?);
-            if is_last {
-                break;
-            }
-        }
-        Ok(entries)
-    }
-
-    fn take(&mut self, message: wire::JournalEntry) -> Result<Vec<Entry>, Status> {
-        let bad = |what: String| Status::data_loss(what);
-        let sequence = message.sequence;
-        let mut entries = Vec::new();
-        let mut add = |first, content| {
-            entries.push(Entry {
-                sequences: first..=sequence,
-                content,
-                is_last: false,
-            });
-        };
-        if let Some(gap) = message.gap {
-            let calls = gap.calls;
-            add(gap.first_sequence.min(sequence), Content::Gap { calls });
-        } else if let Some(update) = message.checkpoint {
-            let (mut assembled, first) = match self.open.take() {
-                Some(open) if !update.is_whole => open,
-                _ => (Assembled::new(), sequence),
-            };
-            let snapshot = assembled
-                .apply(update)
-                .map_err(|error| bad(error.to_string()))?;
-            match snapshot {
-                Some(snapshot) => add(first, Content::Checkpoint(snapshot)),
-                None => self.open = Some((assembled, first)),
-            }
-        } else {
-            let calls = message.calls.into_iter().map(stored_call);
-            let calls = calls.collect::<Result<_, _>>().map_err(bad)?;
-            add(sequence, Content::Calls(calls));
-        }
-        if let Some(entry) = entries.last_mut() {
-            entry.is_last = message.is_last;
-        }
-        Ok(entries)
-    }
-}
-
-fn stored_call(call: wire::JournalCall) -> Result<StoredCall, String> {
-    let record = call.record.ok_or("a call without its record")?;
-    let record = CallRecord::try_from(record).map_err(|error| error.to_string())?;
-    Ok(StoredCall {
-        function: call.function,
-        record,
     })
 }

@@ -1,5 +1,6 @@
 //! One journal: which of its entries lie where, and which are missing.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,10 @@ pub(super) struct Journal {
     /// Calls that were recorded and are in no entry; the next entry names them.
     left_out: u64,
     is_complete: bool,
+    /// How many calls there are up to an entry: of every one that somebody may have last.
+    calls_up_to: BTreeMap<u64, u64>,
+    /// The last entry that somebody may have.
+    handed: u64,
     /// The last entry, for those who wait for one.
     written: watch::Sender<u64>,
 }
@@ -49,6 +54,8 @@ impl Journal {
             open: None,
             left_out: 0,
             is_complete: false,
+            calls_up_to: BTreeMap::from([(0, 0)]),
+            handed: 0,
             written: watch::Sender::new(0),
         }
     }
@@ -61,7 +68,10 @@ impl Journal {
         journal.head.first_sequence = last.segment.next_sequence();
         journal.head.calls_before = last.segment.calls_up_to();
         journal.written.send_replace(last.segment.last_sequence);
-        journal.segments = found.into_iter().map(|found| found.segment).collect();
+        for found in found {
+            journal.calls_up_to.extend(found.calls_up_to);
+            journal.segments.push(found.segment);
+        }
         Some(journal)
     }
 
@@ -150,6 +160,8 @@ impl Journal {
         segment.len_bytes += bytes.len() as u64;
         for entry in entries {
             segment.count(entry);
+            self.calls_up_to
+                .insert(entry.sequence, segment.calls_up_to());
             self.left_out -= entry.gap.as_ref().map_or(0, |gap| gap.calls);
         }
         self.head.first_sequence = segment.next_sequence();
@@ -173,6 +185,8 @@ impl Journal {
         // Names in the order of the entries, for people.
         let path = self.folder.join(format!("{session}.{first:010}.journal"));
         let (segment, file) = Segment::create(path, &self.head)?;
+        // One without entries had that name, and has become this one.
+        self.segments.pop_if(|last| last.path == segment.path);
         self.segments.push(segment);
         Ok(self.open.replace(file).into_iter().collect())
     }
@@ -182,7 +196,7 @@ impl Journal {
         let Some(segment) = self.segments.last() else {
             return;
         };
-        if segment.next_sequence() == segment.first_sequence {
+        if segment.is_empty() {
             let _ = fs::remove_file(&segment.path);
             self.segments.pop();
             self.open = None;
@@ -195,21 +209,29 @@ impl Journal {
     }
 
     /// What is next for who has the entries up to `after`.
-    pub(super) fn next(&self, after: u64) -> Next {
+    pub(super) fn next(&mut self, after: u64) -> Next {
         let (mut sequence, mut calls) = (1, 0);
         for segment in &self.segments {
             if segment.last_sequence > after {
                 let is_missing = sequence < segment.first_sequence;
                 if is_missing && segment.first_sequence - 1 > after {
+                    // Where it is not known any more how many calls of these somebody has, the gap
+                    // begins before them, and tells them all.
+                    let known = self.calls_up_to.get(&after);
+                    let known = known.map(|&calls| (after + 1, calls));
+                    let (first_sequence, calls) = known.unwrap_or((sequence, calls));
+                    let sequence = segment.first_sequence - 1;
+                    self.handed = self.handed.max(sequence);
                     return Next::Gap(Box::new(JournalEntry {
-                        sequence: segment.first_sequence - 1,
+                        sequence,
                         gap: Some(JournalGap {
-                            first_sequence: sequence,
+                            first_sequence,
                             calls: segment.calls_before.saturating_sub(calls),
                         }),
                         ..JournalEntry::default()
                     }));
                 }
+                self.handed = self.handed.max(segment.last_sequence);
                 return Next::In(segment.clone());
             }
             (sequence, calls) = (segment.next_sequence(), segment.calls_up_to());
@@ -240,6 +262,7 @@ impl Journal {
             remove(&first.path)?;
             self.segments.remove(0);
         }
+        self.calls_up_to = self.calls_up_to.split_off(&sequence);
         Ok(is_done)
     }
 
@@ -264,8 +287,17 @@ impl Journal {
     /// # Errors
     /// If it cannot be removed.
     pub(super) fn sacrifice(&mut self, victim: &Victim) -> io::Result<()> {
+        // The head of a later file says what was in it, so that has to be on the disk before.
+        self.open.as_ref().map_or(Ok(()), File::sync_data)?;
         remove(&self.segments[victim.place].path)?;
-        self.segments.remove(victim.place);
+        let gone = self.segments.remove(victim.place);
+        // Nobody has these, and nobody will.
+        let unknown = gone.first_sequence.max(self.handed + 1)..gone.next_sequence();
+        self.calls_up_to
+            .retain(|sequence, _| !unknown.contains(sequence));
+        // Who has everything before may come again.
+        let before = gone.first_sequence - 1;
+        self.calls_up_to.entry(before).or_insert(gone.calls_before);
         Ok(())
     }
 }

@@ -14,13 +14,15 @@
 //! written whole or not at all, its number is used once, and a later start of the agent goes on
 //! behind what an earlier one has written.
 
+#[cfg(test)]
+pub(super) mod crash;
 mod epoch;
 mod index;
 mod keeper;
 mod last;
 mod reader;
 mod segment;
-mod spool;
+pub(super) mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +32,9 @@ use std::time::Duration;
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use prost::{Message, length_delimiter_len};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -165,12 +168,10 @@ pub(super) fn check(who: &Identity) -> Result<(), Denied> {
 }
 
 /// The oldest journals, as many as fit into a message; others come when these are acknowledged.
-pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse, Status> {
-    let epoch = spool.epoch();
-    let journals = spawn_blocking(move || spool.list()).await;
-    let mut journals = journals.map_err(|_| status::failed("the list cannot be made"))?;
+pub(super) fn list(spool: &Spool) -> wire::ListJournalsResponse {
+    let mut journals = on_disk(|| spool.list());
     let mut list = wire::ListJournalsResponse {
-        epoch,
+        epoch: spool.epoch(),
         journals: Vec::new(),
     };
     let mut bytes = list.encoded_len();
@@ -183,7 +184,7 @@ pub(super) async fn list(spool: Arc<Spool>) -> Result<wire::ListJournalsResponse
     let fitting = fitting.count();
     journals.truncate(fitting);
     list.journals = journals;
-    Ok(list)
+    list
 }
 
 pub(super) fn read(
@@ -197,17 +198,27 @@ pub(super) fn read(
     })
 }
 
-pub(super) async fn acknowledge(
-    spool: Arc<Spool>,
-    request: wire::AcknowledgeJournalRequest,
+pub(super) fn acknowledge(
+    spool: &Spool,
+    request: &wire::AcknowledgeJournalRequest,
 ) -> Result<wire::AcknowledgeJournalResponse, Status> {
-    let forgetting = spawn_blocking(move || {
-        spool.acknowledge(request.epoch, &request.session_id, request.sequence)
-    });
-    let forgotten = forgetting.await;
-    let forgotten = forgotten.map_err(|_| status::failed("it cannot be forgotten"))?;
+    let wire::AcknowledgeJournalRequest {
+        session_id,
+        epoch,
+        sequence,
+    } = request;
+    let forgotten = on_disk(|| spool.acknowledge(*epoch, session_id, *sequence));
     forgotten.map_err(|error| status::failed(&error.to_string()))?;
     Ok(wire::AcknowledgeJournalResponse {})
+}
+
+/// Does what waits for the disk. What else the thread has to do goes on meanwhile, if the runtime
+/// has other threads for it.
+fn on_disk<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn no_journals(why: &str) -> Status {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use coral_proto::agent::v1::{JournalEntry, JournalGap, ReadJournalRequest};
 use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::index::Next;
+use super::on_disk;
 use super::segment::{Records, Segment};
 use super::spool::{Key, Spool};
 use crate::serving::status;
@@ -43,15 +43,7 @@ async fn send_all(
     loop {
         // Before it is read: what is written meanwhile is looked for again.
         written.mark_unchanged();
-        let reading = spawn_blocking(move || {
-            let read = reader.read();
-            (reader, read)
-        });
-        let Ok((returned, read)) = reading.await else {
-            return;
-        };
-        reader = returned;
-        let (entries, is_over) = match read {
+        let (entries, is_over) = match on_disk(|| reader.read()) {
             Ok(Read::Entries(entries)) => (entries, false),
             Ok(Read::Nothing) => (Vec::new(), false),
             Ok(Read::End) => (Vec::new(), true),
@@ -72,8 +64,11 @@ async fn send_all(
         }
         if is_waiting {
             tokio::select! {
-                // A journal that is gone is at its end.
-                _ = written.changed() => {}
+                biased;
+                changed = written.changed() => if changed.is_err() {
+                    // A journal that is gone is at its end.
+                    return;
+                },
                 () = client.closed() => return,
             }
         }
@@ -108,6 +103,7 @@ impl Reader {
 
     /// The next entries. Blocks for the disk.
     pub(super) fn read(&mut self) -> io::Result<Read> {
+        let mut missing = None;
         let entries = loop {
             let segment = match self.spool.next(&self.key, self.after) {
                 Next::Gap(gap) => break vec![*gap],
@@ -121,7 +117,12 @@ impl Reader {
                 self.open = match open(&segment.path) {
                     Ok(records) => Some((first, records)),
                     // It had to go meanwhile, and its entries are a gap.
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) if is_missing(&error) && missing != Some(first) => {
+                        missing = Some(first);
+                        continue;
+                    }
+                    // Nobody knows why.
+                    Err(error) if is_missing(&error) => break vec![damaged(&segment, self.after)],
                     Err(error) => return Err(error),
                 };
             }
@@ -165,6 +166,10 @@ fn behind(
         }
     }
     Ok(entries)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound
 }
 
 /// The disk does not have any more what was written: at most all calls of the file are missing.

@@ -60,6 +60,8 @@ pub(super) struct Segment {
 pub(super) struct Found {
     pub(super) head: Head,
     pub(super) segment: Segment,
+    /// Its entries, and how many calls the journal has up to each.
+    pub(super) calls_up_to: Vec<(u64, u64)>,
     /// Whether the journal's last entry is in it.
     pub(super) has_last: bool,
 }
@@ -94,6 +96,11 @@ impl Segment {
     /// How long a file is that has nothing but such a head.
     pub(super) fn empty_bytes(head: &Head) -> u64 {
         (MAGIC.len() + record(head).len()) as u64
+    }
+
+    /// Whether it has no entries.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last_sequence < self.first_sequence
     }
 
     /// Where the numbers go on behind it.
@@ -136,8 +143,9 @@ pub(super) fn head(path: &Path) -> io::Result<Option<Head>> {
     Records::open(path, 0, u64::MAX)?.head()
 }
 
-/// Looks at a file that is there; none if it has no entry that is whole, or no checkpoint's end.
-/// Entries from `until_sequence` on stand in the next file again, and do not count in this one.
+/// Looks at a file that is there; none if its head is not whole, or it holds a part of a
+/// checkpoint. One without entries tells all the same what was before it. Entries from
+/// `until_sequence` on stand in the next file again, and do not count in this one.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -155,6 +163,7 @@ pub(super) fn find(path: &Path, until_sequence: u64) -> io::Result<Option<Found>
         is_checkpoint: head.is_checkpoint,
         len_bytes: records.offset,
     };
+    let mut calls_up_to = Vec::new();
     let (mut has_last, mut continues) = (false, false);
     while let Some(entry) = records.next::<JournalEntry>()? {
         let is_next = entry.sequence == segment.next_sequence();
@@ -164,12 +173,14 @@ pub(super) fn find(path: &Path, until_sequence: u64) -> io::Result<Option<Found>
         has_last = entry.is_last;
         continues = entry.checkpoint.as_ref().is_some_and(|it| it.continues);
         segment.count(&entry);
+        calls_up_to.push((entry.sequence, segment.calls_up_to()));
         segment.len_bytes = records.offset;
     }
-    let is_empty = segment.last_sequence < segment.first_sequence;
-    Ok((!is_empty && !continues).then_some(Found {
+    let is_part = head.is_checkpoint && (segment.is_empty() || continues);
+    Ok((!is_part).then_some(Found {
         head,
         segment,
+        calls_up_to,
         has_last,
     }))
 }

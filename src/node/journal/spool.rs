@@ -36,7 +36,7 @@ pub(in crate::node) struct Spool {
 }
 
 /// Which journal: the start of the agent, and the session.
-pub(super) type Key = (u64, String);
+pub(in crate::node) type Key = (u64, String);
 
 impl Spool {
     /// Opens a folder, makes it if it is not there, and gives what an earlier start has left
@@ -49,7 +49,7 @@ impl Spool {
     }
 
     /// [`Self::open`], after that start of the machine.
-    pub(super) fn open_after(
+    pub(in crate::node) fn open_after(
         folder: &Path,
         max_bytes: u64,
         boot_id: &str,
@@ -125,7 +125,7 @@ impl Spool {
     }
 
     /// Begins the journal of a session.
-    pub(super) fn begin(self: &Arc<Self>, session_id: &str, request_id: &str) -> Writer {
+    pub(in crate::node) fn begin(self: &Arc<Self>, session_id: &str, request_id: &str) -> Writer {
         let head = Head {
             session_id: session_id.to_owned(),
             epoch: self.epoch,
@@ -152,8 +152,8 @@ impl Spool {
 
     /// What is next in a journal; a journal that is gone has ended.
     pub(super) fn next(&self, key: &Key, after: u64) -> Next {
-        let journals = self.journals();
-        let journal = journals.get(key);
+        let mut journals = self.journals();
+        let journal = journals.get_mut(key);
         journal.map_or(Next::End, |journal| journal.next(after))
     }
 
@@ -215,7 +215,7 @@ impl Spool {
 
 /// Writes the journal of one session.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::node) struct Writer {
     spool: Arc<Spool>,
     key: Key,
 }
@@ -225,7 +225,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of the file system, or that the bound is reached.
-    pub(super) fn calls(&self, calls: Vec<JournalCall>) -> io::Result<()> {
+    pub(in crate::node) fn calls(&self, calls: Vec<JournalCall>) -> io::Result<()> {
         let entry = JournalEntry {
             calls,
             ..JournalEntry::default()
@@ -241,7 +241,7 @@ impl Writer {
     }
 
     /// Counts calls that were recorded and never came here.
-    pub(super) fn leave_out(&self, calls: u64) {
+    pub(in crate::node) fn leave_out(&self, calls: u64) {
         if let Some(journal) = self.spool.journals().get_mut(&self.key) {
             journal.leave_out(calls);
         }
@@ -251,7 +251,11 @@ impl Writer {
     ///
     /// # Errors
     /// As for [`Self::calls`]; then nothing of it is written.
-    pub(super) fn checkpoint(&self, updates: Vec<SessionUpdate>, is_last: bool) -> io::Result<()> {
+    pub(in crate::node) fn checkpoint(
+        &self,
+        updates: Vec<SessionUpdate>,
+        is_last: bool,
+    ) -> io::Result<()> {
         let gap = self.gap();
         if !gap.is_empty() {
             self.append(false, gap)?;

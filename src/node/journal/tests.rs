@@ -243,6 +243,26 @@ fn a_checkpoint_without_its_end_is_not_there() {
 }
 
 #[test]
+fn a_gap_names_the_calls_that_its_reader_does_not_have() {
+    for is_acknowledged in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (spool, writer) = begun(&folder, 4_000);
+        let has = read(&spool, 1, "dbg-1", 0).last().unwrap().sequence;
+        if is_acknowledged {
+            spool.acknowledge(1, "dbg-1", has).unwrap();
+        }
+        for call in 4..500 {
+            writer.calls(calls([call])).unwrap();
+        }
+        let entries = read(&spool, 1, "dbg-1", has);
+        let gap = entries[0].gap.as_ref().unwrap();
+        assert_eq!(gap.first_sequence, has + 1);
+        let kept = durations(&entries);
+        assert_eq!(kept, (4 + gap.calls..500).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn where_there_is_no_more_room_the_oldest_calls_are_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, writer) = begun(&folder, 4_000);
@@ -293,7 +313,7 @@ async fn a_list_fits_into_a_message() {
     for session in 0..5_000 {
         spool.begin(&format!("dbg-{session:04}"), &request);
     }
-    let mut list = super::list(Arc::clone(&spool)).await.unwrap();
+    let mut list = super::list(&spool);
     assert!(list.encoded_len() <= MESSAGE_BYTES_MAX);
     let all = spool.list();
     assert_eq!(list.journals, all[..list.journals.len()]);
@@ -332,6 +352,58 @@ async fn a_reader_gets_what_is_there_what_comes_and_the_end() {
     assert_eq!(sequences(&come), [3, 4, 5, 6]);
     assert_eq!(durations(&come), [1, 2, 3, 4]);
     assert!(matches!(spool.next(&(1, "dbg-1".into()), 6), Next::End));
+}
+
+#[test]
+fn a_file_that_somebody_has_removed_is_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, writer) = begun(&folder, ROOMY);
+    writer.checkpoint(expired(), true).unwrap();
+    fs::remove_file(&files(folder.path())[1]).unwrap();
+    let entries = read(&spool, 1, "dbg-1", 0);
+    assert_eq!(sequences(&entries), [1, 2, 3, 4, 5]);
+    assert_eq!(entries[2].gap.as_ref().unwrap().calls, 3);
+}
+
+/// Where there was no more room, a file may be the only one that knows what had to go.
+#[test]
+fn what_had_to_go_is_known_from_a_head_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open_after(folder.path(), 4_000, "first").unwrap();
+    let writer = spool.begin("dbg-1", "");
+    writer.checkpoint(active(), false).unwrap();
+    for call in 0..500 {
+        writer.calls(calls([call])).unwrap();
+    }
+    drop((spool, writer));
+    let files = files(folder.path());
+    let calls_before = super::segment::head(files.last().unwrap())
+        .unwrap()
+        .unwrap()
+        .calls_before;
+    for (place, file) in files.iter().enumerate().skip(1) {
+        let is_last = place + 1 == files.len();
+        match is_last {
+            // Its head is left.
+            true => tear(file, file.metadata().unwrap().len() - head_bytes(file)),
+            false => fs::remove_file(file).unwrap(),
+        }
+    }
+    let spool = Spool::open_after(folder.path(), ROOMY, "second").unwrap();
+    let entries = read(&spool, 1, "dbg-1", 0);
+    let named: u64 = entries
+        .iter()
+        .flat_map(|it| &it.gap)
+        .map(|gap| gap.calls)
+        .sum();
+    assert_eq!(named, calls_before);
+    assert!(entries.last().unwrap().is_last);
+}
+
+/// Where the first entry of a file begins.
+fn head_bytes(file: &Path) -> u64 {
+    let head = super::segment::head(file).unwrap().unwrap();
+    super::segment::Segment::empty_bytes(&head)
 }
 
 #[test]
