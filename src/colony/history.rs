@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use coral_model::SessionId;
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::registry::{Link, Registry};
@@ -30,6 +30,8 @@ pub(super) use past::stored_info;
 
 /// How often what is too old is deleted.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
+/// Batches that are in memory at the same time.
+const BATCHES_MAX: usize = 32;
 /// Calls that whoever listens has not taken yet.
 const CALLS_MAX: usize = 4_096;
 
@@ -40,6 +42,8 @@ pub(super) struct History {
     workers: SqlWorkers,
     /// Journals that are being read.
     collecting: Mutex<HashSet<JournalKey>>,
+    /// For batches on their way into the store: hundreds of agents come back at once.
+    places: Semaphore,
     /// There may be a new journal.
     poke: Notify,
     calls: broadcast::Sender<RecordedCall>,
@@ -73,6 +77,7 @@ impl History {
             workers: SqlWorkers::new(store.clone(), sql)?,
             store,
             collecting: Mutex::default(),
+            places: Semaphore::new(BATCHES_MAX),
             poke: Notify::new(),
             calls: broadcast::Sender::new(CALLS_MAX),
         };

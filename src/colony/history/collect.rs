@@ -7,6 +7,7 @@ use coral_model::{CallRecord, SessionId};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::Assembled;
 use prost::Message;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
@@ -100,7 +101,7 @@ impl History {
         };
         let mut journal = Journal::of(entries.into_inner());
         loop {
-            let Ok(entries) = journal.some().await else {
+            let Ok((entries, place)) = journal.some(&self.places).await else {
                 return Stopped::Agent;
             };
             let Some(last) = entries.last() else {
@@ -118,6 +119,7 @@ impl History {
                 Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
                 Err(_) => return Stopped::Store,
             };
+            drop(place);
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }
@@ -186,9 +188,13 @@ impl Journal {
         }
     }
 
-    /// The next entries: at least one, and those that are there already; none at the end.
-    async fn some(&mut self) -> Result<Vec<Entry>, Status> {
-        let mut entries = Vec::new();
+    /// The next entries: at least one, and those that are there already; none at the end. With
+    /// them comes their place, which others wait for.
+    async fn some<'a>(
+        &mut self,
+        places: &'a Semaphore,
+    ) -> Result<(Vec<Entry>, Option<SemaphorePermit<'a>>), Status> {
+        let (mut entries, mut place) = (Vec::new(), None);
         let mut bytes = 0;
         while entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
             let next = if entries.is_empty() {
@@ -206,8 +212,12 @@ impl Journal {
             if is_last {
                 break;
             }
+            if place.is_none() && !entries.is_empty() {
+                // Nobody closes it.
+                place = places.acquire().await.ok();
+            }
         }
-        Ok(entries)
+        Ok((entries, place))
     }
 
     fn take(&mut self, message: wire::JournalEntry) -> Result<Vec<Entry>, Status> {
