@@ -1,7 +1,5 @@
 //! What an agent costs its node, and how long it takes until a client sees a call.
 
-use std::collections::HashMap;
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,10 +13,9 @@ use tokio::task::JoinSet;
 use crate::Result;
 use crate::common::compile;
 use crate::daemon::{Daemon, Setup};
+use crate::used::Used;
 use crate::workload::Workload;
 
-/// How long processor time is counted.
-const COUNTED: Duration = Duration::from_secs(10);
 /// How many calls are waited for.
 const CALLS: usize = 40;
 /// Clients at the same time.
@@ -31,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
     let daemon = Daemon::start_with(&Setup::default());
     sleep(Duration::from_secs(1));
     println!("agent                               % of a core      MiB");
-    let idle = Used::by(&daemon);
+    let idle = Used::by(daemon.coral.pid());
     println!("idle                                {idle}");
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -105,7 +102,10 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
         Ok::<_, Box<dyn std::error::Error>>((agent, session))
     })?;
     sleep(Duration::from_secs(2));
-    println!("nobody watches                      {}", Used::by(daemon));
+    println!(
+        "nobody watches                      {}",
+        Used::by(daemon.coral.pid())
+    );
     for (name, reads) in [("clients that read", true), ("clients that do not", false)] {
         let mut watchers = JoinSet::new();
         for _ in 0..CLIENTS {
@@ -122,7 +122,11 @@ fn clients(runtime: &Runtime, daemon: &Daemon, target: &Workload) -> Result<()> 
             );
         }
         sleep(Duration::from_secs(2));
-        println!("{:<36}{}", format!("{CLIENTS} {name}"), Used::by(daemon));
+        println!(
+            "{:<36}{}",
+            format!("{CLIENTS} {name}"),
+            Used::by(daemon.coral.pid())
+        );
     }
     runtime.block_on(end(&mut agent))
 }
@@ -163,53 +167,6 @@ async fn end(agent: &mut RemoteAgent) -> Result<()> {
     };
     agent.end(all).await?;
     Ok(())
-}
-
-/// What a process takes of its node.
-struct Used {
-    percent: f64,
-    resident_mib: f64,
-}
-
-impl Used {
-    fn by(daemon: &Daemon) -> Self {
-        let pid = daemon.coral.pid();
-        let before = ran_ns(pid);
-        sleep(COUNTED);
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident_kib: f64 = resident
-            .unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap();
-        let after = ran_ns(pid);
-        let grown = |(tid, ns): (&u32, &u64)| ns - before.get(tid).unwrap_or(&0);
-        let used_ns: u64 = after.iter().map(grown).sum();
-        Self {
-            percent: used_ns as f64 / COUNTED.as_nanos() as f64 * 100.0,
-            resident_mib: resident_kib / 1024.0,
-        }
-    }
-}
-
-impl std::fmt::Display for Used {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{:11.2} {:8.1}", self.percent, self.resident_mib)
-    }
-}
-
-/// How long each thread of a process has run so far; to the nanosecond, where ticks of the clock
-/// miss what is short.
-fn ran_ns(pid: u32) -> HashMap<u32, u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let ran = tasks.flatten().filter_map(|task| {
-        let tid = task.file_name().to_str()?.parse().ok()?;
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        Some((tid, text.split(' ').next()?.parse().ok()?))
-    });
-    ran.collect()
 }
 
 struct Delay {

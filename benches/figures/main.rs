@@ -7,6 +7,10 @@ mod agent;
 mod attach;
 mod bpftrace;
 mod calls;
+#[allow(dead_code)] // the tests of the agent use all of it
+#[path = "../../tests/common/certificates.rs"]
+mod certificates;
+mod colony;
 #[allow(unused_imports, unused_macros)] // the tests use all of it
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -17,6 +21,9 @@ mod daemon;
 mod function;
 mod index;
 mod matching;
+#[allow(dead_code)] // the tests of the colony use all of it
+#[path = "../../tests/colony/network.rs"]
+mod network;
 mod pairs;
 mod percentiles;
 mod records;
@@ -27,8 +34,12 @@ mod table;
 #[allow(dead_code)] // the tests of the console use all of it
 #[path = "../../tests/console/terminal.rs"]
 mod terminal;
+mod used;
 mod work;
 mod workload;
+#[allow(dead_code)] // the tests of the colony use all of it
+#[path = "../../tests/colony/world.rs"]
+mod world;
 
 use std::error::Error;
 
@@ -40,7 +51,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A part of the figures: its name, and what measures and prints it.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("cost", cost::run),
     ("storm", storm::run),
     ("records", records::run),
@@ -50,6 +61,7 @@ const PARTS: [Part; 9] = [
     ("index", index::run),
     ("start", start::run),
     ("agent", agent::run),
+    ("colony", colony::run),
 ];
 
 fn main() -> Result<()> {

@@ -148,7 +148,16 @@ impl Store {
     /// # Errors
     /// If there is no such session, or it cannot be written.
     pub async fn add_replica(&self, replica: ReplicaRow) -> Result<(), StoreError> {
-        self.run(move |database| database.add_replica(&replica))
+        self.add_replicas(vec![replica]).await
+    }
+
+    /// Notes processes of a session, in one transaction; those that are there already become as
+    /// they are here.
+    ///
+    /// # Errors
+    /// If there is no such session, or they cannot be written.
+    pub async fn add_replicas(&self, replicas: Vec<ReplicaRow>) -> Result<(), StoreError> {
+        self.run(move |database| database.add_replicas(&replicas))
             .await
     }
 

@@ -7,7 +7,7 @@ use duckdb::types::Value;
 use duckdb::{Connection, OptionalExt, Row, params};
 use jiff::Timestamp;
 
-use super::database::{Database, Need};
+use super::database::{Database, Need, Rows};
 use super::values::{
     known_time, language, replica_state, replica_state_name, session_state, session_state_name,
     texts, time, to_sql_time,
@@ -65,42 +65,15 @@ impl Database {
         Ok(())
     }
 
-    /// Notes a process of a session; one that is there already becomes as it is here.
-    pub(super) fn add_replica(&mut self, replica: &ReplicaRow) -> Result<(), StoreError> {
-        let (key, target) = (&replica.journal, &replica.target);
+    /// Notes processes of a session; those that are there already become as they are here. Of one
+    /// process the last row counts.
+    pub(super) fn add_replicas(&mut self, replicas: &[ReplicaRow]) -> Result<(), StoreError> {
         self.write(Need::Little, |connection, rows, memory| {
-            check_known(memory.services.contains_key(&key.session), &key.session)?;
-            let gone = connection.execute(
-                "DELETE FROM session_replicas WHERE session_id = ? AND agent_id = ? \
-                 AND agent_epoch = ? AND agent_session = ? AND pid = ?",
-                params![
-                    key.session.0,
-                    key.agent_id,
-                    key.epoch,
-                    key.agent_session.0,
-                    target.pid
-                ],
-            )?;
-            rows.remove("session_replicas", gone as u64);
-            connection.execute(
-                "INSERT INTO session_replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    key.session.0,
-                    key.agent_id,
-                    key.epoch,
-                    key.agent_session.0,
-                    target.pid,
-                    target.start_ticks,
-                    target.service,
-                    target.exe,
-                    target.build_id,
-                    target.language.name(),
-                    replica.started_at.map(to_sql_time),
-                    replica_state_name(replica.state),
-                    replica.trouble,
-                ],
-            )?;
-            rows.add("session_replicas", 1);
+            for replica in replicas {
+                let session = &replica.journal.session;
+                check_known(memory.services.contains_key(session), session)?;
+                add_replica(connection, rows, replica)?;
+            }
             Ok(())
         })
     }
@@ -249,6 +222,49 @@ pub(super) fn key(row: &Row<'_>) -> Result<JournalKey, duckdb::Error> {
         epoch: row.get("agent_epoch")?,
         agent_session: SessionId(row.get("agent_session")?),
     })
+}
+
+/// Puts a process of a session into the place of what was noted of it.
+fn add_replica(
+    connection: &Connection,
+    rows: &mut Rows,
+    replica: &ReplicaRow,
+) -> Result<(), StoreError> {
+    let (key, target) = (&replica.journal, &replica.target);
+    let gone = connection
+        .prepare_cached(
+            "DELETE FROM session_replicas WHERE session_id = ? AND agent_id = ? \
+             AND agent_epoch = ? AND agent_session = ? AND pid = ?",
+        )?
+        .execute(params![
+            key.session.0,
+            key.agent_id,
+            key.epoch,
+            key.agent_session.0,
+            target.pid
+        ])?;
+    rows.remove("session_replicas", gone as u64);
+    connection
+        .prepare_cached(
+            "INSERT INTO session_replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            key.session.0,
+            key.agent_id,
+            key.epoch,
+            key.agent_session.0,
+            target.pid,
+            target.start_ticks,
+            target.service,
+            target.exe,
+            target.build_id,
+            target.language.name(),
+            replica.started_at.map(to_sql_time),
+            replica_state_name(replica.state),
+            replica.trouble,
+        ])?;
+    rows.add("session_replicas", 1);
+    Ok(())
 }
 
 fn check_known(is_known: bool, session: &SessionId) -> Result<(), StoreError> {

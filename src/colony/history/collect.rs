@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::sleep;
 use tonic::Status;
 
@@ -22,6 +22,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long to wait before what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Batches that are in memory at the same time.
+const BATCHES_MAX: usize = 32;
 /// Calls that whoever listens has not taken yet.
 const CALLS_MAX: usize = 4_096;
 
@@ -93,6 +95,8 @@ pub(in crate::colony) struct Collector<J> {
     journals: J,
     /// Journals that are being read.
     collecting: Mutex<HashSet<JournalKey>>,
+    /// For batches on their way into the store: hundreds of agents come back at once.
+    places: Semaphore,
     /// There may be a new journal.
     poke: Notify,
     calls: broadcast::Sender<RecordedCall>,
@@ -121,6 +125,7 @@ impl<J: Journals> Collector<J> {
         Self {
             journals,
             collecting: Mutex::default(),
+            places: Semaphore::new(BATCHES_MAX),
             poke: Notify::new(),
             calls: broadcast::Sender::new(CALLS_MAX),
         }
@@ -225,7 +230,7 @@ impl<J: Journals> Collector<J> {
         let mut journal = Journal::of(entries.into_inner());
         let mut reading = self.journals.begin(key, &link.host).await;
         loop {
-            let Ok(entries) = journal.some().await else {
+            let Ok((entries, place)) = journal.some(&self.places).await else {
                 return Stopped::Agent;
             };
             let Some(last) = entries.last() else {
@@ -243,6 +248,7 @@ impl<J: Journals> Collector<J> {
                 Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
                 Err(_) => return Stopped::Store,
             };
+            drop(place);
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }

@@ -6,6 +6,7 @@ use coral_model::CallRecord;
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::Assembled;
 use prost::Message;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
@@ -32,9 +33,13 @@ impl Journal {
         }
     }
 
-    /// The next entries: at least one, and those that are there already; none at the end.
-    pub(super) async fn some(&mut self) -> Result<Vec<Entry>, Status> {
-        let mut entries = Vec::new();
+    /// The next entries: at least one, and those that are there already; none at the end. With
+    /// them comes their place, which others wait for.
+    pub(super) async fn some<'a>(
+        &mut self,
+        places: &'a Semaphore,
+    ) -> Result<(Vec<Entry>, Option<SemaphorePermit<'a>>), Status> {
+        let (mut entries, mut place) = (Vec::new(), None);
         let mut bytes = 0;
         while entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
             let next = if entries.is_empty() {
@@ -52,8 +57,12 @@ impl Journal {
             if is_last {
                 break;
             }
+            if place.is_none() && !entries.is_empty() {
+                // Nobody closes it.
+                place = places.acquire().await.ok();
+            }
         }
-        Ok(entries)
+        Ok((entries, place))
     }
 
     fn take(&mut self, message: wire::JournalEntry) -> Result<Vec<Entry>, Status> {

@@ -53,13 +53,10 @@ impl Notes {
         let session = session.clone();
         let stored = tokio::spawn(async move {
             let history = opened.await;
-            while let Some(note) = notes.recv().await {
-                while let Err(error) = history.write(&session, note.clone()).await {
-                    // Nobody else can mend these.
-                    if let StoreError::NoSuchSession { .. } | StoreError::Closed = error {
-                        break;
-                    }
-                    sleep(AGAIN_AFTER).await;
+            let mut waiting = Vec::new();
+            while notes.recv_many(&mut waiting, NOTES_MAX).await > 0 {
+                for step in together(waiting.drain(..)) {
+                    history.write_at_last(&session, &step).await;
                 }
                 history.poke();
             }
@@ -97,14 +94,47 @@ impl Notes {
     }
 }
 
+/// What is stored in one transaction.
+#[derive(Clone, Debug)]
+enum Step {
+    Single(Note),
+    Replicas(Vec<ReplicaRow>),
+}
+
+/// The same notes in the same order: a transaction costs more than its rows, and a session may have
+/// hundreds of replicas.
+fn together(notes: impl Iterator<Item = Note>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for note in notes {
+        match (note, steps.last_mut()) {
+            (Note::Replica(row), Some(Step::Replicas(rows))) => rows.push(*row),
+            (Note::Replica(row), _) => steps.push(Step::Replicas(vec![*row])),
+            (note, _) => steps.push(Step::Single(note)),
+        }
+    }
+    steps
+}
+
 impl History {
-    async fn write(&self, session: &SessionId, note: Note) -> Result<(), StoreError> {
+    /// Tries until it is stored.
+    async fn write_at_last(&self, session: &SessionId, step: &Step) {
+        while let Err(error) = self.write(session, step.clone()).await {
+            // Nobody else can mend these.
+            if let StoreError::NoSuchSession { .. } | StoreError::Closed = error {
+                return;
+            }
+            sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    async fn write(&self, session: &SessionId, step: Step) -> Result<(), StoreError> {
         let (store, id) = (&self.store, session.clone());
-        match note {
-            Note::Begun(session) => store.begin_session(*session).await,
-            Note::Replica(replica) => store.add_replica(*replica).await,
-            Note::Extended(expires_at) => store.extend_session(id, expires_at).await,
-            Note::Ended(ended_at, reason) => store.end_session(id, ended_at, reason).await,
+        match step {
+            Step::Replicas(replicas) => store.add_replicas(replicas).await,
+            Step::Single(Note::Begun(session)) => store.begin_session(*session).await,
+            Step::Single(Note::Replica(replica)) => store.add_replica(*replica).await,
+            Step::Single(Note::Extended(expires_at)) => store.extend_session(id, expires_at).await,
+            Step::Single(Note::Ended(at, reason)) => store.end_session(id, at, reason).await,
         }
     }
 }
