@@ -277,7 +277,9 @@ impl Worker {
         self.tracer.finish(unwound + self.probes.open_roots());
         // A short session may be over before the calibration that began with it.
         Calibration::measure_once();
-        self.info.ended_at = Some(Timestamp::now());
+        // The clock may have been set meanwhile.
+        let ended_at = self.info.started_at.checked_add(self.started.elapsed());
+        self.info.ended_at = Some(ended_at.unwrap_or_else(|_| Timestamp::now()));
         self.info.state = SessionState::Ended(reason);
         let mut snapshot = self.snapshot_at(elapsed, usize::MAX);
         self.tally.close(elapsed, &mut snapshot.overhead);

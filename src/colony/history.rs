@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::registry::Registry;
 use crate::config::ColonyDebug;
@@ -96,19 +96,21 @@ impl History {
     }
 
     async fn retain_all(&self) {
+        let (began, began_at) = (Instant::now(), Timestamp::now());
         let mut retain = interval(RETAIN_EVERY);
         retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut overdue = 0;
         loop {
             retain.tick().await;
-            self.retain(&mut overdue).await;
+            let now = steady(began_at, began.elapsed(), Timestamp::now());
+            self.retain(now, &mut overdue).await;
         }
     }
 
     /// Deletes what is too old; `overdue` is how many calls were told to be in the way of that.
-    async fn retain(&self, overdue: &mut u64) {
+    async fn retain(&self, now: Timestamp, overdue: &mut u64) {
         // It says itself where it cannot be written.
-        let Ok(calls) = self.store.retain(Timestamp::now()).await else {
+        let Ok(calls) = self.store.retain(now).await else {
             return;
         };
         if calls < OVERDUE_MAX {
@@ -142,5 +144,26 @@ impl History {
     fn take_parquet(&self) -> Option<Parquet> {
         let mut parquet = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
         parquet.take()
+    }
+}
+
+/// The time, unless the clock was set ahead meanwhile: all of the history would be too old then.
+fn steady(began_at: Timestamp, elapsed: Duration, now: Timestamp) -> Timestamp {
+    let passed = began_at.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+    now.min(passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_ahead_makes_nothing_old() {
+        let began_at = Timestamp::UNIX_EPOCH;
+        let after = |seconds| began_at + jiff::SignedDuration::from_secs(seconds);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(steady(began_at, hour, after(3_600)), after(3_600));
+        assert_eq!(steady(began_at, hour, after(400_000)), after(3_600));
+        assert_eq!(steady(began_at, hour, after(-400_000)), after(-400_000));
     }
 }

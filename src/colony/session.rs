@@ -11,6 +11,7 @@ use coral_model::{
 };
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::duration_to_wire;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
@@ -75,6 +76,7 @@ pub(super) struct SessionTask {
     sender: mpsc::Sender<News>,
     notices: Vec<SessionNotice>,
     began: Instant,
+    began_at: Timestamp,
     /// Since when no replica is measured.
     gone_since: Option<Instant>,
     /// Since when its lease has been seen to be over: the colony may have stood still meanwhile.
@@ -126,6 +128,7 @@ impl SessionTask {
             sender,
             notices: Vec::new(),
             began: Instant::now(),
+            began_at: Timestamp::now(),
             gone_since: None,
             late_since: None,
             ending_since: None,
@@ -423,12 +426,15 @@ impl SessionTask {
 
     async fn publish_end(&mut self) -> SessionInfo {
         let reason = self.end.unwrap_or(EndReason::Expired);
+        // The clock may have been set meanwhile, and nothing ends before it has begun.
+        let ended_at = self.began_at.checked_add(self.began.elapsed());
+        let ended_at = ended_at.unwrap_or_else(|_| Timestamp::now());
+        let ended_at = ended_at.max(self.session.info.started_at);
         let info = SessionInfo {
-            ended_at: Some(jiff::Timestamp::now()),
+            ended_at: Some(ended_at),
             remaining: Duration::ZERO,
             ..self.info(SessionState::Ended(reason))
         };
-        let ended_at = info.ended_at.unwrap_or(info.started_at);
         self.session.notes.leave(Note::Ended(ended_at, reason));
         // Who asks the history right after the end finds it there.
         let _ = timeout(NOTED_MAX, self.session.notes.settled()).await;

@@ -39,7 +39,8 @@ pub(in crate::colony) trait Journals: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<JournalMark>, StoreError>> + Send;
 
     /// A journal, which is on a host, is to be read.
-    fn begin(&self, journal: &JournalKey, host: &str) -> impl Future<Output = Self::Reading> + Send;
+    fn begin(&self, journal: &JournalKey, host: &str)
+    -> impl Future<Output = Self::Reading> + Send;
 
     /// Stores entries of a journal, each once, and returns the journal's mark: the last entry that
     /// is stored.
