@@ -10,6 +10,9 @@ mod calls;
 #[allow(dead_code)] // the tests of the agent use all of it
 #[path = "../../tests/common/certificates.rs"]
 mod certificates;
+#[allow(dead_code)] // the tests of the colony use all of it
+#[path = "../../tests/colony/clock.rs"]
+mod clock;
 mod colony;
 #[allow(unused_imports, unused_macros)] // the tests use all of it
 #[path = "../../tests/common/mod.rs"]

@@ -10,6 +10,7 @@ mod calls;
 #[path = "../common/certificates.rs"]
 mod certificates;
 mod clients;
+mod clock;
 #[allow(dead_code)] // it is never in a bad mood here
 #[path = "../common/collector.rs"]
 mod collector;
@@ -19,6 +20,7 @@ mod console;
 mod export;
 mod faults;
 mod identities;
+mod jumps;
 mod network;
 mod requests;
 mod sessions;

@@ -12,6 +12,7 @@ use coral_tui::access::{AccessError, AuthorizedChannel, TlsConfig, connect};
 use tempfile::TempDir;
 
 use crate::certificates::{files, issue};
+use crate::clock::Clocks;
 use crate::common::coral::{Coral, PROGRAM, Report};
 use crate::common::target::Target;
 use crate::network::Node;
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) history: PathBuf,
     /// What a shell does before it becomes the colony, among mounts of its own.
     pub(crate) before_colony: String,
+    /// Clocks that jump, where the colony and its agents have such.
+    pub(crate) clocks: Option<Clocks>,
 }
 
 /// Where the colony listens on a wire.
@@ -87,6 +90,7 @@ impl World {
             way: None,
             listen: Vec::new(),
             before_colony: String::new(),
+            clocks: None,
         }
     }
 
@@ -149,6 +153,7 @@ impl World {
                 shell
             }
         };
+        self.set_clock(&mut command, "colony");
         let mut colony = Coral::start(command.arg("colony").arg("--config").arg(file));
         colony.await_line("listening: unix:");
         self.colony = Some(colony);
@@ -177,8 +182,15 @@ impl World {
         let file = path("agent.yaml");
         fs::write(&file, config).unwrap();
         let mut command = self.command_on(number, Path::new(PROGRAM));
+        self.set_clock(&mut command, &name);
         let agent = Coral::start(command.args(["agent", "--config", &file]));
         self.agents[number] = Some(agent);
+    }
+
+    fn set_clock(&self, command: &mut Command, name: &str) {
+        if let Some(clocks) = &self.clocks {
+            clocks.give(command, name);
+        }
     }
 
     /// How an agent reaches the colony, as keys of its configuration.

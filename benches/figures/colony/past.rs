@@ -177,6 +177,7 @@ impl Past {
             id: id.clone(),
             service: SERVICE.into(),
             requested_by: "ann".into(),
+            requested_via: "token".into(),
             started_at: self.began,
             expires_at: self.began + self.length,
             functions: vec!["*".into()],
