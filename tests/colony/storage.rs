@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use coral_proto::agent::v1::ListSessionsRequest;
 
 use crate::asking::{assert_counted, attach, pay, session_of, update};
 use crate::common::coral::Coral;
+use crate::common::session::{function, number};
 use crate::common::target::Target;
 use crate::common::{compile, need, rights};
 use crate::world::{World, await_that, runtime};
@@ -139,4 +141,60 @@ fn fill(path: &std::path::Path) {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+#[test]
+fn a_history_that_is_damaged_under_a_colony_stops_nothing() {
+    let (mut world, mut target) = need!(start(|_| {}));
+    let coral = attach(&world);
+    let session = session_of(&world);
+    let mut calls = pay(&mut target, 1);
+    let length = fs::metadata(&world.history).unwrap().len();
+    let file = File::options().write(true).open(&world.history).unwrap();
+    file.write_all_at(&vec![b'x'; length as usize], 0).unwrap();
+    calls += pay(&mut target, 1);
+    let counted = || update(&world, &session).unwrap().functions[0].calls;
+    await_that("what is live is counted", || counted() == calls);
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    // It is noticed when it is read.
+    world.kill_colony();
+    world.start_colony();
+    world.await_replicas(1);
+    let aside = world.path("aside");
+    goes_on(&world, target, "is damaged", "history-damaged", || {
+        fs::rename(&world.history, &aside).unwrap();
+    });
+}
+
+#[test]
+fn queries_that_take_long_hold_no_session_up() {
+    let (world, mut target) = need!(start(|_| {}));
+    let endless = "select count(*) from range(10000000) a, range(10000000) b, range(100) c \
+                   where a.range + b.range = c.range * 7";
+    let query = |_| Coral::start(&mut world.command(&["sql", endless]));
+    let queries: Vec<Coral> = (0..4).map(query).collect();
+    await_that("queries run", || !workers(&world).is_empty());
+    let coral = attach(&world);
+    let calls = (0..5).map(|_| pay(&mut target, 1)).sum();
+    assert!(!workers(&world).is_empty());
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "pay")["calls"]), calls);
+    // Dropping them kills them.
+    drop(queries);
+    await_that("nothing of the queries is left", || {
+        workers(&world).is_empty()
+    });
+    assert_counted(&world, &document, calls);
+}
+
+/// The processes in which queries are answered.
+fn workers(world: &World) -> Vec<String> {
+    let colony = world.colony.as_ref().unwrap().pid();
+    let threads = fs::read_dir(format!("/proc/{colony}/task")).unwrap();
+    // Threads come and go.
+    let children =
+        threads.filter_map(|it| fs::read_to_string(it.ok()?.path().join("children")).ok());
+    let children: String = children.collect();
+    children.split_whitespace().map(str::to_owned).collect()
 }
