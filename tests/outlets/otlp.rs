@@ -13,6 +13,7 @@ use tonic::Status;
 
 use crate::collector::{Collector, Mood, attributes};
 use crate::fixture::{calls, checkpoint, journal, session, snapshot};
+use crate::tls::Front;
 
 /// An address of this machine; port 0 is any that is free.
 const ANY: &str = "127.0.0.1:0";
@@ -296,4 +297,29 @@ async fn headers_go_with_every_request_and_never_in_the_clear_to_another_machine
     };
     let refused = Outlet::with(&plain).err().unwrap().to_string();
     assert!(refused.contains("/nowhere/ca.pem"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_told_nothing_before_its_certificate_is_trusted() {
+    let collector = Collector::new();
+    let (address, _) = collector.serve(ANY.parse().unwrap()).await;
+    let front = Front::of(address).await;
+    let config = OtlpConfig {
+        endpoint: format!("https://{}", front.address).parse().unwrap(),
+        ..config(address)
+    };
+    let trusts_nobody = Outlet::with(&config).unwrap();
+    let told = [calls(1, 1)];
+    let mut origin = origin(&session("s"));
+    trusts_nobody.otlp.offer(&mut origin, &told);
+    trusts_nobody.otlp.close().await;
+    let said = trusts_nobody.said();
+    assert!(said[0].contains("certificate"), "{said:?}");
+    assert!(collector.received.borrow().spans.is_empty());
+    let trusts_it = Outlet::with(&OtlpConfig {
+        ca: Some(front.ca()),
+        ..config
+    });
+    trusts_it.unwrap().otlp.offer(&mut origin, &told);
+    collector.await_that(|it| it.spans.len() == 1).await;
 }

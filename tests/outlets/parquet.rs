@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::fixture::{batch, calls, checkpoint, epoch, opened, replica, rows, snapshot};
 use crate::s3::S3;
+use crate::tls::Front;
 
 /// A service whose name no file can have.
 const ODD: &str = "pay/eu ü%";
@@ -188,4 +189,25 @@ async fn a_folder_gets_what_comes_later_too() {
     await_that("the rest has arrived", || has_arrived("107"));
     drop(second);
     assert_same(&objects, &settings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_behind_tls_gets_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    history(&folder).await;
+    let s3 = S3::start();
+    let front = Front::of(s3.address).await;
+    let mut environment = s3.environment().to_vec();
+    environment[0].1 = format!("https://{}", front.address);
+    let said = || fs::read_to_string(folder.path().join("said")).unwrap();
+    let trusts_nobody = colony(folder.path(), "s3://history", &environment);
+    await_that("it is told why", || said().contains("certificate"));
+    drop(trusts_nobody);
+    assert!(s3.bucket.lock().unwrap().objects.is_empty());
+    environment.push(("AWS_CA_BUNDLE", front.ca().display().to_string()));
+    let _trusts_it = colony(folder.path(), "s3://history", &environment);
+    await_that("all has arrived", || {
+        s3.bucket.lock().unwrap().objects.len() == 6
+    });
+    assert_eq!(s3.bucket.lock().unwrap().refused, [""; 0]);
 }
