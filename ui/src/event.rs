@@ -54,6 +54,15 @@ pub enum SourceEvent {
     History(Arc<[SessionSummary]>),
     /// The answer to [`Effect::OpenSession`]; of a live session, snapshots follow.
     SessionOpened(Box<OpenedSession>),
+    /// What a session that was opened so has measured by now; its last numbers are final.
+    Visited(Arc<Snapshot>),
+    /// Nothing more will be heard of a session that was opened so.
+    VisitLost {
+        /// Which.
+        session: SessionId,
+        /// Why, as a clause.
+        why: String,
+    },
     /// A session of the history cannot be opened.
     SessionNotOpened {
         /// Which.

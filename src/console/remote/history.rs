@@ -14,7 +14,6 @@ use tokio::task::AbortHandle;
 use super::RemoteTarget;
 use super::link::{Connected, Link, cut_off};
 use crate::console::driver::Reports;
-use crate::console::host;
 use crate::source::remote::{RemoteAgent, RemoteError};
 
 /// Rows that a screen shows at most.
@@ -160,9 +159,7 @@ impl Visitor {
         while let Some(snapshot) = watching.next().await? {
             let is_over = snapshot.session.state != SessionState::Active;
             if self.is_open {
-                for told in host::reports(snapshot) {
-                    report(&self.reports, told).await;
-                }
+                report(&self.reports, SourceEvent::Visited(snapshot)).await;
             } else {
                 let opened = opened(&mut colony, snapshot).await?;
                 self.is_open = true;
@@ -179,7 +176,7 @@ impl Visitor {
     async fn fail(self, error: &RemoteError) {
         let (session, failure) = (self.session, Failure::from(error));
         let told = if self.is_open {
-            SourceEvent::SessionLost {
+            SourceEvent::VisitLost {
                 session,
                 why: failure.message,
             }

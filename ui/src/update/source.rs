@@ -14,11 +14,13 @@ use crate::text::{Cut, fit};
 
 /// Takes what the source says: to where it belongs, whatever is on the screens.
 pub(super) fn report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
-    match visit::take(state, event) {
-        None => Vec::new(),
-        Some(SourceEvent::SessionOpened(opened)) => visit::opened(state, *opened),
-        Some(event) => state.at_home(|state| take_report(state, event)),
+    match event {
+        SourceEvent::SessionOpened(opened) => return visit::opened(state, *opened),
+        SourceEvent::Visited(snapshot) => visit::follow(state, snapshot),
+        SourceEvent::VisitLost { session, why } => visit::lost(state, &session, &why),
+        event => return state.at_home(|state| take_report(state, event)),
     }
+    Vec::new()
 }
 
 fn take_report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
@@ -36,8 +38,9 @@ fn take_report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
         SourceEvent::SessionNotOpened { session, failure } => {
             visit::not_opened(state, &session, failure);
         }
-        // It is taken before it comes here.
-        SourceEvent::SessionOpened(_) => {}
+        // They are taken before they come here.
+        SourceEvent::SessionOpened(_) | SourceEvent::Visited(_) | SourceEvent::VisitLost { .. } => {
+        }
         SourceEvent::SqlSchema(schema) => {
             state.options.has_history = true;
             state.sql.is_schema_asked = true;

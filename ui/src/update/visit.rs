@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coral_model::{SessionId, Snapshot};
 
 use super::source;
-use crate::event::{Effect, Failure, Level, OpenedSession, SourceEvent};
+use crate::event::{Effect, Failure, Level, OpenedSession};
 use crate::session_list::SessionRow;
 use crate::state::{Screen, State};
 
@@ -23,10 +23,7 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     let Some(id) = state.sessions.selection.id() else {
         return Vec::new();
     };
-    let is_visited = state
-        .visit
-        .as_ref()
-        .is_some_and(|visit| visit.session == id);
+    let is_visited = is_visited(state, &id);
     let is_own = matches!(state.selected_session(), Some(SessionRow::Own(_)));
     if state.leave() && is_visited {
         return Vec::new();
@@ -63,34 +60,29 @@ pub(super) fn not_opened(state: &mut State, session: &SessionId, failure: Failur
     state.notices.push(failure.into(), state.now);
 }
 
-/// Takes what concerns the visited session; gives back everything else.
-pub(super) fn take(state: &mut State, event: SourceEvent) -> Option<SourceEvent> {
-    let Some(visit) = &state.visit else {
-        return Some(event);
-    };
-    match event {
-        SourceEvent::Snapshot(snapshot) | SourceEvent::SessionEnded(snapshot)
-            if snapshot.session.id == visit.session =>
-        {
-            follow(state, snapshot);
-            None
-        }
-        SourceEvent::SessionLost { session, why } if session == visit.session => {
-            let message = format!("Nothing more is heard of session {session}: {why}");
-            state.notify(Level::Warning, message, "what was heard stays here");
-            None
-        }
-        event => Some(event),
+/// Takes in what the visited session has measured. What comes after it was left is nobody's.
+pub(super) fn follow(state: &mut State, snapshot: Arc<Snapshot>) {
+    if !is_visited(state, &snapshot.session.id) {
+        return;
     }
-}
-
-fn follow(state: &mut State, snapshot: Arc<Snapshot>) {
     state.timeline.push(state.now, Arc::clone(&snapshot));
     if state.timeline.is_live() {
         let known = state.measurements.measured_count();
         state.measurements.apply(snapshot, state.now);
         source::numbers_changed(state, state.measurements.measured_count() != known);
     }
+}
+
+pub(super) fn lost(state: &mut State, session: &SessionId, why: &str) {
+    if is_visited(state, session) {
+        let message = format!("Nothing more is heard of session {session}: {why}");
+        state.notify(Level::Warning, message, "what was heard stays here");
+    }
+}
+
+fn is_visited(state: &State, session: &SessionId) -> bool {
+    let visit = state.visit.as_ref();
+    visit.is_some_and(|visit| visit.session == *session)
 }
 
 /// Refuses what would probe while a session is looked at that is not this console's own.

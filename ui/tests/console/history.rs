@@ -129,12 +129,12 @@ fn a_session_of_somebody_else_is_watched_without_being_owned() {
     let (_, snapshot) = opened("dbg-ann").moments.pop().unwrap();
     let mut newer = (*snapshot).clone();
     Arc::make_mut(&mut newer.functions[0]).calls = 888_000;
-    console.snapshot(newer.clone());
+    console.send(SourceEvent::Visited(newer.clone().into()));
     assert!(console.text(120, 30).contains("888,000 calls"));
     assert_eq!(console.press("g Space"), [], "it cannot be probed in");
     assert!(console.text(120, 30).contains("was not started here"));
     newer.session.state = SessionState::Ended(EndReason::Detached);
-    console.send(SourceEvent::SessionEnded(newer.into()));
+    console.send(SourceEvent::Visited(newer.into()));
     assert!(console.text(120, 30).contains("WATCHING ann: ENDED"));
     assert_eq!(
         console.press("L"),
@@ -144,6 +144,33 @@ fn a_session_of_somebody_else_is_watched_without_being_owned() {
     );
     assert!(console.text(120, 30).contains("\u{25cf} LIVE"));
     assert_eq!(console.press("u"), [], "what ended was not this console's");
+}
+
+#[test]
+fn what_is_heard_of_a_session_that_was_left_is_nobodys() {
+    let mut console = visiting("j", "dbg-ann");
+    console.press("L D");
+    console.send(SourceEvent::SessionEnded(Arc::new(fixture::ended())));
+    console.press("5");
+    let before = console.text(120, 30);
+    let (_, snapshot) = opened("dbg-ann").moments.pop().unwrap();
+    let mut late = (*snapshot).clone();
+    console.send(SourceEvent::Visited(late.clone().into()));
+    late.session.state = SessionState::Ended(EndReason::Expired);
+    console.send(SourceEvent::Visited(late.into()));
+    console.send(SourceEvent::VisitLost {
+        session: id("dbg-ann"),
+        why: "it is gone".into(),
+    });
+    assert_eq!(console.text(120, 30), before);
+    // What can be attached again is what was this console's own.
+    let effects = console.press("u");
+    let [Effect::Attach(again)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let own = fixture::snapshot().functions;
+    let own: Vec<FunctionId> = own.iter().map(|stats| stats.id).collect();
+    assert_eq!(again.functions, own);
 }
 
 #[test]
