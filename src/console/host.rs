@@ -89,14 +89,69 @@ pub(super) fn is_over(failure: &Failure) -> bool {
     ["session-ended", "no-such-session"].contains(&failure.code.as_str())
 }
 
-/// What a snapshot is to the screens; a session's final one says what became of the process.
+/// What a snapshot is to the screens; a session's final one says what became of the process. A
+/// service does not end with its processes: it has none for a while.
 pub(super) fn reports(snapshot: Arc<Snapshot>) -> Vec<SourceEvent> {
     match snapshot.session.state {
         SessionState::Active => vec![SourceEvent::Snapshot(snapshot)],
-        SessionState::Ended(EndReason::TargetExited) => vec![
+        SessionState::Ended(EndReason::TargetExited) if snapshot.session.target.pid != 0 => vec![
             SourceEvent::SessionEnded(snapshot),
             SourceEvent::TargetExited,
         ],
         SessionState::Ended(_) => vec![SourceEvent::SessionEnded(snapshot)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coral_model::{Accounting, Language, Overhead, SessionInfo, SessionSettings, Target};
+
+    use super::*;
+
+    /// The final snapshot of a session whose process is gone, or whose processes are.
+    fn gone(pid: u32) -> Arc<Snapshot> {
+        let session = SessionInfo {
+            id: SessionId("dbg-1".into()),
+            target: Target {
+                agent_id: String::new(),
+                service: "shop".into(),
+                pid,
+                exe: String::new(),
+                build_id: None,
+                language: Language::Go,
+                start_ticks: 7,
+            },
+            other_pids: Vec::new(),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            requested_by: String::new(),
+            elapsed: Duration::ZERO,
+            remaining: Duration::ZERO,
+            state: SessionState::Ended(EndReason::TargetExited),
+            probes: 0,
+            settings: SessionSettings::default(),
+        };
+        Arc::new(Snapshot {
+            session,
+            functions: Vec::new(),
+            replicas: Vec::new(),
+            call_tree: Arc::default(),
+            slow_calls: Vec::new(),
+            in_flight: Vec::new(),
+            notices: Vec::new(),
+            accounting: Accounting::default(),
+            overhead: Overhead::default(),
+        })
+    }
+
+    #[test]
+    fn a_process_ends_and_a_service_does_not() {
+        let process = reports(gone(42));
+        assert!(matches!(
+            process[..],
+            [SourceEvent::SessionEnded(_), SourceEvent::TargetExited]
+        ));
+        let service = reports(gone(0));
+        assert!(matches!(service[..], [SourceEvent::SessionEnded(_)]));
     }
 }

@@ -208,6 +208,9 @@ fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
     let (level, why) = match reason {
         EndReason::Expired => (Level::Info, "its lease ran out"),
         EndReason::Detached => (Level::Info, "it was detached"),
+        EndReason::TargetExited if session.target.pid == 0 => {
+            (Level::Warning, "its processes have ended")
+        }
         EndReason::TargetExited => (Level::Warning, "the process has ended"),
         EndReason::TargetExeced => (Level::Warning, "the process runs another program now"),
         EndReason::Budget => (Level::Warning, "its probes cost more than the budget"),
