@@ -86,7 +86,7 @@ pub(super) async fn callees(
     };
     let callees = callees.map_err(of_remote)?.into_iter();
     Ok(callees
-        .map(|id| catalog.in_union(&target, id, ""))
+        .map(|id| catalog.in_union(&target, id, "", 0))
         .collect())
 }
 

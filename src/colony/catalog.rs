@@ -117,13 +117,25 @@ impl Catalog {
         expected.is_empty()
     }
 
-    /// The number of a function in the union, by its number and its name in a replica's session.
-    pub(super) fn in_union(&self, target: &Target, id: FunctionId, name: &str) -> FunctionId {
+    /// The number of a function in the union, by its number and its name in a replica's session, and
+    /// how many of that name it has before this one.
+    pub(super) fn in_union(
+        &self,
+        target: &Target,
+        id: FunctionId,
+        name: &str,
+        nth: usize,
+    ) -> FunctionId {
         let mut known = self.locked();
         let build = known.builds.get(&key_of(target)).and_then(|it| it.1);
         let id = build.and_then(|build| known.union.in_union(build, id));
         // Where the build was not read, its functions are known by their names.
-        id.unwrap_or_else(|| known.union.of_name(name).unwrap_or(FunctionId(u32::MAX)))
+        id.unwrap_or_else(|| {
+            known
+                .union
+                .of_name(name, nth)
+                .unwrap_or(FunctionId(u32::MAX))
+        })
     }
 
     /// The numbers that functions of the union have in a replica's build; functions that the build

@@ -46,17 +46,20 @@ impl Merger {
     }
 
     /// What the replicas have measured together. A replica stays at its place in the list, and
-    /// its function ids are those of the union (`id_in_union` of its place and its own id).
+    /// its function ids are those of the union (`id_in_union` of its place, its own id, its name and
+    /// how many of that name the replica has before it).
     pub fn merge(
         &mut self,
         session: SessionInfo,
         notices: Vec<SessionNotice>,
         parts: &[ReplicaPart],
-        id_in_union: impl Fn(usize, FunctionId, &str) -> FunctionId,
+        id_in_union: impl Fn(usize, FunctionId, &str, usize) -> FunctionId,
     ) -> Snapshot {
         let mut replicas = Vec::with_capacity(parts.len());
         for (place, part) in parts.iter().enumerate() {
-            let replica = self.replica(place, part, |id, name| id_in_union(place, id, name));
+            let replica = self.replica(place, part, |id, name, nth| {
+                id_in_union(place, id, name, nth)
+            });
             replicas.push(replica);
         }
         self.last = parts
@@ -90,7 +93,7 @@ impl Merger {
         &mut self,
         place: usize,
         part: &ReplicaPart,
-        id_in_union: impl Fn(FunctionId, &str) -> FunctionId,
+        id_in_union: impl Fn(FunctionId, &str, usize) -> FunctionId,
     ) -> Arc<Replica> {
         let last = self.last.get(place);
         let is_same = |now: &Option<Arc<Snapshot>>, last: &Option<Arc<Snapshot>>| match (now, last)

@@ -1,5 +1,6 @@
 //! Sessions that are over, as they were at their end.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,38 +58,13 @@ impl History {
             .map(|row| part(row, &snapshots, &mut notices))
             .collect();
         let info = info(&session, catalog.target(&session.begun.service), &parts);
-        let numbers = Numbers::of(&parts);
-        let in_union = |place: usize, id: FunctionId, _: &str| numbers.in_union(place, id);
+        let numbers = RefCell::new(HashMap::new());
+        let in_union = |_: usize, _: FunctionId, name: &str, nth: usize| {
+            let mut numbers = numbers.borrow_mut();
+            let next = FunctionId(numbers.len() as u32);
+            *numbers.entry((name.to_owned(), nth)).or_insert(next)
+        };
         Ok(Merger::new().merge(info, notices, &parts, in_union))
-    }
-}
-
-/// The numbers of a session's functions, from 0 without holes. The builds that it ran on may be gone:
-/// a function is the same in all replicas where its name is, and among those of one name its place.
-struct Numbers(Vec<HashMap<FunctionId, FunctionId>>);
-
-impl Numbers {
-    fn of(parts: &[ReplicaPart]) -> Self {
-        let mut numbers = HashMap::<(&str, usize), FunctionId>::new();
-        let of_part = parts.iter().map(|part| {
-            let mut seen = HashMap::<&str, usize>::new();
-            let functions = part.snapshot.iter().flat_map(|it| &it.functions);
-            let numbered = functions.map(|stats| {
-                let of_name = seen.entry(&stats.name).or_default();
-                *of_name += 1;
-                let next = FunctionId(numbers.len() as u32);
-                let number = numbers.entry((&stats.name, *of_name)).or_insert(next);
-                (stats.id, *number)
-            });
-            numbered.collect()
-        });
-        Self(of_part.collect())
-    }
-
-    fn in_union(&self, place: usize, id: FunctionId) -> FunctionId {
-        let of_part = self.0.get(place).and_then(|part| part.get(&id));
-        // The merger asks for the functions of the parts alone.
-        of_part.copied().unwrap_or(FunctionId(u32::MAX))
     }
 }
 

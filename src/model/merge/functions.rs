@@ -10,9 +10,32 @@ use crate::{FunctionId, FunctionStats, Replica, Snapshot};
 #[derive(Debug, Default)]
 pub(super) struct Functions {
     places: HashMap<FunctionId, usize>,
-    /// The union's numbers of the functions of each replica.
-    ids: Vec<HashMap<FunctionId, FunctionId>>,
+    /// The functions of each replica.
+    replicas: Vec<Numbers>,
     sums: Vec<Option<Sum>>,
+}
+
+/// What the functions of a replica are in the union.
+#[derive(Debug, Default)]
+struct Numbers {
+    ids: HashMap<FunctionId, FunctionId>,
+    /// How many functions of a name there are: those of one name are told apart by their order.
+    named: HashMap<Box<str>, usize>,
+}
+
+impl Numbers {
+    /// The number in the union, which is asked for once.
+    fn of(
+        &mut self,
+        stats: &FunctionStats,
+        id_in_union: impl Fn(FunctionId, &str, usize) -> FunctionId,
+    ) -> FunctionId {
+        *self.ids.entry(stats.id).or_insert_with(|| {
+            let nth = self.named.entry(stats.name.as_str().into()).or_default();
+            *nth += 1;
+            id_in_union(stats.id, &stats.name, *nth - 1)
+        })
+    }
 }
 
 /// A sum, and the parts that it was made of.
@@ -26,8 +49,8 @@ impl Functions {
     /// The number in the union of a replica's function that was placed before. What was never
     /// placed has no name here.
     pub(super) fn in_union(&self, replica: usize, id: FunctionId) -> FunctionId {
-        let ids = self.ids.get(replica);
-        let id = ids.and_then(|ids| ids.get(&id)).copied();
+        let numbers = self.replicas.get(replica);
+        let id = numbers.and_then(|it| it.ids.get(&id)).copied();
         id.unwrap_or(FunctionId(u32::MAX))
     }
 
@@ -37,17 +60,14 @@ impl Functions {
         replica: usize,
         snapshot: &Snapshot,
         last: Option<&Replica>,
-        id_in_union: impl Fn(FunctionId, &str) -> FunctionId,
+        id_in_union: impl Fn(FunctionId, &str, usize) -> FunctionId,
     ) -> Vec<Option<Arc<FunctionStats>>> {
-        if self.ids.len() <= replica {
-            self.ids.resize_with(replica + 1, HashMap::new);
+        if self.replicas.len() <= replica {
+            self.replicas.resize_with(replica + 1, Numbers::default);
         }
         let mut placed = last.map_or_else(Vec::new, |last| last.functions.clone());
         for stats in &snapshot.functions {
-            let ids = &mut self.ids[replica];
-            let id = *ids
-                .entry(stats.id)
-                .or_insert_with(|| id_in_union(stats.id, &stats.name));
+            let id = self.replicas[replica].of(stats, &id_in_union);
             let next = self.places.len();
             let place = *self.places.entry(id).or_insert(next);
             if placed.len() <= place {

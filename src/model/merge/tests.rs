@@ -93,7 +93,7 @@ fn part(pid: u32, functions: &[(u32, &str, &[u64])]) -> ReplicaPart {
 }
 
 /// Functions of one name are one: in these tests names end in the number of the union.
-fn by_name(_: usize, _: FunctionId, name: &str) -> FunctionId {
+fn by_name(_: usize, _: FunctionId, name: &str, _: usize) -> FunctionId {
     FunctionId(name[1..].parse().unwrap())
 }
 
@@ -203,6 +203,24 @@ fn a_union_numbers_the_functions_of_all_builds() {
     assert_eq!(union.builds_with(FunctionId(1)), None);
     assert_eq!(union.builds_with(FunctionId(3)), Some(vec![second]));
     assert_eq!(union.build("b"), Some(second));
+}
+
+#[test]
+fn functions_of_one_name_in_one_replica_stay_apart() {
+    let parts = [
+        part(1, &[(3, "f1", &[10]), (5, "f1", &[20, 30])]),
+        part(2, &[(1, "f1", &[40]), (2, "f1", &[50])]),
+    ];
+    let union = std::cell::RefCell::new(FunctionUnion::new());
+    let of_name =
+        |_: usize, _: FunctionId, name: &str, nth| union.borrow_mut().of_name(name, nth).unwrap();
+    let merged = Merger::new().merge(session(), Vec::new(), &parts, of_name);
+    let calls: Vec<_> = merged
+        .functions
+        .iter()
+        .map(|it| (it.id.0, it.calls))
+        .collect();
+    assert_eq!(calls, [(0, 2), (1, 3)]);
 }
 
 proptest! {

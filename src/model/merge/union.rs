@@ -115,13 +115,13 @@ impl FunctionUnion {
         Ok(self.builds.len() - 1)
     }
 
-    /// The number of the first function of a name, which gets one if no build that is known yet has
-    /// such a function.
+    /// The number of a function by its name, and how many of that name come before it. It gets one
+    /// if no build that is known yet has such a function.
     ///
     /// # Errors
     /// If there are more functions than have numbers.
-    pub fn of_name(&mut self, name: &str) -> Result<FunctionId, UnionTooLarge> {
-        if let Some(&id) = self.by_name.get(name).and_then(|known| known.first()) {
+    pub fn of_name(&mut self, name: &str, nth: usize) -> Result<FunctionId, UnionTooLarge> {
+        if let Some(&id) = self.by_name.get(name).and_then(|known| known.get(nth)) {
             return Ok(id);
         }
         if self.table.len() >= u32::MAX as usize {
