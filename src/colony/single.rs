@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coral_model::SessionState;
 use coral_proto::agent::v1 as agent;
@@ -9,6 +10,7 @@ use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
 use jiff::SignedDuration;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
@@ -22,6 +24,8 @@ use crate::serving::uprobe::{labels, settings};
 
 /// Events on their way to a client.
 const EVENTS_MAX: usize = 256;
+/// How long after the end of a session its last calls are waited for.
+const LATE_MAX: Duration = Duration::from_secs(5);
 
 impl Service {
     /// Attaches to one function and reports its calls as the agents hand them over, until the
@@ -77,21 +81,39 @@ async fn report(
     client: mpsc::Sender<Result<wire::UprobeEvent, Status>>,
 ) {
     let mut snapshots = held.snapshots();
+    let mut sent = 0;
+    // The last calls come after the end, from the journals.
+    let mut late_until = None;
     loop {
-        let call = tokio::select! {
-            call = calls.recv() => call,
-            () = client.closed() => break,
-            over = snapshots.wait_for(|it| it.session.state != SessionState::Active) => {
-                drop(over);
-                break;
+        let late = async {
+            match late_until {
+                None => std::future::pending().await,
+                Some(until) => sleep_until(until).await,
             }
+        };
+        let call = tokio::select! {
+            biased;
+            () = client.closed() => break,
+            call = calls.recv() => call,
+            over = snapshots.wait_for(|it| it.session.state != SessionState::Active),
+                if late_until.is_none() =>
+            {
+                let is_all = over.is_ok_and(|it| it.accounting.events_stored <= sent);
+                late_until = Some(Instant::now() + if is_all { Duration::ZERO } else { LATE_MAX });
+                continue;
+            }
+            () = late => break,
         };
         match call {
             Ok(call) if call.session == held.id => {
                 for event in events(&held, &call) {
-                    if client.send(Ok(event)).await.is_err() {
-                        break;
-                    }
+                    // Found out above.
+                    let _ = client.send(Ok(event)).await;
+                }
+                sent += 1;
+                let stored = snapshots.borrow().accounting.events_stored;
+                if late_until.is_some() && sent >= stored {
+                    break;
                 }
             }
             Ok(_) => {}
@@ -99,9 +121,8 @@ async fn report(
                 let message = format!("the client is too slow: {lost} calls were left out");
                 let help = "ask for fewer calls: a sample rate, or a filter";
                 let code = Code::ResourceExhausted;
-                let _ = client
-                    .send(Err(status::with(code, "over-limit", &message, help)))
-                    .await;
+                let slow = status::with(code, "over-limit", &message, help);
+                let _ = client.send(Err(slow)).await;
                 break;
             }
             Err(broadcast::error::RecvError::Closed) => break,

@@ -18,7 +18,7 @@ use ulid::Ulid;
 use super::catalog::{cut_off, no_replica};
 use super::history::{Note, Notes};
 use super::registry::{ReplicaProcess, timed};
-use super::replica::{Wish, replica_request};
+use super::replica::{Changes, Wish, replica_request};
 use super::service::Service;
 use super::session::NewSession;
 use super::sessions::Held;
@@ -28,7 +28,9 @@ use crate::serving::{Owner, status};
 
 /// Reading the symbols of large programs on slow nodes takes a while; what is attached by then
 /// is measured, and the rest joins.
-const STARTED_MAX: Duration = Duration::from_secs(60);
+const STARTED_MAX: Duration = Duration::from_secs(30);
+/// How long a session waits for the history before it begins.
+const NOTED_MAX: Duration = Duration::from_secs(1);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 const PATTERNS_MAX: usize = 1_000;
 
@@ -41,7 +43,14 @@ impl Service {
         request: wire::StartSessionRequest,
     ) -> Result<wire::StartSessionResponse, Status> {
         let owner = Owner::of(&who);
+        let claim = self.sessions.claim(&owner, &request.request_id);
+        let Some(claim) = claim else {
+            let message = "the same request is still being worked on";
+            let help = "ask again in a moment";
+            return Err(status::with(Code::Aborted, "in-progress", message, help));
+        };
         if let Some(held) = self.sessions.of_request(&owner, &request.request_id) {
+            drop(claim);
             return held.answer().await;
         }
         let defaults = SessionSettings {
@@ -69,20 +78,12 @@ impl Service {
             .collect();
         let catalog = self.catalogs.of(&service);
         entry.functions.extend(catalog.names(&functions));
-        if request.only_expected || request.refuse_over_budget {
-            let expected = self.expected(&who, &request, &replicas).await?;
-            let is_over = match (settings.budget_percent, expected.cpu_percent) {
-                (Some(budget), Some(percent)) => percent > budget,
-                _ => false,
-            };
-            if request.only_expected || is_over {
-                return Ok(wire::StartSessionResponse {
-                    expected: Some(expected),
-                    ..wire::StartSessionResponse::default()
-                });
-            }
+        let is_production = self.debug.production.contain(&service);
+        if is_production && request.only_expected {
+            // To find it out, calls would be counted, which nobody has agreed to.
+            return Ok(unstarted(wire::ExpectedCost::default()));
         }
-        if self.debug.production.contain(&service) {
+        if is_production {
             let functions = entry.functions.as_slice();
             let agreed = self.approvals.check(&who, &request, functions, &settings);
             if let Err(status) = agreed {
@@ -92,6 +93,16 @@ impl Service {
             }
         }
         self.audit.record(entry).await?;
+        if request.only_expected || (request.refuse_over_budget && !is_production) {
+            let expected = self.expected(&who, &request, &replicas).await?;
+            let is_over = match (settings.budget_percent, expected.cpu_percent) {
+                (Some(budget), Some(percent)) => percent > budget,
+                _ => false,
+            };
+            if request.only_expected || is_over {
+                return Ok(unstarted(expected));
+            }
+        }
         let request_id = request.request_id.clone();
         let chosen = target.replicas;
         let info = new_info(&service, requested_by(&who, &request), settings);
@@ -103,6 +114,7 @@ impl Service {
             functions,
             requested_by: info.requested_by.clone(),
             deadline: Instant::now() + info.settings.duration,
+            changes: Changes::default(),
             request,
         };
         let holds_values = wish_holds_values(&info.settings);
@@ -111,7 +123,8 @@ impl Service {
             Some(archive) => {
                 let begun = self.begun(&info, &wish, &owner);
                 let notes = archive.notes(&info.id);
-                if archive.begin(begun.clone()).await.is_err() {
+                let begins = timeout(NOTED_MAX, archive.begin(begun.clone())).await;
+                if !matches!(begins, Ok(Ok(()))) {
                     // It says itself that it is not written; the session is noted when it is.
                     notes.leave(Note::Begun(Box::new(begun)));
                 }
@@ -123,18 +136,23 @@ impl Service {
             registry: Arc::clone(&self.registry),
             catalog,
             info,
-            wish: Arc::new(wish),
+            wish,
             chosen,
+            duration_max: self.debug.sessions.max_duration,
             known: Vec::new(),
         };
         let (held, started) = self
             .sessions
             .begin(session, owner, request_id, holds_values);
-        let started = timeout(STARTED_MAX, started).await;
-        let starts = started.ok().and_then(Result::ok).unwrap_or_default();
-        let answer = self.answer(&held, starts).await;
-        held.set_answer(answer.clone());
-        answer
+        drop(claim);
+        let starting = Arc::clone(&held);
+        // Who asked may go away, and ask for the same once more.
+        tokio::spawn(async move {
+            let started = timeout(STARTED_MAX, started).await;
+            let starts = started.ok().and_then(Result::ok).unwrap_or_default();
+            starting.set_answer(answer(&starting, starts).await);
+        });
+        held.answer().await
     }
 
     fn check_may_start(
@@ -266,38 +284,49 @@ impl Service {
             _ => Ok(dearest),
         }
     }
+}
 
-    /// What is attached by now; if that is nothing, why.
-    async fn answer(
-        &self,
-        held: &Held,
-        replicas: Vec<wire::ReplicaStart>,
-    ) -> Result<wire::StartSessionResponse, Status> {
-        let attached = |it: &&wire::ReplicaStart| it.error.is_empty();
-        let Some(refused) = replicas.iter().find(|it| !it.error.is_empty()) else {
-            return Ok(response(held, replicas));
-        };
-        if replicas.iter().any(|it| attached(&it)) {
-            return Ok(response(held, replicas));
-        }
-        held.end().await;
-        let others = replicas.len() - 1;
-        let message = match others {
-            0 => refused.error.clone(),
-            _ => format!("{} (and {others} other replicas refuse)", refused.error),
-        };
-        let code = match refused.error_code.as_str() {
-            "over-limit" => Code::ResourceExhausted,
-            "no-such-process" => Code::NotFound,
-            "no-such-function" | "ambiguous-function" | "bad-pattern" => Code::InvalidArgument,
-            _ => Code::FailedPrecondition,
-        };
-        let help = &refused.help;
-        Err(status::with(code, &refused.error_code, &message, help))
+/// What is attached by now; if that is nothing, why.
+async fn answer(
+    held: &Held,
+    replicas: Vec<wire::ReplicaStart>,
+) -> Result<wire::StartSessionResponse, Status> {
+    let attached = |it: &&wire::ReplicaStart| it.error.is_empty();
+    let Some(refused) = replicas.iter().find(|it| !it.error.is_empty()) else {
+        return Ok(response(held, replicas));
+    };
+    if replicas.iter().any(|it| attached(&it)) {
+        return Ok(response(held, replicas));
+    }
+    held.end().await;
+    let others = replicas.len() - 1;
+    let message = match others {
+        0 => refused.error.clone(),
+        _ => format!("{} (and {others} other replicas refuse)", refused.error),
+    };
+    let code = match refused.error_code.as_str() {
+        "over-limit" => Code::ResourceExhausted,
+        "no-such-process" => Code::NotFound,
+        "no-such-function" | "ambiguous-function" | "bad-pattern" => Code::InvalidArgument,
+        _ => Code::FailedPrecondition,
+    };
+    let help = &refused.help;
+    Err(status::with(code, &refused.error_code, &message, help))
+}
+
+/// An answer to who asks for a session that would cost that.
+fn unstarted(expected: wire::ExpectedCost) -> wire::StartSessionResponse {
+    wire::StartSessionResponse {
+        expected: Some(expected),
+        ..wire::StartSessionResponse::default()
     }
 }
 
-fn response(held: &Held, replicas: Vec<wire::ReplicaStart>) -> wire::StartSessionResponse {
+/// What is told of a session that has started.
+pub(super) fn response(
+    held: &Held,
+    replicas: Vec<wire::ReplicaStart>,
+) -> wire::StartSessionResponse {
     let snapshot = held.snapshots().borrow().clone();
     let functions = snapshot.functions.iter().filter(|it| it.attached);
     wire::StartSessionResponse {
@@ -324,7 +353,7 @@ fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
     }
 }
 
-fn new_info(service: &str, requested_by: String, settings: SessionSettings) -> SessionInfo {
+pub(super) fn new_info(service: &str, requested_by: String, settings: SessionSettings) -> SessionInfo {
     SessionInfo {
         id: SessionId(format!("dbg-{}", Ulid::generate())),
         target: coral_model::Target {

@@ -5,13 +5,14 @@ use std::io::{self, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::StoreError;
 use super::database::Database;
+use super::{StoreError, files};
 
 impl Database {
     /// Copies all that is stored into a new file that only this user can read.
     pub(super) fn copy_to(&mut self, path: &Path) -> Result<(), StoreError> {
         self.connection()?.execute_batch("CHECKPOINT")?;
+        self.check_room_for_copy(path)?;
         let copied = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -28,5 +29,15 @@ impl Database {
             }
             StoreError::io(path)(error)
         })
+    }
+    /// A copy may not take what the history itself needs.
+    fn check_room_for_copy(&self, path: &Path) -> Result<(), StoreError> {
+        let length = self.file.metadata().map_err(StoreError::io(path))?.len();
+        let folder = path.parent().unwrap_or(path);
+        let free = files::free_bytes(folder).map_err(StoreError::io(path))?;
+        match free < length.saturating_add(self.settings.reserve_bytes) {
+            true => Err(StoreError::Full),
+            false => Ok(()),
+        }
     }
 }

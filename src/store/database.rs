@@ -167,6 +167,9 @@ impl Database {
             .iter()
             .map(|batch| staged.take(&self.memory, batch))
             .collect();
+        if marks.iter().all(Result::is_err) {
+            return marks;
+        }
         let written = self.write(Need::Room, |connection, rows, memory| {
             staged.write(connection, memory, rows)
         });
@@ -190,7 +193,7 @@ impl Database {
     }
 
     /// After a failure it is tried again once in a while.
-    fn check_writable(&self, need: Need) -> Result<(), StoreError> {
+    fn check_writable(&mut self, need: Need) -> Result<(), StoreError> {
         let waits = |at: Instant| at.elapsed() < self.settings.retry_after;
         if self.failed_at.is_some_and(waits) && need == Need::Room {
             return match &*self.state.borrow() {
@@ -202,7 +205,7 @@ impl Database {
             let path = &self.settings.path;
             let free = files::free_bytes(path).map_err(StoreError::io(path))?;
             if free < self.settings.reserve_bytes {
-                self.state.send_replace(StoreState::Full);
+                self.turn(StoreState::Full);
                 return Err(StoreError::Full);
             }
         }

@@ -16,7 +16,7 @@ use super::{
     Gap, History, HistoryFunction, HistoryQuery, HistorySession, StoreError, StoredSession,
 };
 
-/// Sessions that one answer looks at, the newest.
+/// Sessions that one answer lists, the newest.
 const SESSIONS_MAX: u32 = 10_000;
 
 impl Database {
@@ -25,13 +25,19 @@ impl Database {
         let connection = self.connection()?;
         let service = Some(query.service.as_str());
         let stored = sessions::list(connection, service, query.since, SESSIONS_MAX)?;
-        let mut by_session = functions(connection, query)?;
-        let session = |session: StoredSession| {
-            let functions = by_session.remove(&session.begun.id);
-            let mut functions = functions.unwrap_or_default().into_list();
+        let mut total = Sums::default();
+        let mut by_session = BTreeMap::new();
+        for (id, sums) in functions(connection, query)? {
+            let mut functions = sums.into_list();
             // Replicas were added up, and are one session.
             functions.iter_mut().for_each(|sum| sum.sessions = 1);
-            HistorySession { session, functions }
+            // All of them count, though not all are listed.
+            functions.iter().for_each(|function| total.add(function));
+            by_session.insert(id, functions);
+        }
+        let session = |session: StoredSession| HistorySession {
+            functions: by_session.remove(&session.begun.id).unwrap_or_default(),
+            session,
         };
         let is_asked_for =
             |it: &HistorySession| query.pattern.is_none() || !it.functions.is_empty();
@@ -40,10 +46,6 @@ impl Database {
             .map(session)
             .filter(is_asked_for)
             .collect();
-        let mut total = Sums::default();
-        for function in sessions.iter().flat_map(|session| &session.functions) {
-            total.add(function);
-        }
         Ok(History {
             functions: total.into_list(),
             gaps: gaps(connection, query)?,

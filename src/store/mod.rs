@@ -143,14 +143,6 @@ impl Store {
             .await
     }
 
-    /// Notes a process of a session; one that is there already becomes as it is here.
-    ///
-    /// # Errors
-    /// If there is no such session, or it cannot be written.
-    pub async fn add_replica(&self, replica: ReplicaRow) -> Result<(), StoreError> {
-        self.add_replicas(vec![replica]).await
-    }
-
     /// Notes processes of a session, in one transaction; those that are there already become as
     /// they are here.
     ///

@@ -70,7 +70,7 @@ async fn history(folder: &TempDir) -> coral_tui::store::StoreSettings {
     };
     store.begin_session(two).await.unwrap();
     for id in ["one", "two"] {
-        store.add_replica(replica(id, "a")).await.unwrap();
+        store.add_replicas(vec![replica(id, "a")]).await.unwrap();
         let ended = SessionState::Ended(EndReason::Expired);
         let latest = snapshot("a", 1, &[("main.f", &[5, 6])], ended);
         let mut entries: Vec<_> = (1..=10).map(|number| calls(number, 5)).collect();

@@ -57,7 +57,7 @@ fn found(objects: &Path, table: &str, what: &str) -> String {
 /// Notes a session with a replica that has a checkpoint and calls, one call for each entry.
 async fn fill(store: &Store, id: &str, entries: std::ops::RangeInclusive<u64>) {
     store.begin_session(session(id)).await.unwrap();
-    store.add_replica(replica(id, "a")).await.unwrap();
+    store.add_replicas(vec![replica(id, "a")]).await.unwrap();
     let latest = snapshot("a", 1, &[("main.f", &[5])], SessionState::Active);
     let mut content: Vec<_> = entries.clone().map(|number| calls(number, 2)).collect();
     content.push(checkpoint(entries.end() + 1, &latest));

@@ -35,7 +35,7 @@ async fn two_sessions(store: &Store) {
     );
     let on_b = snapshot("b", 20, &[("main.f", &[70_000])], detached);
     for agent in ["a", "b"] {
-        store.add_replica(replica("s", agent)).await.unwrap();
+        store.add_replicas(vec![replica("s", agent)]).await.unwrap();
     }
     let last = Entry {
         is_last: true,

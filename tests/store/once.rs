@@ -155,10 +155,10 @@ async fn an_unknown_session_is_refused_and_those_beside_it_are_stored() {
     let (unknown, known) = tokio::join!(unknown, known);
     assert!(matches!(unknown, Err(StoreError::NoSuchSession { .. })));
     assert_eq!(known.unwrap(), 1);
-    let error = store.add_replica(replica("other", "a")).await.unwrap_err();
+    let error = store.add_replicas(vec![replica("other", "a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchSession { .. }));
     store.begin_session(session("other")).await.unwrap();
-    store.add_replica(replica("other", "a")).await.unwrap();
+    store.add_replicas(vec![replica("other", "a")]).await.unwrap();
 }
 
 #[test]

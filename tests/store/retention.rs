@@ -29,7 +29,7 @@ fn counts(settings: &StoreSettings) -> Vec<String> {
 async fn fill(store: &Store, id: &str) {
     let ended = SessionState::Ended(EndReason::Expired);
     let latest = snapshot("a", 1, &[("main.f", &[5])], ended);
-    store.add_replica(replica(id, "a")).await.unwrap();
+    store.add_replicas(vec![replica(id, "a")]).await.unwrap();
     let entries = vec![calls(2, 3), checkpoint(3, &latest)];
     store.append(batch(id, "a", entries)).await.unwrap();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
 use tokio::sync::{Notify, Semaphore, broadcast};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::Status;
 
 use super::entries::Journal;
@@ -21,6 +21,8 @@ const LIST_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long to wait before what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The same for what is of no session that is known.
+const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Batches that are in memory at the same time.
 const BATCHES_MAX: usize = 32;
@@ -119,6 +121,9 @@ enum Stopped {
     Agent,
     /// The history.
     Store,
+    /// The history has no such session: it was deleted as too old, or begun while nothing could be
+    /// written.
+    Unknown,
 }
 
 impl<J: Journals> Collector<J> {
@@ -202,6 +207,10 @@ impl<J: Journals> Collector<J> {
             match self.collect_once(link, key).await {
                 Stopped::Complete => return,
                 Stopped::Agent | Stopped::Store => sleep(AGAIN_AFTER).await,
+                Stopped::Unknown => {
+                    // It may be noted later; somebody says so then.
+                    let _ = timeout(UNKNOWN_AGAIN_AFTER, self.poke.notified()).await;
+                }
             }
         }
     }
@@ -238,18 +247,24 @@ impl<J: Journals> Collector<J> {
                 return Stopped::Agent;
             };
             let is_last = last.is_last;
-            self.tell_calls(key, &entries);
+            let told = self.is_heard().then(|| entries.clone());
             let batch = Batch {
                 journal: key.clone(),
                 entries,
             };
+            let before = stored;
             stored = match self.journals.append(&mut reading, batch).await {
                 Ok(stored) => stored,
-                // Its session was deleted as too old, or begun while nothing could be written.
-                Err(StoreError::NoSuchSession { .. }) => return Stopped::Store,
+                Err(StoreError::NoSuchSession { .. }) => return Stopped::Unknown,
                 Err(_) => return Stopped::Store,
             };
             drop(place);
+            // What is stored once is told once.
+            let new = told
+                .iter()
+                .flatten()
+                .filter(|it| *it.sequences.end() > before);
+            self.tell_calls(key, new);
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }
@@ -265,22 +280,23 @@ impl<J: Journals> Collector<J> {
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell_calls(&self, key: &JournalKey, entries: &[Entry]) {
-        if self.calls.receiver_count() == 0 {
-            return;
-        }
-        for entry in entries {
-            if let Content::Calls(calls) = &entry.content {
-                for call in calls {
-                    let told = RecordedCall {
-                        session: key.session.clone(),
-                        agent_id: key.agent_id.clone(),
-                        call: call.clone(),
-                    };
-                    // Somebody listened a moment ago.
-                    let _ = self.calls.send(told);
-                }
-            }
+    /// Whether anybody listens to calls.
+    fn is_heard(&self) -> bool {
+        self.calls.receiver_count() > 0
+    }
+
+    fn tell_calls<'a>(&self, key: &JournalKey, entries: impl Iterator<Item = &'a Entry>) {
+        let calls = entries.filter_map(|entry| match &entry.content {
+            Content::Calls(calls) => Some(calls),
+            _ => None,
+        });
+        for call in calls.flatten() {
+            // Somebody listened a moment ago.
+            let _ = self.calls.send(RecordedCall {
+                session: key.session.clone(),
+                agent_id: key.agent_id.clone(),
+                call: call.clone(),
+            });
         }
     }
 }

@@ -8,7 +8,8 @@ use coral_proto::convert::Assembled;
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
 
 use crate::store::{Content, Entry, StoredCall};
 
@@ -19,14 +20,14 @@ const MORE_WITHIN: Duration = Duration::from_millis(20);
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// The entries of a journal as they come.
-pub(super) struct Journal {
-    messages: Streaming<wire::JournalEntry>,
+pub(super) struct Journal<S> {
+    messages: S,
     /// A checkpoint of which more messages are to come, and its first number.
     open: Option<(Assembled, u64)>,
 }
 
-impl Journal {
-    pub(super) fn of(messages: Streaming<wire::JournalEntry>) -> Self {
+impl<S: Stream<Item = Result<wire::JournalEntry, Status>> + Unpin> Journal<S> {
+    pub(super) fn of(messages: S) -> Self {
         Self {
             messages,
             open: None,
@@ -41,11 +42,12 @@ impl Journal {
     ) -> Result<(Vec<Entry>, Option<SemaphorePermit<'a>>), Status> {
         let (mut entries, mut place) = (Vec::new(), None);
         let mut bytes = 0;
-        while entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
+        // A checkpoint may take more messages than a batch should have bytes.
+        while entries.is_empty() || (entries.len() < ENTRIES_MAX && bytes < BATCH_BYTES_MAX) {
             let next = if entries.is_empty() {
-                self.messages.message().await?
+                self.messages.try_next().await?
             } else {
-                match timeout(MORE_WITHIN, self.messages.message()).await {
+                match timeout(MORE_WITHIN, self.messages.try_next()).await {
                     Ok(next) => next?,
                     Err(_) => break,
                 }
@@ -110,4 +112,61 @@ fn stored_call(call: wire::JournalCall) -> Result<StoredCall, String> {
         function: call.function,
         record,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use coral_model::merge::Merger;
+    use coral_model::{FunctionId, FunctionStats, SessionSettings, Snapshot};
+    use coral_proto::convert::SessionUpdates;
+
+    use super::*;
+    use crate::colony::start::new_info;
+
+    /// A session whose checkpoint takes more bytes than a batch should.
+    fn large() -> Arc<Snapshot> {
+        let info = new_info("shop", "ann".into(), SessionSettings::default());
+        let mut snapshot = Merger::new().merge(info, Vec::new(), &[], |_, id, _, _| id);
+        let functions = (0..8_000).map(|number| {
+            let mut stats = FunctionStats::new(FunctionId(number), format!("f{number}"));
+            for power in 0..400 {
+                stats
+                    .latency
+                    .record((1_000 + u64::from(number)) << (power % 30));
+                stats.latency.record(1_000 + 50 * power * u64::from(number));
+            }
+            Arc::new(stats)
+        });
+        snapshot.functions = functions.collect();
+        Arc::new(snapshot)
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_many_messages_is_one_entry() {
+        let snapshot = large();
+        let updates = SessionUpdates::with_bytes_max(512 << 10).next(&snapshot);
+        let bytes: usize = updates.iter().map(Message::encoded_len).sum();
+        assert!(bytes > 2 * BATCH_BYTES_MAX, "{bytes}");
+        let count = updates.len() as u64;
+        let messages = updates.into_iter().zip(1..).map(|(update, sequence)| {
+            Ok(wire::JournalEntry {
+                sequence,
+                checkpoint: Some(update),
+                ..wire::JournalEntry::default()
+            })
+        });
+        let mut journal = Journal::of(tokio_stream::iter(messages));
+        let places = Semaphore::new(1);
+        let (entries, _place) = journal.some(&places).await.unwrap();
+        let [entry] = &entries[..] else {
+            panic!("{} entries", entries.len());
+        };
+        assert_eq!(entry.sequences, 1..=count);
+        let Content::Checkpoint(read) = &entry.content else {
+            panic!("{entry:?}");
+        };
+        assert_eq!(read.functions, snapshot.functions);
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use coral_model::{EndReason, SessionId};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::History;
@@ -27,10 +27,18 @@ pub(in crate::colony) enum Note {
     Ended(Timestamp, EndReason),
 }
 
+/// What is left for the task that stores.
+#[derive(Debug)]
+enum Left {
+    Note(Note),
+    /// To be told when all that was left before is stored.
+    Asks(oneshot::Sender<()>),
+}
+
 /// Where a session leaves its notes.
 #[derive(Debug)]
 pub(in crate::colony) struct Notes {
-    kept: Option<(mpsc::Sender<Note>, JoinHandle<()>)>,
+    kept: Option<mpsc::Sender<Left>>,
     trouble: watch::Receiver<Trouble>,
 }
 
@@ -49,30 +57,44 @@ impl Notes {
         trouble: watch::Receiver<Trouble>,
         opened: impl Future<Output = Arc<History>> + Send + 'static,
     ) -> Self {
-        let (sender, mut notes) = mpsc::channel::<Note>(NOTES_MAX);
+        let (sender, mut left) = mpsc::channel(NOTES_MAX);
         let session = session.clone();
-        let stored = tokio::spawn(async move {
+        tokio::spawn(async move {
             let history = opened.await;
             let mut waiting = Vec::new();
-            while notes.recv_many(&mut waiting, NOTES_MAX).await > 0 {
-                for step in together(waiting.drain(..)) {
+            while left.recv_many(&mut waiting, NOTES_MAX).await > 0 {
+                let (steps, asked) = together(waiting.drain(..));
+                for step in steps {
                     history.write_at_last(&session, &step).await;
                 }
                 history.poke();
+                for asks in asked {
+                    // Who asked may not wait any longer.
+                    let _ = asks.send(());
+                }
             }
         });
         Self {
-            kept: Some((sender, stored)),
+            kept: Some(sender),
             trouble,
         }
     }
 
     /// Leaves a note. Where thousands wait already, it is lost, and `false` says so.
     pub(in crate::colony) fn leave(&self, note: Note) -> bool {
-        let Some((notes, _)) = &self.kept else {
-            return true;
+        let kept = self.kept.as_ref();
+        kept.is_none_or(|notes| notes.try_send(Left::Note(note)).is_ok())
+    }
+
+    /// Leaves a note that must not be lost, however many wait.
+    pub(in crate::colony) fn leave_at_last(&self, note: Note) {
+        let Some(notes) = &self.kept else {
+            return;
         };
-        notes.try_send(note).is_ok()
+        if let Err(TrySendError::Full(note)) = notes.try_send(Left::Note(note)) {
+            let notes = notes.clone();
+            tokio::spawn(async move { notes.send(note).await });
+        }
     }
 
     /// What keeps the history from being written; waits until that changes.
@@ -84,12 +106,14 @@ impl Notes {
         self.trouble.borrow_and_update().clone()
     }
 
-    /// Waits until all of them are stored; no more can be left then.
-    pub(in crate::colony) async fn settled(&mut self) {
-        if let Some((notes, stored)) = self.kept.take() {
-            drop(notes);
+    /// Waits until all of them are stored.
+    pub(in crate::colony) async fn settled(&self) {
+        let (asks, answer) = oneshot::channel();
+        if let Some(notes) = &self.kept
+            && notes.send(Left::Asks(asks)).await.is_ok()
+        {
             // A task that failed stores nothing more.
-            let _ = stored.await;
+            let _ = answer.await;
         }
     }
 }
@@ -97,22 +121,36 @@ impl Notes {
 /// What is stored in one transaction.
 #[derive(Clone, Debug)]
 enum Step {
-    Single(Note),
+    Begun(Box<NewSession>),
     Replicas(Vec<ReplicaRow>),
+    Extended(Timestamp),
+    Ended(Timestamp, EndReason),
 }
 
-/// The same notes in the same order: a transaction costs more than its rows, and a session may have
-/// hundreds of replicas.
-fn together(notes: impl Iterator<Item = Note>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for note in notes {
-        match (note, steps.last_mut()) {
-            (Note::Replica(row), Some(Step::Replicas(rows))) => rows.push(*row),
-            (Note::Replica(row), _) => steps.push(Step::Replicas(vec![*row])),
-            (note, _) => steps.push(Step::Single(note)),
-        }
+/// Notes in their order, and who asks when they are stored. A transaction costs more than its rows,
+/// and a session may have hundreds of replicas.
+fn together(left: impl Iterator<Item = Left>) -> (Vec<Step>, Vec<oneshot::Sender<()>>) {
+    let (mut steps, mut asked) = (Vec::new(), Vec::new());
+    for left in left {
+        let step = match left {
+            Left::Asks(asks) => {
+                asked.push(asks);
+                continue;
+            }
+            Left::Note(Note::Replica(row)) => {
+                if let Some(Step::Replicas(rows)) = steps.last_mut() {
+                    rows.push(*row);
+                    continue;
+                }
+                Step::Replicas(vec![*row])
+            }
+            Left::Note(Note::Begun(session)) => Step::Begun(session),
+            Left::Note(Note::Extended(expires_at)) => Step::Extended(expires_at),
+            Left::Note(Note::Ended(ended_at, reason)) => Step::Ended(ended_at, reason),
+        };
+        steps.push(step);
     }
-    steps
+    (steps, asked)
 }
 
 impl History {
@@ -130,11 +168,10 @@ impl History {
     async fn write(&self, session: &SessionId, step: Step) -> Result<(), StoreError> {
         let (store, id) = (&self.store, session.clone());
         match step {
+            Step::Begun(session) => store.begin_session(*session).await,
             Step::Replicas(replicas) => store.add_replicas(replicas).await,
-            Step::Single(Note::Begun(session)) => store.begin_session(*session).await,
-            Step::Single(Note::Replica(replica)) => store.add_replica(*replica).await,
-            Step::Single(Note::Extended(expires_at)) => store.extend_session(id, expires_at).await,
-            Step::Single(Note::Ended(at, reason)) => store.end_session(id, at, reason).await,
+            Step::Extended(expires_at) => store.extend_session(id, expires_at).await,
+            Step::Ended(ended_at, reason) => store.end_session(id, ended_at, reason).await,
         }
     }
 }
