@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::history::{History, stored_info};
-use super::replica::{AgentSession, Wish};
+use super::replica::{AgentSession, Changes, Wish};
 use super::service::{Service, no_such_session};
 use super::session::NewSession;
 use super::sessions::Held;
+use super::start::response;
 use crate::access::{Identity, Role, Source};
 use crate::serving::{Owner, status};
 use crate::store::{NewSession as Begun, StoreError, StoredSession};
@@ -149,6 +150,7 @@ impl Service {
             functions: Vec::<FunctionId>::new(),
             requested_by: begun.requested_by.clone(),
             deadline: Instant::now() + left,
+            changes: Changes::default(),
             request,
         };
         let info = SessionInfo {
@@ -175,7 +177,8 @@ impl Service {
             registry: Arc::clone(&self.registry),
             catalog,
             info,
-            wish: Arc::new(wish),
+            wish,
+            duration_max: self.debug.sessions.max_duration,
             chosen: target.replicas,
             known,
             notes: archive.notes(&begun.id),
@@ -184,8 +187,14 @@ impl Service {
         let source = Source::from_name(&begun.requested_via).unwrap_or(Source::Loopback);
         let owner = Owner::named(begun.requested_by, source);
         let holds_values = capture.arguments || capture.results;
-        self.sessions
+        let (held, _) = self
+            .sessions
             .begin(session, owner, request_id, holds_values);
+        // Who asked for it before the colony ended may ask again.
+        tokio::spawn(async move {
+            held.ready().await;
+            held.set_answer(Ok(response(&held, Vec::new())));
+        });
     }
 }
 

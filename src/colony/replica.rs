@@ -7,7 +7,7 @@ use coral_model::{FunctionId, Snapshot, Target};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::duration_to_wire;
 use coral_proto::{ERROR_CODE, ERROR_HELP};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
@@ -33,7 +33,8 @@ pub(super) struct Follower {
     pub(super) place: usize,
     /// Names the request: asked for again, it is the same session on the agent.
     pub(super) request_id: String,
-    pub(super) wish: Arc<Wish>,
+    /// What it is to be like by now.
+    pub(super) wish: watch::Receiver<Wish>,
     /// Its session on its agent, if it was started before.
     pub(super) agent_session: Option<AgentSession>,
     pub(super) news: mpsc::Sender<News>,
@@ -49,6 +50,19 @@ pub(super) struct Wish {
     pub(super) requested_by: String,
     /// When the session's lease ends.
     pub(super) deadline: Instant,
+    pub(super) changes: Changes,
+}
+
+/// What has been changed since the colony has known the session: replicas that could not be asked
+/// then get it later.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    /// By their numbers in the service's catalog.
+    pub(super) added: Vec<FunctionId>,
+    pub(super) removed: Vec<FunctionId>,
+    /// Empty for none.
+    pub(super) filter: Option<String>,
+    pub(super) is_longer: bool,
 }
 
 /// A session of an agent.
@@ -136,7 +150,7 @@ impl Follower {
             Some(session) => session.clone(),
             None => self.start(link).await?,
         };
-        let mut calls = link.calls(Some(&self.wish.requested_by));
+        let mut calls = link.calls(Some(&self.wish().requested_by));
         let request = wire::WatchSessionRequest {
             session_id: session.id,
             interval: None,
@@ -162,15 +176,16 @@ impl Follower {
     }
 
     async fn start(&mut self, link: &Link) -> Result<AgentSession, Status> {
-        let remaining = self.wish.deadline.saturating_duration_since(Instant::now());
+        let wish = self.wish();
+        let remaining = wish.deadline.saturating_duration_since(Instant::now());
         if remaining < REMAINING_MIN {
             let message = "the session's lease ran out before it was attached to";
             let help = "ask for a longer session";
             let code = Code::FailedPrecondition;
             return Err(status::with(code, "session-ended", message, help));
         }
-        let request = self.request(remaining).await?;
-        let mut calls = link.calls(Some(&self.wish.requested_by));
+        let request = self.request(&wish, remaining).await?;
+        let mut calls = link.calls(Some(&wish.requested_by));
         let started = calls.start_session(timed(START_MAX, request)).await?;
         let started = started.into_inner();
         let session = AgentSession {
@@ -188,13 +203,19 @@ impl Follower {
         Ok(session)
     }
 
-    async fn request(&self, remaining: Duration) -> Result<wire::StartSessionRequest, Status> {
-        let wish = &self.wish;
+    async fn request(
+        &self,
+        wish: &Wish,
+        remaining: Duration,
+    ) -> Result<wire::StartSessionRequest, Status> {
         let mut request = replica_request(&wish.request, self.process.process.pid);
         request.request_id.clone_from(&self.request_id);
         request.journal = true;
         let settings = request.settings.get_or_insert_default();
         settings.duration = Some(duration_to_wire(remaining));
+        if let Some(filter) = &wish.changes.filter {
+            settings.filter.clone_from(filter);
+        }
         if !wish.functions.is_empty() {
             let functions = &wish.functions;
             let in_build = self
@@ -207,6 +228,10 @@ impl Follower {
             }
         }
         Ok(request)
+    }
+
+    fn wish(&self) -> Wish {
+        self.wish.borrow().clone()
     }
 
     /// Whether anybody listens.
@@ -265,15 +290,19 @@ pub(super) fn start_of(
     }
 }
 
-/// Whether a call failed because of the way to the agent.
+/// Whether a call failed because of the way to the agent, and may be made again.
 fn is_of_link(status: &Status) -> bool {
-    let is_said = status.metadata().get(ERROR_CODE).is_some();
-    let codes = [
-        Code::Unavailable,
-        Code::DeadlineExceeded,
-        Code::Unknown,
-        Code::Aborted,
-    ];
-    let is_code = codes.contains(&status.code());
-    status.message() == cut_off().message() || (is_code && !is_said)
+    match status.metadata().get(ERROR_CODE) {
+        // The agent is still busy with the same request, which came before the link was lost.
+        Some(code) => code == "in-progress" || status.message() == cut_off().message(),
+        None => matches!(
+            status.code(),
+            // A deadline of this side is told as cancelled.
+            Code::Unavailable
+                | Code::DeadlineExceeded
+                | Code::Cancelled
+                | Code::Unknown
+                | Code::Aborted
+        ),
+    }
 }

@@ -124,8 +124,8 @@ impl Reporter {
 
     /// Tells the requests that were not told yet.
     async fn tell(&mut self) -> Result<(), Status> {
-        let documents = traces::documents(&self.registry, &self.held, TraceFormat::Json).await?;
-        for (target, document) in documents {
+        let traces = traces::documents(&self.registry, &self.held, TraceFormat::Json).await?;
+        for (target, document) in traces.documents {
             let document: Document = serde_json::from_slice(&document)
                 .map_err(|error| crate::serving::status::failed(&error.to_string()))?;
             // The fastest of them came to be the slowest before the others did.

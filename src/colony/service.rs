@@ -85,6 +85,35 @@ impl Service {
         Ok(held)
     }
 
+    /// A session that the client may change: one's own, or anybody's with the role for all. Its
+    /// functions and its length are what somebody else has agreed to, where that was needed.
+    fn session_to_change(
+        &self,
+        who: &Identity,
+        id: &str,
+        entry: &mut Entry,
+        is_agreed_to: bool,
+    ) -> Result<Arc<Held>, Status> {
+        let held = self.session(who, Role::Attach, id, Some(entry))?;
+        let refuse = |code, message: &str, help: &str| {
+            let mut entry = entry.clone();
+            entry.outcome = Outcome::Refused(message.to_owned());
+            self.audit.note(entry);
+            Err(status::with(Code::PermissionDenied, code, message, help))
+        };
+        if !held.owner.may_be(who) && !who.may(Role::Admin, &held.service) {
+            let message = "the session is somebody else's";
+            let help = "ask whoever has started it, or start one of your own";
+            return refuse("not-your-session", message, help);
+        }
+        if is_agreed_to && self.debug.production.contain(&held.service) {
+            let message = "a session of production stays what somebody else has agreed to";
+            let help = "start another session";
+            return refuse("approval-needed", message, help);
+        }
+        Ok(held)
+    }
+
     /// The live sessions that are meant and that the client may end. Ending waits for no disk. Who
     /// means all leaves those of others out; else nothing is ended where one may not be.
     fn to_end(
@@ -353,7 +382,7 @@ impl DebugService for Service {
     ) -> Result<Response<agent::AddFunctionsResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.add")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
+        let held = self.session_to_change(&who, &request.session_id, &mut entry, true)?;
         let functions = ids(request.function_ids);
         entry.functions = self.catalogs.of(&held.service).names(&functions);
         self.audit.record(entry).await?;
@@ -384,7 +413,7 @@ impl DebugService for Service {
         let (who, mut entry) = asked(request.extensions(), "session.filter")?;
         let request = request.into_inner();
         let id = &request.session_id;
-        let held = self.session(&who, Role::Attach, id, Some(&mut entry))?;
+        let held = self.session_to_change(&who, id, &mut entry, false)?;
         let filter = match request.filter.as_str() {
             "" => None,
             filter => {
@@ -406,7 +435,7 @@ impl DebugService for Service {
     ) -> Result<Response<agent::ExtendSessionResponse>, Status> {
         let (who, mut entry) = asked(request.extensions(), "session.extend")?;
         let request = request.into_inner();
-        let held = self.session(&who, Role::Attach, &request.session_id, Some(&mut entry))?;
+        let held = self.session_to_change(&who, &request.session_id, &mut entry, true)?;
         let by = request.by.unwrap_or_default();
         let by = duration_from_wire(&by, "by").map_err(|error| status::of(&error))?;
         entry.settings = serde_json::json!({ "by_s": by.as_secs_f64() });

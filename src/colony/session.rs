@@ -56,11 +56,13 @@ pub(super) struct NewSession {
     pub(super) registry: Arc<Registry>,
     pub(super) catalog: Arc<Catalog>,
     pub(super) info: SessionInfo,
-    pub(super) wish: Arc<Wish>,
+    pub(super) wish: Wish,
     /// Only these processes; all of the service where there is none.
     pub(super) chosen: Vec<wire::ReplicaRef>,
     /// Replicas of before the colony started anew.
     pub(super) known: Vec<(Target, Option<AgentSession>)>,
+    /// However often it is made longer.
+    pub(super) duration_max: Duration,
     /// Where it is remembered what becomes of it.
     pub(super) notes: Notes,
 }
@@ -68,6 +70,7 @@ pub(super) struct NewSession {
 /// The task of a session.
 pub(super) struct SessionTask {
     session: NewSession,
+    wish: watch::Sender<Wish>,
     merger: Merger,
     parts: Vec<ReplicaPart>,
     replicas: Vec<Held>,
@@ -114,11 +117,12 @@ impl SessionTask {
     /// A session of which nothing is attached yet, with what it tells.
     pub(super) fn new(session: NewSession) -> (Self, Told) {
         let (sender, news) = mpsc::channel(NEWS_MAX);
-        let empty = Merger::new().merge(session.info.clone(), Vec::new(), &[], |_, id, _| id);
+        let empty = Merger::new().merge(session.info.clone(), Vec::new(), &[], |_, id, _, _| id);
         let (snapshots, receiver) = watch::channel(Arc::new(empty));
         let (started, start) = oneshot::channel();
         let (ready, is_ready) = watch::channel(false);
         let task = Self {
+            wish: watch::Sender::new(session.wish.clone()),
             session,
             merger: Merger::new(),
             parts: Vec::new(),
@@ -182,7 +186,7 @@ impl SessionTask {
     /// Takes the last numbers of agents that were cut off at the end, and ends what they measure
     /// still. Nobody waits for that.
     async fn linger(mut self, info: SessionInfo) {
-        let until = self.session.wish.deadline + LINGER_MAX;
+        let until = self.wish.borrow().deadline + LINGER_MAX;
         while self.is_live() {
             match timeout_at(until, self.news.recv()).await {
                 Ok(Some(news)) => self.hear(news),
@@ -203,7 +207,7 @@ impl SessionTask {
 
     /// Attaches to every replica that is new.
     fn look_for_replicas(&mut self) {
-        let is_late = Instant::now() >= self.session.wish.deadline;
+        let is_late = Instant::now() >= self.wish.borrow().deadline;
         if is_late || self.end.is_some() {
             return;
         }
@@ -254,7 +258,7 @@ impl SessionTask {
                 "{id}/{}/{}/{epoch}",
                 process.process.pid, process.process.start_ticks
             ),
-            wish: Arc::clone(&self.session.wish),
+            wish: self.wish.subscribe(),
             agent_session: session.clone(),
             news: self.sender.clone(),
             process: process.clone(),
@@ -340,6 +344,9 @@ impl SessionTask {
         if is_ending && is_measured && before.0 != ReplicaState::Measuring {
             // It was cut off, or not attached to yet, when it was to end.
             self.end_part(news.place);
+        }
+        if self.end.is_none() && is_measured && before.0 != ReplicaState::Measuring {
+            self.catch_up(news.place);
         }
         let (part, held) = (&self.parts[news.place], &self.replicas[news.place]);
         let is_worth_a_note = before != (part.replica.state, part.snapshot.is_some())
@@ -435,7 +442,9 @@ impl SessionTask {
             remaining: Duration::ZERO,
             ..self.info(SessionState::Ended(reason))
         };
-        self.session.notes.leave(Note::Ended(ended_at, reason));
+        self.session
+            .notes
+            .leave_at_last(Note::Ended(ended_at, reason));
         // Who asks the history right after the end finds it there.
         let _ = timeout(NOTED_MAX, self.session.notes.settled()).await;
         self.publish_as(info.clone());
@@ -445,7 +454,8 @@ impl SessionTask {
     fn publish_as(&mut self, info: SessionInfo) {
         let catalog = &self.session.catalog;
         let targets: Vec<Target> = self.targets();
-        let in_union = |place: usize, id, name: &str| catalog.in_union(&targets[place], id, name);
+        let in_union =
+            |place: usize, id, name: &str, nth| catalog.in_union(&targets[place], id, name, nth);
         let notices = self.notices.clone();
         let snapshot = self.merger.merge(info, notices, &self.parts, in_union);
         self.snapshots.send_replace(Arc::new(snapshot));
@@ -459,7 +469,15 @@ impl SessionTask {
     /// What the session is now.
     fn info(&self, state: SessionState) -> SessionInfo {
         let snapshots = || self.parts.iter().filter_map(|part| part.snapshot.as_ref());
-        let left = self.session.wish.deadline;
+        let left = self.wish.borrow().deadline;
+        let left = left.saturating_duration_since(Instant::now());
+        // Agents have limits of their own.
+        let measured = self
+            .parts
+            .iter()
+            .filter(|it| it.replica.state == ReplicaState::Measuring);
+        let snapshots_measured = measured.filter_map(|it| it.snapshot.as_ref());
+        let longest = snapshots_measured.map(|it| it.session.remaining).max();
         let service = &self.session.info.target.service;
         let settings = snapshots().next().map(|it| it.session.settings.clone());
         let duration = self.session.info.settings.duration;
@@ -471,7 +489,7 @@ impl SessionTask {
                 .map(|it| it.session.elapsed)
                 .max()
                 .unwrap_or_else(|| self.session.info.elapsed + self.began.elapsed()),
-            remaining: left.saturating_duration_since(Instant::now()),
+            remaining: longest.map_or(left, |longest| longest.min(left)),
             state,
             probes: snapshots().map(|it| it.session.probes).sum(),
             settings,
@@ -482,7 +500,7 @@ impl SessionTask {
     /// Whether nothing more will come; then it is known why.
     fn is_over(&mut self) -> bool {
         let now = Instant::now();
-        let deadline = self.session.wish.deadline;
+        let deadline = self.wish.borrow().deadline;
         if self.is_live() {
             self.gone_since = None;
             let waits = |since| now < since + LATE_MAX;
@@ -528,21 +546,7 @@ impl SessionTask {
         match command {
             Command::Add(functions, answer) => self.add(functions, answer),
             Command::Remove(functions, answer) => self.remove(functions, answer),
-            Command::SetFilter(filter, answer) => {
-                let filter = filter.as_ref().map(Expression::to_string);
-                self.ask_all(answer, move |mut agent, session, _| {
-                    let request = wire::UpdateFilterRequest {
-                        session_id: session,
-                        filter: filter.clone().unwrap_or_default(),
-                    };
-                    async move {
-                        agent
-                            .update_filter(timed(ANSWER_MAX, request))
-                            .await
-                            .map(drop)
-                    }
-                });
-            }
+            Command::SetFilter(filter, answer) => self.set_filter(filter.as_ref(), answer),
             Command::Extend(by, answer) => self.extend(by, answer),
             Command::End(answer) => {
                 self.end.get_or_insert(EndReason::Detached);

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{Code, Status};
 
 use super::session::{Answer, Command, NewSession, SessionTask};
+use crate::serving::claims::{Claimed, Claims, RequestName};
 use crate::serving::{Owner, status};
 
 /// So many sessions are remembered, live or ended; ended ones go first.
@@ -23,6 +24,7 @@ const COMMANDS_MAX: usize = 16;
 pub(super) struct Sessions {
     held: Mutex<VecDeque<Arc<Held>>>,
     remembered_for: Duration,
+    starting: Claims,
 }
 
 /// A session, and for whom it was started.
@@ -47,7 +49,16 @@ impl Sessions {
         Self {
             held: Mutex::default(),
             remembered_for,
+            starting: Claims::default(),
         }
+    }
+
+    /// The right to start what a request asks for; nothing while the same one is being worked on.
+    pub(super) fn claim(&self, owner: &Owner, request_id: &str) -> Option<Claimed> {
+        self.starting.claim(&RequestName {
+            owner: owner.clone(),
+            id: request_id.to_owned(),
+        })
     }
 
     /// Begins a session; the answer to who asked for it is not known yet.
