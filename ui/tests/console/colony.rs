@@ -69,7 +69,7 @@ pub(crate) fn parts() -> Vec<ReplicaPart> {
 /// What they have measured together.
 pub(crate) fn merged(parts: &[ReplicaPart]) -> Snapshot {
     let session = fixture::snapshot().session;
-    Merger::new().merge(session, Vec::new(), parts, |_, id, _| id)
+    Merger::new().merge(session, Vec::new(), parts, |_, id, _, _| id)
 }
 
 pub(crate) fn snapshot() -> Snapshot {
