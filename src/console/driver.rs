@@ -140,6 +140,7 @@ impl<H: Host> Worker<H> {
                 self.sessions.forget();
                 self.report(SourceEvent::TargetExited).await;
             }
+            News::Renumbered => self.sessions.renumbered(),
         }
     }
 

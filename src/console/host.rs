@@ -19,6 +19,8 @@ pub(super) enum News {
     Report(SourceEvent),
     /// The open process has ended.
     TargetExited,
+    /// The functions of the open service have other numbers from now on.
+    Renumbered,
 }
 
 /// What came of a request for a session.
@@ -69,7 +71,13 @@ pub(super) trait Host {
 pub(super) trait HostSession: Sized {
     fn id(&self) -> &SessionId;
 
+    /// Whether something can be asked of it.
     fn is_live(&self) -> bool;
+
+    /// Whether there is nothing left to end.
+    fn is_over(&self) -> bool {
+        !self.is_live()
+    }
 
     async fn add(&self, functions: &[FunctionId]) -> Result<Attached, Failure>;
 

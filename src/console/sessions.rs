@@ -13,7 +13,8 @@ use crate::agent::Attached;
 /// The live sessions, the newest last.
 pub(super) struct Sessions<S> {
     held: Vec<Held<S>>,
-    /// Those that are not wanted any more, and could not be ended.
+    /// Those that run on without being asked anything: they could not be ended, or their functions
+    /// have other numbers by now.
     unwanted: Vec<S>,
     /// The functions whose calls were counted before, or whose cost was agreed to.
     known: HashSet<FunctionId>,
@@ -66,7 +67,7 @@ impl<S: HostSession> Sessions<S> {
         attach: &Attach,
         asks: bool,
     ) -> Result<Result<Attached, ExpectedCost>, Failure> {
-        self.held.retain(|held| held.session.is_live());
+        self.put_aside(|held| !held.session.is_live());
         let newest = self.held.last_mut();
         if let Some(newest) = newest.filter(|_| attach.session == AttachTo::Newest) {
             if asks {
@@ -121,7 +122,7 @@ impl<S: HostSession> Sessions<S> {
             .into_iter()
             .chain(held)
             .collect();
-        for session in all.into_iter().filter(S::is_live) {
+        for session in all.into_iter().filter(|session| !session.is_over()) {
             if let Err((session, failure)) = session.end().await {
                 result = Err(failure);
                 self.unwanted.push(session);
@@ -163,6 +164,18 @@ impl<S: HostSession> Sessions<S> {
         }
     }
 
+    /// The numbers of functions mean others from now on: what is known of them counts no more.
+    pub(super) fn renumbered(&mut self) {
+        self.put_aside(|_| true);
+        self.known.clear();
+    }
+
+    fn put_aside(&mut self, is_it: impl Fn(&Held<S>) -> bool) {
+        let aside = self.held.extract_if(.., |held| is_it(held));
+        let sessions = aside.map(|held| held.session);
+        self.unwanted.extend(sessions.filter(|it| !it.is_over()));
+    }
+
     /// The process is gone, and its sessions end by themselves.
     pub(super) fn forget(&mut self) {
         self.held.clear();
@@ -193,4 +206,127 @@ fn attached_reports(attached: Attached) -> Vec<SourceEvent> {
         functions: attached.functions,
         probes: attached.probes,
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use coral_model::SessionSettings;
+    use coral_ui::OpenTarget;
+
+    use super::super::host::News;
+    use super::*;
+
+    /// What was asked of a host and of its sessions.
+    type Asked = Rc<RefCell<Vec<String>>>;
+
+    struct FakeHost(Asked);
+
+    struct FakeSession {
+        id: SessionId,
+        asked: Asked,
+    }
+
+    impl Host for FakeHost {
+        type Session = FakeSession;
+
+        async fn processes(&mut self) -> Option<SourceEvent> {
+            None
+        }
+
+        async fn open(&mut self, _: &OpenTarget) -> Option<SourceEvent> {
+            None
+        }
+
+        async fn callees(&mut self, _: FunctionId) -> Result<Vec<FunctionId>, Failure> {
+            Ok(Vec::new())
+        }
+
+        async fn expected(&mut self, _: &Attach) -> Result<ExpectedCost, Failure> {
+            Err(not_own())
+        }
+
+        async fn start(
+            &mut self,
+            attach: &Attach,
+            asks: bool,
+        ) -> Result<Started<FakeSession>, Failure> {
+            self.0.borrow_mut().push(format!("start, asks: {asks}"));
+            let session = FakeSession {
+                id: SessionId(self.0.borrow().len().to_string()),
+                asked: Rc::clone(&self.0),
+            };
+            Ok(Started::Live(session, attached(&attach.functions)))
+        }
+
+        async fn news(&mut self) -> News {
+            std::future::pending().await
+        }
+    }
+
+    impl HostSession for FakeSession {
+        fn id(&self) -> &SessionId {
+            &self.id
+        }
+
+        fn is_live(&self) -> bool {
+            true
+        }
+
+        async fn add(&self, functions: &[FunctionId]) -> Result<Attached, Failure> {
+            self.asked.borrow_mut().push(format!("add to {}", self.id));
+            Ok(attached(functions))
+        }
+
+        async fn remove(&self, _: &[FunctionId]) -> Result<(), Failure> {
+            let asked = format!("remove from {}", self.id);
+            self.asked.borrow_mut().push(asked);
+            Ok(())
+        }
+
+        async fn extend(&self, _: Duration) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn set_filter(&self, _: Option<Expression>) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn end(self) -> Result<(), (Self, Failure)> {
+            self.asked.borrow_mut().push(format!("end {}", self.id));
+            Ok(())
+        }
+    }
+
+    fn attached(functions: &[FunctionId]) -> Attached {
+        Attached {
+            functions: functions.to_vec(),
+            refused: Vec::new(),
+            probes: 1,
+        }
+    }
+
+    fn attach(is_confirmed: bool) -> Attach {
+        Attach {
+            functions: vec![FunctionId(7)],
+            settings: SessionSettings::default(),
+            session: AttachTo::Newest,
+            is_confirmed,
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_that_mean_other_functions_agree_to_nothing_and_are_detached_from_nothing() {
+        let asked = Asked::default();
+        let mut host = FakeHost(Rc::clone(&asked));
+        let mut sessions = Sessions::new();
+        sessions.attach(&mut host, attach(true)).await;
+        sessions.renumbered();
+        sessions.attach(&mut host, attach(false)).await;
+        sessions.detach_all().await.unwrap();
+        let expected = ["start, asks: false", "start, asks: true", "end 1", "end 2"];
+        assert_eq!(*asked.borrow(), expected);
+    }
 }

@@ -119,6 +119,16 @@ pub(crate) enum Overlay {
     SaveView(FilterInput),
 }
 
+impl Overlay {
+    /// Whether it is about functions by their numbers.
+    pub(crate) fn names_functions(&self) -> bool {
+        matches!(
+            self,
+            Self::Question(_) | Self::Attach(_) | Self::Functions(_)
+        )
+    }
+}
+
 /// What is asked before it is done.
 #[derive(Debug)]
 pub(crate) struct Question {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use coral_model::{
     FunctionTable, FunctionTableBuilder, Language, Module, NewFunction, SessionId, SessionState,
-    Snapshot, SqlColumn, SqlResult, SqlSchema, SqlTable, SymbolSource,
+    Snapshot, SqlColumn, SqlResult, SqlSchema, SqlTable, SymbolSource, Target,
 };
 use coral_ui::{Effect, Failure, OpenedSession, SourceEvent};
 use tokio::task::AbortHandle;
@@ -23,6 +23,10 @@ const SCHEMA: &str = "SELECT table_name, column_name, data_type FROM information
                       WHERE table_schema = 'main' ORDER BY table_name, ordinal_position";
 /// A session's functions are numbered without holes; a colony that says more is not believed.
 const FUNCTIONS_MAX: u32 = 1_000_000;
+
+/// What makes the numbers of a session that is looked at mean other functions.
+const RENUMBERED: &str = "the colony has begun anew, and numbers functions otherwise; it can be \
+                          opened again";
 
 /// What is asked of the colony's memory now.
 pub(super) struct History {
@@ -78,7 +82,7 @@ impl History {
         let visitor = Visitor {
             session: session.clone(),
             reports: self.reports.clone(),
-            is_open: false,
+            target: None,
         };
         let task = tokio::spawn(visitor.run(self.link.clone()));
         self.visit = Some((session, task.abort_handle()));
@@ -129,8 +133,8 @@ async fn report(reports: &Reports, told: SourceEvent) {
 struct Visitor {
     session: SessionId,
     reports: Reports,
-    /// Whether the screens have it.
-    is_open: bool,
+    /// What it is on, once the screens have it: their functions have its numbers.
+    target: Option<Target>,
 }
 
 impl Visitor {
@@ -158,15 +162,21 @@ impl Visitor {
         let mut watching = colony.watch(&self.session.0).await?;
         while let Some(snapshot) = watching.next().await? {
             let is_over = snapshot.session.state != SessionState::Active;
-            if self.is_open {
-                report(&self.reports, SourceEvent::Visited(snapshot)).await;
+            let is_renumbered = match &self.target {
+                Some(target) => snapshot.session.target != *target,
+                None => false,
+            };
+            let told = if is_renumbered {
+                self.lost(RENUMBERED)
+            } else if self.target.is_some() {
+                SourceEvent::Visited(snapshot)
             } else {
                 let opened = opened(&mut colony, snapshot).await?;
-                self.is_open = true;
-                let told = SourceEvent::SessionOpened(Box::new(opened));
-                report(&self.reports, told).await;
-            }
-            if is_over {
+                self.target = Some(opened.target.clone());
+                SourceEvent::SessionOpened(Box::new(opened))
+            };
+            report(&self.reports, told).await;
+            if is_over || is_renumbered {
                 return Ok(());
             }
         }
@@ -174,16 +184,21 @@ impl Visitor {
     }
 
     async fn fail(self, error: &RemoteError) {
-        let (session, failure) = (self.session, Failure::from(error));
-        let told = if self.is_open {
-            SourceEvent::VisitLost {
-                session,
-                why: failure.message,
-            }
+        let failure = Failure::from(error);
+        let told = if self.target.is_some() {
+            self.lost(&failure.message)
         } else {
+            let session = self.session;
             SourceEvent::SessionNotOpened { session, failure }
         };
         report(&self.reports, told).await;
+    }
+
+    fn lost(&self, why: &str) -> SourceEvent {
+        SourceEvent::VisitLost {
+            session: self.session.clone(),
+            why: why.to_owned(),
+        }
     }
 }
 

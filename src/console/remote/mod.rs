@@ -156,7 +156,7 @@ impl RemoteHost {
             Found::TargetGone(target) if target.pid == 0 => {
                 let open = self.open.take_if(|open| open.target == target)?;
                 self.begin_to_open(open.meant);
-                None
+                Some(News::Renumbered)
             }
             Found::TargetGone(target) => {
                 let is_open = self.open.as_ref().is_some_and(|open| open.target == target);

@@ -17,6 +17,11 @@ use crate::source::remote::{RemoteAgent, RemoteError};
 /// A stream that cannot be understood begins anew, but not more often than this in a row.
 const ANEW_MAX: u32 = 3;
 
+/// Why sessions of a colony are not watched any more, as the screens say it.
+const RENUMBERED: &str = "the colony has begun anew, and numbers functions otherwise; the session \
+                          goes on, and can be watched from the list of sessions";
+const MISTAKEN: &str = "the colony had begun anew, and numbers functions otherwise; it was ended";
+
 /// A session of an agent.
 #[derive(Clone)]
 pub(in crate::console) struct RemoteSession {
@@ -28,6 +33,8 @@ pub(in crate::console) struct RemoteSession {
 #[derive(Default)]
 struct Shared {
     is_over: AtomicBool,
+    /// It goes on, and its functions have other numbers than those of the screens.
+    is_renumbered: AtomicBool,
     /// It is to be ended as soon as there is a way to it.
     is_unwanted: AtomicBool,
 }
@@ -46,6 +53,7 @@ impl RemoteSession {
             target,
             reports,
             failures: 0,
+            is_known: false,
         };
         tokio::spawn(watcher.run());
         session
@@ -53,6 +61,10 @@ impl RemoteSession {
 
     fn set(&self, flag: impl Fn(&Shared) -> &AtomicBool) {
         flag(&self.shared).store(true, Ordering::Relaxed);
+    }
+
+    fn is(&self, flag: impl Fn(&Shared) -> &AtomicBool) -> bool {
+        flag(&self.shared).load(Ordering::Relaxed)
     }
 }
 
@@ -62,7 +74,11 @@ impl HostSession for RemoteSession {
     }
 
     fn is_live(&self) -> bool {
-        !self.shared.is_over.load(Ordering::Relaxed)
+        !self.is_over() && !self.is(|shared| &shared.is_renumbered)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is(|shared| &shared.is_over)
     }
 
     async fn add(&self, functions: &[FunctionId]) -> Result<Attached, Failure> {
@@ -111,6 +127,8 @@ struct Watcher {
     reports: Reports,
     /// How often the stream could not be understood since it could be.
     failures: u32,
+    /// Whether it was on that process once.
+    is_known: bool,
 }
 
 /// Why a session is not watched any more.
@@ -121,6 +139,8 @@ enum Watched {
     Elsewhere,
     /// Its functions have other numbers: the colony has begun anew.
     Renumbered,
+    /// They had when it was asked for, so that its probes were on others than were meant.
+    Mistaken,
 }
 
 impl Watcher {
@@ -134,11 +154,8 @@ impl Watcher {
             };
             let lost = match watched {
                 Ok(Watched::ToTheEnd) => None,
-                Ok(Watched::Renumbered) => Some(
-                    "the colony has begun anew, and numbers functions otherwise; the session goes \
-                     on, and can be watched from the list of sessions"
-                        .to_owned(),
-                ),
+                Ok(Watched::Renumbered) => Some(RENUMBERED.to_owned()),
+                Ok(Watched::Mistaken) => Some(MISTAKEN.to_owned()),
                 Ok(Watched::Elsewhere) => Some("the process is another one by now".to_owned()),
                 Err(error) if error.is_of_link() => {
                     self.session.link.report_broken(&connected);
@@ -154,7 +171,9 @@ impl Watcher {
                 }
                 Err(error) => Some(error.to_string()),
             };
-            self.session.set(|shared| &shared.is_over);
+            if !self.session.is(|shared| &shared.is_renumbered) {
+                self.session.set(|shared| &shared.is_over);
+            }
             if let Some(why) = lost {
                 let session = self.session.id.clone();
                 self.report(SourceEvent::SessionLost { session, why }).await;
@@ -166,20 +185,26 @@ impl Watcher {
     async fn watch(&mut self, connected: &Connected) -> Result<Watched, RemoteError> {
         let mut agent = connected.agent.clone();
         let id = self.session.id.0.clone();
-        if self.session.shared.is_unwanted.load(Ordering::Relaxed) {
+        if self.session.is(|shared| &shared.is_unwanted) {
             agent.end_session(&id).await?;
         }
         let mut watching = agent.watch(&id).await?;
         while let Some(snapshot) = watching.next().await? {
             self.failures = 0;
             let target = &snapshot.session.target;
-            if is_service(target) && *target != self.target {
-                return Ok(Watched::Renumbered);
-            }
+            let is_service = is_service(target);
             if *target != self.target {
+                if is_service && self.is_known {
+                    self.session.set(|shared| &shared.is_renumbered);
+                    return Ok(Watched::Renumbered);
+                }
                 agent.end_session(&id).await?;
-                return Ok(Watched::Elsewhere);
+                return Ok(match is_service {
+                    true => Watched::Mistaken,
+                    false => Watched::Elsewhere,
+                });
             }
+            self.is_known = true;
             let is_over = snapshot.session.state != SessionState::Active;
             if is_over {
                 self.session.set(|shared| &shared.is_over);

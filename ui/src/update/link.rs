@@ -84,10 +84,12 @@ pub(super) fn session_lost(state: &mut State, id: &SessionId, why: &str) {
     }
     let known_until = time_of_day(until_ms(&last));
     let again = probes::again(state, &last);
-    state.detached.push(again);
+    let help = again.as_ref().map_or_else(String::new, |_| {
+        format!("{} attaches again", state.key(Command::Undo))
+    });
+    state.detached.extend(again);
     source::take(state, Arc::new(ended(&last)));
     let message = format!("Session {id} is over: {why}; its numbers are those of {known_until}");
-    let help = format!("{} attaches again", state.key(Command::Undo));
     state.notify(Level::Warning, message, help);
 }
 

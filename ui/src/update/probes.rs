@@ -355,20 +355,22 @@ pub(super) fn start(state: &mut State, attach: Attach) -> Vec<Effect> {
 /// What would attach again to all that is attached now.
 fn attached_sessions(state: &State) -> Vec<Attach> {
     let sessions = state.measurements.active();
-    let sessions = sessions.map(|session| again(state, &session.snapshot));
+    let sessions = sessions.filter_map(|session| again(state, &session.snapshot));
     sessions
         .filter(|attach| !attach.functions.is_empty())
         .collect()
 }
 
-/// What would attach again to what a session has attached.
-pub(super) fn again(state: &State, session: &Snapshot) -> Attach {
+/// What would attach again to what a session has attached. On another target, the same numbers
+/// are other functions.
+pub(super) fn again(state: &State, session: &Snapshot) -> Option<Attach> {
     let attached = session.functions.iter().filter(|stats| stats.attached);
-    Attach {
+    let is_here = state.functions.target.as_ref() == Some(&session.session.target);
+    is_here.then(|| Attach {
         settings: session.session.settings.clone(),
         session: AttachTo::New,
         ..order(state, attached.map(|stats| stats.id).collect())
-    }
+    })
 }
 
 /// Whether a function is not probed yet and can be.

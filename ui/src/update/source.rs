@@ -60,8 +60,10 @@ fn take_report(state: &mut State, event: SourceEvent) -> Vec<Effect> {
             complete,
         } => {
             if state.functions.target.as_ref() != Some(&target) {
-                state.attaching.clear();
                 // The same number is another function now.
+                state.attaching.clear();
+                state.detached.clear();
+                state.overlay.take_if(|overlay| overlay.names_functions());
                 state.latency.function = None;
             }
             state.phase = Phase::Open;
@@ -220,12 +222,14 @@ fn session_ended(state: &mut State, snapshot: Arc<Snapshot>) {
     let message = format!("Session {} ended after {elapsed}: {why}", session.id);
     // The final snapshot has nothing attached any more.
     let last = state.timeline.latest(&session.id);
-    let again = last.map(|last| probes::again(state, last));
-    let is_own = again
-        .as_ref()
-        .is_some_and(|again| is_detached(state, again));
-    if reason == EndReason::Expired || reason == EndReason::Detached && !is_own {
-        state.detached = again.into_iter().collect();
+    let again = last.and_then(|last| probes::again(state, last));
+    let is_news = |again: &Attach| match reason {
+        EndReason::Expired => true,
+        EndReason::Detached => !is_detached(state, again),
+        _ => false,
+    };
+    if let Some(again) = again.filter(is_news) {
+        state.detached = vec![again];
     }
     state.attaching.clear();
     take(state, snapshot);

@@ -180,6 +180,57 @@ fn a_session_that_is_lost_has_ended_and_can_be_attached_again() {
     assert!(console.text(140, 30).contains("ENDED detached"));
 }
 
+/// The functions of the shop come anew, with other numbers than before.
+fn renumber(console: &mut Console) {
+    let mut target = fixture::target();
+    target.start_ticks += 1;
+    console.send(SourceEvent::Functions {
+        target,
+        table: fixture::table(),
+        complete: true,
+    });
+}
+
+#[test]
+fn what_was_detached_is_not_attached_by_numbers_of_other_functions() {
+    let mut console = live(3);
+    console.press("D");
+    renumber(&mut console);
+    assert_eq!(console.press("u"), [], "what was detached before");
+    let session = after(3).session.id;
+    let why = "the colony numbers functions otherwise".into();
+    console.send(SourceEvent::SessionLost { session, why });
+    assert_eq!(console.press("u"), [], "what is lost afterwards");
+    assert!(console.text(140, 30).contains("Nothing was detached"));
+}
+
+#[test]
+fn a_question_about_numbers_of_other_functions_is_withdrawn() {
+    let mut console = live(1);
+    let functions = after(1).functions.iter().map(|stats| stats.id).collect();
+    let attach = Attach {
+        functions,
+        settings: options().settings,
+        session: AttachTo::New,
+        is_confirmed: false,
+    };
+    let expected = coral_model::ExpectedCost {
+        hits_per_s: 1e6,
+        cpu_percent: Some(90.0),
+        dearest: None,
+        counted: Duration::from_secs(1),
+        is_at_least: false,
+    };
+    console.send(SourceEvent::Costly {
+        attach: Box::new(attach),
+        expected,
+    });
+    console.advance(Duration::from_secs(2));
+    renumber(&mut console);
+    let effects = console.press("y");
+    assert!(matches!(effects[..], [Effect::Copy(_)]), "{effects:?}");
+}
+
 #[test]
 fn functions_are_told_to_come_piece_by_piece() {
     let mut console = Console::new(Options {
