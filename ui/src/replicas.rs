@@ -23,25 +23,44 @@ pub(crate) struct ReplicaKey {
     pub(crate) agent_id: String,
     pub(crate) pid: u32,
     pub(crate) start_ticks: u64,
+    /// So many times the session had measured that process before: an agent that has begun anew
+    /// measures it once more.
+    pub(crate) turn: usize,
 }
 
 impl ReplicaKey {
-    pub(crate) fn of(target: &Target) -> Self {
-        Self {
+    /// The name of the replica at that place of a snapshot.
+    fn at(snapshot: &Snapshot, place: usize) -> Self {
+        let target = &snapshot.replicas[place].target;
+        let mut key = Self {
             agent_id: target.agent_id.clone(),
             pid: target.pid,
             start_ticks: target.start_ticks,
-        }
+            turn: 0,
+        };
+        key.turn = key.places(snapshot).take_while(|&it| it < place).count();
+        key
+    }
+
+    /// Where the process is in a snapshot.
+    fn places(&self, snapshot: &Snapshot) -> impl Iterator<Item = usize> {
+        let replicas = snapshot.replicas.iter().enumerate();
+        let is_it = |target: &Target| {
+            (target.pid, target.start_ticks) == (self.pid, self.start_ticks)
+                && target.agent_id == self.agent_id
+        };
+        let here = replicas.filter(move |(_, replica)| is_it(&replica.target));
+        here.map(|(place, _)| place)
+    }
+
+    /// Where the replica itself is in a snapshot.
+    fn place(&self, snapshot: &Snapshot) -> Option<usize> {
+        self.places(snapshot).nth(self.turn)
     }
 
     /// The replica itself in a snapshot.
     pub(crate) fn find<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<Replica>> {
-        let mut replicas = snapshot.replicas.iter();
-        replicas.find(|replica| {
-            let target = &replica.target;
-            (target.pid, target.start_ticks) == (self.pid, self.start_ticks)
-                && target.agent_id == self.agent_id
-        })
+        snapshot.replicas.get(self.place(snapshot)?)
     }
 }
 
@@ -108,6 +127,7 @@ impl ReplicaSort {
 /// A replica in the list, with its numbers of the selected function.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplicaRow {
+    pub(crate) key: ReplicaKey,
     pub(crate) replica: Arc<Replica>,
     pub(crate) stats: Option<Arc<FunctionStats>>,
     pub(crate) outlier: Option<Outlier>,
@@ -167,11 +187,7 @@ impl ReplicaList {
                 .then_with(|| agent(a).cmp(&agent(b)))
                 .then_with(|| place(a).cmp(&place(b)))
         });
-        let keys = self
-            .rows
-            .iter()
-            .map(|row| ReplicaKey::of(&row.replica.target));
-        self.keys = keys.collect();
+        self.keys = self.rows.iter().map(|row| row.key.clone()).collect();
         self.selection.restore(&self.keys);
     }
 }
@@ -179,13 +195,16 @@ impl ReplicaList {
 /// The replicas of a snapshot in its own order, with their numbers of a function.
 pub(crate) fn rows(snapshot: &Snapshot, function: FunctionId) -> Vec<ReplicaRow> {
     let outliers = outliers_of(snapshot, function);
-    let place = place_of(snapshot, function);
-    let row = |(replica, outlier): (&Arc<Replica>, Option<Outlier>)| ReplicaRow {
+    let function = place_of(snapshot, function);
+    let keys = (0..snapshot.replicas.len()).map(|place| ReplicaKey::at(snapshot, place));
+    let row = |((replica, key), outlier): ((&Arc<Replica>, _), _)| ReplicaRow {
+        key,
         replica: Arc::clone(replica),
-        stats: place.and_then(|place| replica.function(place).cloned()),
+        stats: function.and_then(|place| replica.function(place).cloned()),
         outlier,
     };
-    snapshot.replicas.iter().zip(outliers).map(row).collect()
+    let replicas = snapshot.replicas.iter().zip(keys);
+    replicas.zip(outliers).map(row).collect()
 }
 
 /// Which replicas of a snapshot stand out by a function, each at its place.
@@ -312,8 +331,17 @@ impl State {
         let Some(only) = self.only_replica() else {
             return true;
         };
-        let replica = place.and_then(|place| snapshot.replicas.get(place as usize));
-        replica.is_some_and(|replica| ReplicaKey::of(&replica.target) == *only)
+        let place = place.map(|place| place as usize);
+        place.is_some() && place == only.place(snapshot)
+    }
+
+    /// For how long nothing was heard of the replica of which that is the longest, if of any.
+    pub(crate) fn longest_silence(&self, snapshot: &Snapshot) -> Option<Duration> {
+        let replicas = snapshot.replicas.iter().enumerate();
+        let silent = replicas.filter(|(_, replica)| replica.state == ReplicaState::Silent);
+        let ages = silent
+            .filter_map(|(place, _)| self.silent_for(snapshot, &ReplicaKey::at(snapshot, place)));
+        ages.max()
     }
 
     /// Whether there is a session with replicas to look at.

@@ -268,6 +268,7 @@ impl ServiceList {
                     agent_id: replica.agent_id.clone(),
                     pid: replica.process.pid,
                     start_ticks: replica.process.start_ticks,
+                    turn: 0,
                 };
                 ServiceKey::Replica(service.name.clone(), key)
             }

@@ -9,7 +9,7 @@ use crate::commands::Command;
 use crate::draw::calls::share_bar;
 use crate::draw::filter_line;
 use crate::layout::ListPane;
-use crate::replicas::{ReplicaCounts, ReplicaKey, ReplicaRow, state_word};
+use crate::replicas::{ReplicaCounts, ReplicaRow, state_word};
 use crate::state::State;
 use crate::table::{self, Column, Columns, MARGIN, draw_empty, draw_rows, number, word};
 use crate::text::{Cut, fit, plural, width};
@@ -266,8 +266,7 @@ fn state_text(state: &State, snapshot: &Snapshot, row: &ReplicaRow) -> (String, 
     match replica.state {
         ReplicaState::Measuring => (word, Meaning::Live),
         ReplicaState::Silent => {
-            let key = ReplicaKey::of(&replica.target);
-            let age = state.silent_for(snapshot, &key);
+            let age = state.silent_for(snapshot, &row.key);
             let since = age.map_or_else(String::new, |age| format!(" {} s", age.as_secs()));
             (word + &since, Meaning::Warning)
         }

@@ -2,7 +2,6 @@
 
 use crate::event::Level;
 use crate::latency::View;
-use crate::replicas::ReplicaKey;
 use crate::state::{Screen, State};
 
 /// Shows a row for each replica.
@@ -21,7 +20,7 @@ pub(super) fn open(state: &mut State) {
     let Some(selected) = state.replicas.selected() else {
         return;
     };
-    state.replicas.only = Some(ReplicaKey::of(&selected.replica.target));
+    state.replicas.only = Some(selected.key.clone());
     state.latency.view = View::Histogram;
 }
 

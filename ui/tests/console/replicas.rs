@@ -1,7 +1,9 @@
 //! A row for each replica: the odd one out, the silent ones, and one of them alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use coral_model::{EndReason, ReplicaState};
 use coral_ui::{Colors, Effect, Options, Screen, SourceEvent};
 
 use crate::harness::Console;
@@ -115,6 +117,29 @@ fn one_is_looked_at_alone_until_one_goes_back() {
     assert!(console.text(120, 30).contains("checkout on 3 replicas"));
     console.press("Esc");
     assert_eq!(console.state.screen(), Screen::Functions);
+}
+
+#[test]
+fn a_process_that_outlives_its_agent_is_two_of_which_each_is_looked_at_alone() {
+    let mut parts = colony::parts();
+    parts[0].replica.state = ReplicaState::Ended(EndReason::Failed);
+    parts[1].replica.target = parts[0].replica.target.clone();
+    for (part, calls) in parts.iter_mut().zip([11_111, 77_777]) {
+        let snapshot = part.snapshot.as_mut().map(Arc::make_mut).unwrap();
+        Arc::make_mut(&mut snapshot.functions[0]).calls = calls;
+    }
+    let mut console = Console::open();
+    console.snapshot(colony::merged(&parts));
+    console.press("R");
+    let listed = rows(&mut console);
+    assert_eq!(listed, ["node-2 991", "node-1 4242", "node-1 4242"]);
+    for (keys, calls) in [("g j", "11,111"), ("j", "77,777"), ("k", "11,111")] {
+        console.press(keys);
+        console.press("Enter");
+        let text = console.text(120, 30);
+        assert!(text.contains(&format!("{calls} calls = ")), "{text}");
+        console.press("Esc");
+    }
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! How the replicas of a service are, in the place where else one process stands.
 
-use std::sync::Arc;
-
-use coral_model::{Replica, ReplicaState, Snapshot, escape};
+use coral_model::{Snapshot, escape};
 use ratatui::layout::Rect;
 
 use super::NAME;
 use crate::canvas::Canvas;
 use crate::event::OpenTarget;
-use crate::replicas::{ReplicaCounts, ReplicaKey};
+use crate::replicas::ReplicaCounts;
 use crate::state::State;
 use crate::text::{Cut, fit, plural, width};
 use crate::theme::Meaning;
@@ -91,13 +89,7 @@ fn trouble_words(state: &State, snapshot: &Snapshot, counts: &ReplicaCounts) -> 
     let mut words = String::new();
     if counts.silent > 0 {
         words += &format!(", {} silent", counts.silent);
-        let silent = snapshot
-            .replicas
-            .iter()
-            .filter(|it| it.state == ReplicaState::Silent);
-        let age =
-            |replica: &Arc<Replica>| state.silent_for(snapshot, &ReplicaKey::of(&replica.target));
-        if let Some(age) = silent.filter_map(age).max() {
+        if let Some(age) = state.longest_silence(snapshot) {
             words += &format!(" {} s", age.as_secs());
         }
     }
