@@ -12,7 +12,7 @@ use coral_ui::{Effect, Failure, OpenedSession, SourceEvent};
 use tokio::task::AbortHandle;
 
 use super::RemoteTarget;
-use super::link::{Connected, Link, cut_off};
+use super::link::{Connected, Link};
 use crate::console::driver::Reports;
 use crate::source::remote::{RemoteAgent, RemoteError};
 
@@ -71,7 +71,7 @@ impl History {
             match link.call(call).await {
                 Ok(sessions) => report(&reports, SourceEvent::History(sessions.into())).await,
                 // The header says so already.
-                Err(failure) if failure == cut_off() => {}
+                Err(failure) if failure == link.cut_off() => {}
                 Err(failure) => report(&reports, SourceEvent::Notice(failure.into())).await,
             }
         });

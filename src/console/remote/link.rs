@@ -1,4 +1,4 @@
-//! The way to an agent: connected, watched, and connected anew when it breaks.
+//! The way to an agent or a colony: connected, watched, and connected anew when it breaks.
 
 use std::future::pending;
 use std::time::Duration;
@@ -23,9 +23,11 @@ pub(super) struct Connected {
     number: u64,
 }
 
-/// The way to an agent, for those who use it.
+/// The way to an agent or a colony, for those who use it.
 #[derive(Clone)]
 pub(super) struct Link {
+    /// Which of the two it leads to, in a word.
+    kind: &'static str,
     connected: watch::Receiver<Option<Connected>>,
     /// The number of the last connection that somebody found to be broken.
     broken: watch::Sender<u64>,
@@ -36,15 +38,25 @@ impl Link {
     pub(super) fn start(address: AgentAddress, reports: Reports) -> Self {
         let (connecting, connected) = watch::channel(None);
         let (broken, found_broken) = watch::channel(0);
+        let kind = kind(&address);
         let keeper = Keeper {
             address,
+            kind,
             reports,
             connecting,
             found_broken,
             lacks: None,
         };
         tokio::spawn(keeper.keep());
-        Self { connected, broken }
+        Self {
+            kind,
+            connected,
+            broken,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -84,32 +96,38 @@ impl Link {
     ) -> Result<T, Failure> {
         let mut link = self.clone();
         let connected = link.connected.borrow_and_update().clone();
-        let connected = connected.ok_or_else(cut_off)?;
+        let connected = connected.ok_or_else(|| self.cut_off())?;
         let result = tokio::select! {
             result = call(connected.agent.clone()) => result,
-            () = link.changed() => return Err(cut_off()),
+            () = link.changed() => return Err(self.cut_off()),
         };
         match result {
             Err(error) if error.is_of_link() => {
                 self.report_broken(&connected);
-                Err(cut_off())
+                Err(self.cut_off())
             }
             result => result.map_err(|error| Failure::from(&error)),
         }
     }
+
+    /// What is said where something would have been asked.
+    pub(super) fn cut_off(&self) -> Failure {
+        Failure {
+            code: "agent-unreachable".into(),
+            message: format!("the {} does not answer now", self.kind),
+            help: "it is tried again by itself: ask again when it is back".into(),
+        }
+    }
 }
 
-/// What is said where the agent would have been asked something.
-pub(super) fn cut_off() -> Failure {
-    Failure {
-        code: "agent-unreachable".into(),
-        message: "the agent does not answer now".into(),
-        help: "it is tried again by itself: ask again when it is back".into(),
-    }
+/// What an address is that of, in a word.
+pub(super) fn kind(address: &AgentAddress) -> &'static str {
+    if address.is_colony { "colony" } else { "agent" }
 }
 
 struct Keeper {
     address: AgentAddress,
+    kind: &'static str,
     reports: Reports,
     connecting: watch::Sender<Option<Connected>>,
     found_broken: watch::Receiver<u64>,
@@ -160,7 +178,7 @@ impl Keeper {
             let notice = Notice {
                 level: Level::Warning,
                 code: None,
-                message: format!("The agent can place no probes: {message}"),
+                message: format!("The {} can place no probes: {message}", self.kind),
                 help,
             };
             self.report(SourceEvent::Notice(notice)).await;
@@ -173,7 +191,7 @@ impl Keeper {
         tokio::select! {
             _ = self.found_broken.wait_for(|&broken| broken >= number) => Failure {
                 code: "agent-unreachable".into(),
-                message: "the connection to the agent broke".into(),
+                message: format!("the connection to the {} broke", self.kind),
                 help: "its sessions go on until their lease ends; it is tried again by itself"
                     .into(),
             },

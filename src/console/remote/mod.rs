@@ -24,8 +24,8 @@ use crate::source::AttachWish;
 pub(super) use crate::source::remote::RemoteTarget;
 use crate::source::remote::{Listed, RemoteAgent, RemoteError, RemoteRequest, RemoteStart};
 use history::History;
+use link::Link;
 pub(super) use link::try_once;
-use link::{Link, cut_off};
 use session::RemoteSession;
 
 /// How often the open process is asked for.
@@ -191,11 +191,11 @@ impl RemoteHost {
     /// Asks for a session; once more if the link broke over it, which is the same request.
     async fn ask(&mut self, request: &RemoteRequest) -> Result<RemoteStart, Failure> {
         if !self.link.is_up() {
-            return Err(cut_off());
+            return Err(self.link.cut_off());
         }
         let call = async |mut agent: RemoteAgent| agent.start(request).await;
         match self.link.call(call).await {
-            Err(failure) if failure == cut_off() => {
+            Err(failure) if failure == self.link.cut_off() => {
                 let back = timeout(AGAIN_WITHIN, self.link.connected()).await;
                 if back.is_err() {
                     return Err(failure);
@@ -219,7 +219,7 @@ impl Host for RemoteHost {
                 agents: agents.into(),
             }),
             // The header says so already.
-            Err(failure) if failure == cut_off() => None,
+            Err(failure) if failure == self.link.cut_off() => None,
             Err(failure) => Some(SourceEvent::Notice(failure.into())),
         }
     }
@@ -315,7 +315,7 @@ async fn functions(
 
 /// Says what becomes of sessions that could not be ended.
 pub(super) fn of_leaving(peer: &AgentAddress, failure: &Failure) -> crate::failure::Failure {
-    let option = if peer.is_colony { "colony" } else { "agent" };
+    let option = link::kind(peer);
     let endpoint = &peer.endpoint;
     crate::failure::Failure::new(
         failure.code.clone(),

@@ -107,7 +107,8 @@ impl HostSession for RemoteSession {
         match self.link.call(call).await {
             Err(failure) if !is_over(&failure) => {
                 self.set(|shared| &shared.is_unwanted);
-                let help = "it is ended as soon as the agent is back, or with its lease".into();
+                let kind = self.link.kind();
+                let help = format!("it is ended as soon as the {kind} is back, or with its lease");
                 Err((self, Failure { help, ..failure }))
             }
             _ => Ok(()),
@@ -167,7 +168,7 @@ impl Watcher {
                     continue;
                 }
                 Err(error) if error.code() == "no-such-session" => {
-                    Some("the agent started anew".to_owned())
+                    Some(format!("the {} started anew", link.kind()))
                 }
                 Err(error) => Some(error.to_string()),
             };

@@ -26,11 +26,8 @@ pub(super) fn changed(state: &mut State, link: Link) -> Vec<Effect> {
         Some(LinkNews::Back(after)) => {
             // What can be attached again now is what was lost with the link.
             state.detached.clear();
-            let kind = state.peer().map_or("agent", Peer::kind);
-            let message = format!(
-                "The {kind} answers again, after {} s",
-                after.as_secs().max(1)
-            );
+            let after_s = after.as_secs().max(1);
+            let message = format!("The {} answers again, after {after_s} s", kind(state));
             state.notify(Level::Info, message, "");
         }
         None => {}
@@ -39,6 +36,10 @@ pub(super) fn changed(state: &mut State, link: Link) -> Vec<Effect> {
         return vec![Effect::ListProcesses];
     }
     Vec::new()
+}
+
+fn kind(state: &State) -> &'static str {
+    state.peer().map_or("agent", Peer::kind)
 }
 
 /// Remembers the time since the last snapshot, if nothing was heard in it that should have been.
@@ -65,9 +66,9 @@ pub(super) fn note_gap(state: &mut State, snapshot: &Snapshot) {
         return;
     }
     let why = if was_down {
-        "the link was down"
+        "the link was down".to_owned()
     } else {
-        "the agent sent nothing"
+        format!("the {} sent nothing", kind(state))
     };
     let message = format!("No data from {from} to {until}: {why}");
     let help = "counts hold the calls of that time; when they were is not known";
