@@ -67,10 +67,12 @@ fn remembered(world: &World, calls: u64) {
     terminal.press("7");
     terminal.wait_for_text("Tables: ");
     terminal.press("select sum(calls) as total, count(*) as replicas from function_stats\r");
-    let rows = terminal.wait_for_text("1 row");
-    let row = rows.lines().find(|line| line.contains(&calls.to_string()));
-    assert!(row.is_some_and(|row| row.contains('3')), "{rows}");
-    terminal.press("\x1b\x1b");
-    terminal.press("Q");
-    drop(terminal);
+    terminal.wait_for_text(&format!("total: {calls}  replicas: 3"));
+    terminal.press("\x1b");
+    let functions = terminal.wait_for_text("   function ");
+    assert!(functions.contains("PAST SESSION"), "{functions}");
+    terminal.press("\x1b");
+    terminal.wait_for(|frame| frame.contains("READY") && !frame.contains("PAST SESSION"));
+    terminal.press("q");
+    assert_eq!(terminal.end(), End::in_order());
 }
