@@ -141,8 +141,8 @@ async fn open_journals(config: Option<&SpoolConfig>, say: &Say) -> Journals {
     };
     let opening = spawn_blocking(move || Journals::open(&config));
     let opened = opening.await;
-    let journals = opened.unwrap_or_else(|error| Journals::Impossible(error.to_string()));
-    if let Journals::Impossible(why) = &journals {
+    let journals = opened.unwrap_or_else(|error| Journals::impossible(error.to_string()));
+    if let Journals::Impossible { why, .. } = &journals {
         say(&format!("colony: no journals are kept: {why}"));
     }
     journals

@@ -116,7 +116,7 @@ impl Simulated {
     /// Runs until it is killed.
     pub(crate) async fn run(self: Arc<Self>) -> turmoil::Result {
         let boot = self.boot.load(Ordering::Relaxed).to_string();
-        let spool = Spool::open_after(&self.folder, self.spool_bytes, &boot)?;
+        let spool = Spool::open_after(&self.folder, self.spool_bytes, &boot, 1)?;
         let epoch = spool.epoch();
         self.epoch.store(epoch, Ordering::Relaxed);
         (self.say)(&format!("starts for the {epoch}. time"));

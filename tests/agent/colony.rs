@@ -128,7 +128,7 @@ async fn an_agent_dials_its_colony_and_answers_it() {
         agent_id: "node-7".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         host: capabilities.host,
-        epoch: 1,
+        epoch: greeting.epoch,
     };
     assert_eq!(greeting, expected);
     daemon
@@ -151,7 +151,7 @@ async fn an_agent_dials_its_colony_and_answers_it() {
     };
     let refused = agent.register_service(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
-    assert_eq!(journals(&mut agent).await.epoch, 1);
+    assert_eq!(journals(&mut agent).await.epoch, greeting.epoch);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +198,7 @@ async fn only_over_its_link_is_a_colony_believed_for_whom_it_asks() {
 async fn a_half_open_link_is_found_and_the_colony_is_dialled_again() {
     let mut colony = Colony::start();
     let mut daemon = colony.agent();
-    let (_, mut agent) = colony.link().await;
+    let (greeting, mut agent) = colony.link().await;
     colony.way.silence();
     let silent_since = Instant::now();
     let (_, mut again) = colony.link().await;
@@ -208,7 +208,7 @@ async fn a_half_open_link_is_found_and_the_colony_is_dialled_again() {
         silent_since.elapsed()
     );
     daemon.coral.await_line("colony: cut off (");
-    assert_eq!(journals(&mut again).await.epoch, 1);
+    assert_eq!(journals(&mut again).await.epoch, greeting.epoch);
     // The colony has found it, too.
     let refused = agent.list_services(wire::ListServicesRequest {}).await;
     assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);

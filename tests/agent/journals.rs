@@ -29,11 +29,11 @@ async fn a_journal_has_every_call_once_and_the_final_numbers() {
     let mut colony = Colony::start();
     let _daemon = colony.agent();
     let mut target = Target::spawn(&binary);
-    let (_, mut agent) = colony.link().await;
+    let (first, mut agent) = colony.link().await;
     let session_id = start(&mut agent, &target).await;
     let calls = target.run("pay").functions["pay"].calls;
     end(&mut agent, &session_id).await;
-    let mut stored = Stored::of(&session_id, 1);
+    let mut stored = Stored::of(&session_id, first.epoch);
     stored.read_to_end(&mut agent).await;
     let session = stored.session();
     assert_eq!(
@@ -53,7 +53,7 @@ async fn a_journal_has_every_call_once_and_the_final_numbers() {
     let listed = journals(&mut agent).await.journals;
     let journal = wire::Journal {
         session_id: session_id.clone(),
-        epoch: 1,
+        epoch: first.epoch,
         request_id: "of colony".into(),
         first_sequence: 1,
         last_sequence: stored.last_sequence(),
@@ -62,7 +62,7 @@ async fn a_journal_has_every_call_once_and_the_final_numbers() {
     assert_eq!(listed, [journal]);
     let all = wire::AcknowledgeJournalRequest {
         session_id,
-        epoch: 1,
+        epoch: first.epoch,
         sequence: stored.last_sequence(),
     };
     agent.acknowledge_journal(all).await.unwrap();
@@ -76,10 +76,10 @@ async fn a_cut_link_repeats_nothing_and_loses_nothing() {
     let mut colony = Colony::start();
     let mut daemon = colony.agent();
     let mut target = Target::spawn(&binary);
-    let (_, mut agent) = colony.link().await;
+    let (first, mut agent) = colony.link().await;
     let session_id = start(&mut agent, &target).await;
     let mut calls = target.run("pay").functions["pay"].calls;
-    let mut stored = Stored::of(&session_id, 1);
+    let mut stored = Stored::of(&session_id, first.epoch);
     stored
         .read(&mut agent, |it| it.calls().len() as u64 == calls)
         .await;
@@ -88,7 +88,7 @@ async fn a_cut_link_repeats_nothing_and_loses_nothing() {
     calls += target.run("pay").functions["pay"].calls;
     colony.way.heal();
     let (greeting, mut agent) = colony.link().await;
-    assert_eq!(greeting.epoch, 1);
+    assert_eq!(greeting.epoch, first.epoch);
     stored
         .read(&mut agent, |it| it.calls().len() as u64 == calls)
         .await;
@@ -114,10 +114,10 @@ async fn a_killed_agent_leaves_its_journals_and_their_ends() {
     let mut colony = Colony::start();
     let daemon = colony.agent();
     let mut target = Target::spawn(&binary);
-    let (_, mut agent) = colony.link().await;
+    let (first, mut agent) = colony.link().await;
     let session_id = start(&mut agent, &target).await;
     let calls = target.run("pay").functions["pay"].calls;
-    let mut stored = Stored::of(&session_id, 1);
+    let mut stored = Stored::of(&session_id, first.epoch);
     stored
         .read(&mut agent, |it| it.calls().len() as u64 == calls)
         .await;
@@ -135,13 +135,16 @@ async fn a_killed_agent_leaves_its_journals_and_their_ends() {
     };
     let _daemon = Daemon::start_in(folder, &loopback, &setup);
     let (greeting, mut agent) = colony.link().await;
-    assert_eq!(greeting.epoch, 2);
+    assert!(greeting.epoch > first.epoch);
     let listed = journals(&mut agent).await;
-    assert_eq!(listed.epoch, 2);
+    assert_eq!(listed.epoch, greeting.epoch);
     let [journal] = &listed.journals[..] else {
         panic!("{listed:#?}");
     };
-    assert_eq!((&journal.session_id, journal.epoch), (&session_id, 1));
+    assert_eq!(
+        (&journal.session_id, journal.epoch),
+        (&session_id, first.epoch)
+    );
     assert!(journal.is_complete);
     stored.read_to_end(&mut agent).await;
     assert_eq!(stored.calls().len() as u64, calls);
@@ -155,7 +158,9 @@ async fn a_killed_agent_leaves_its_journals_and_their_ends() {
     // A session of the new start has a journal beside it.
     let other = start(&mut agent, &target).await;
     end(&mut agent, &other).await;
-    Stored::of(&other, 2).read_to_end(&mut agent).await;
+    Stored::of(&other, greeting.epoch)
+        .read_to_end(&mut agent)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +170,7 @@ async fn an_agent_that_is_told_to_end_ends_its_journals_first() {
     let mut colony = Colony::start();
     let daemon = colony.agent();
     let mut target = Target::spawn(&binary);
-    let (_, mut agent) = colony.link().await;
+    let (first, mut agent) = colony.link().await;
     let session_id = start(&mut agent, &target).await;
     let calls = target.run("pay").functions["pay"].calls;
     let key = colony.key();
@@ -175,7 +180,7 @@ async fn an_agent_that_is_told_to_end_ends_its_journals_first() {
     };
     let _daemon = daemon.restart(&setup);
     let (_, mut agent) = colony.link().await;
-    let mut stored = Stored::of(&session_id, 1);
+    let mut stored = Stored::of(&session_id, first.epoch);
     stored.read_to_end(&mut agent).await;
     assert_eq!(stored.calls().len() as u64, calls);
     let session = stored.session();
@@ -195,7 +200,7 @@ async fn a_full_disk_costs_calls_of_the_journal_and_no_number() {
     let disk = SmallDisk::mount(colony.spool.path().join("spool"));
     let _daemon = colony.agent();
     let mut target = Target::spawn(&binary);
-    let (_, mut agent) = colony.link().await;
+    let (first, mut agent) = colony.link().await;
     let session_id = start(&mut agent, &target).await;
     let mut notices = Notices::of(&mut agent, &session_id).await;
     let filler = disk.fill();
@@ -210,7 +215,7 @@ async fn a_full_disk_costs_calls_of_the_journal_and_no_number() {
         notices.next().await;
     }
     end(&mut agent, &session_id).await;
-    let mut stored = Stored::of(&session_id, 1);
+    let mut stored = Stored::of(&session_id, first.epoch);
     stored.read_to_end(&mut agent).await;
     assert!(stored.left_out() > 0);
     let recorded = stored.calls();
@@ -288,10 +293,14 @@ async fn a_session_goes_on_without_a_place_for_its_journal() {
     let binary = need!(compile::e2e_c(&["-O2"]));
     let mut colony = Colony::start();
     std::fs::write(colony.spool.path().join("spool"), "no folder").unwrap();
+    let earlier = colony.agent();
+    let (before, _) = colony.link().await;
+    drop(earlier);
     let _daemon = colony.agent();
     let mut target = Target::spawn(&binary);
     let (greeting, mut agent) = colony.link().await;
-    assert_eq!(greeting.epoch, 0);
+    // The start is another one all the same.
+    assert!(greeting.epoch > before.epoch);
     let session_id = start(&mut agent, &target).await;
     let calls = target.run("pay").functions["pay"].calls;
     end(&mut agent, &session_id).await;

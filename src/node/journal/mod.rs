@@ -60,7 +60,11 @@ pub(super) enum Journals {
     /// Nobody would store them.
     NotAsked,
     /// They should be, and why they cannot be.
-    Impossible(String),
+    Impossible {
+        /// The number of this start, which nothing outlives.
+        epoch: u64,
+        why: String,
+    },
     /// They are.
     Kept(Arc<Spool>),
 }
@@ -78,15 +82,22 @@ impl Journals {
     pub(super) fn open(config: &SpoolConfig) -> Self {
         match Spool::open(&config.path, config.max_mb << 20) {
             Ok(spool) => Self::Kept(spool),
-            Err(error) => Self::Impossible(format!("{}: {error}", config.path.display())),
+            Err(error) => Self::impossible(format!("{}: {error}", config.path.display())),
         }
     }
 
-    /// The number of this start of the agent; 0 where there is none.
+    /// None can be kept.
+    pub(super) fn impossible(why: String) -> Self {
+        let epoch = epoch::of_now();
+        Self::Impossible { epoch, why }
+    }
+
+    /// The number of this start of the agent; 0 where nobody asks for it.
     pub(super) fn epoch(&self) -> u64 {
         match self {
             Self::Kept(spool) => spool.epoch(),
-            Self::NotAsked | Self::Impossible(_) => 0,
+            Self::Impossible { epoch, .. } => *epoch,
+            Self::NotAsked => 0,
         }
     }
 
@@ -135,7 +146,7 @@ impl Journals {
         match self {
             Self::Kept(spool) => Ok(Arc::clone(spool)),
             Self::NotAsked => Err(no_journals("this agent has no colony")),
-            Self::Impossible(why) => Err(no_journals(why)),
+            Self::Impossible { why, .. } => Err(no_journals(why)),
         }
     }
 }
@@ -148,7 +159,7 @@ impl NewJournal {
                 Keeper::begin(&spool, &self.request_id, self.calls, held).keep(kept);
             }
             Journals::NotAsked => {}
-            Journals::Impossible(why) => {
+            Journals::Impossible { why, .. } => {
                 held.notify(format!("there is no journal of this session: {why}"));
             }
         }

@@ -45,14 +45,15 @@ impl Spool {
     /// # Errors
     /// If the folder cannot be written, or another agent has it.
     pub(in crate::node) fn open(folder: &Path, max_bytes: u64) -> io::Result<Arc<Self>> {
-        Self::open_after(folder, max_bytes, &epoch::boot_id())
+        Self::open_after(folder, max_bytes, &epoch::boot_id(), epoch::of_now())
     }
 
-    /// [`Self::open`], after that start of the machine.
+    /// [`Self::open`], after that start of the machine; the start has at least that number.
     pub(in crate::node) fn open_after(
         folder: &Path,
         max_bytes: u64,
         boot_id: &str,
+        least_epoch: u64,
     ) -> io::Result<Arc<Self>> {
         make(folder)?;
         let lock = File::create(folder.join(LOCK))?;
@@ -61,7 +62,7 @@ impl Spool {
             io::Error::new(ErrorKind::ResourceBusy, message)
         })?;
         let epochs = epochs(folder)?;
-        let epoch = epoch::next(folder, &epochs)?;
+        let epoch = epoch::next(folder, &epochs, least_epoch)?;
         let mut journals = BTreeMap::new();
         for earlier in epochs {
             find(&folder.join(earlier.to_string()), &mut journals)?;

@@ -21,7 +21,7 @@ use super::spool::{Spool, Writer};
 const ROOMY: u64 = 1 << 30;
 
 fn open(folder: &Path, max_bytes: u64) -> Arc<Spool> {
-    Spool::open(folder, max_bytes).unwrap()
+    Spool::open_after(folder, max_bytes, &super::epoch::boot_id(), 1).unwrap()
 }
 
 /// Calls that tell themselves apart by their durations.
@@ -187,7 +187,7 @@ fn a_session_that_ended_with_its_agent_has_an_end() {
 #[test]
 fn what_a_machine_has_lost_is_not_said_under_old_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open_after(folder.path(), ROOMY, "first").unwrap();
+    let spool = Spool::open_after(folder.path(), ROOMY, "first", 1).unwrap();
     let writer = spool.begin("dbg-1", "");
     writer.checkpoint(active(), false).unwrap();
     writer.calls(calls([1])).unwrap();
@@ -195,7 +195,7 @@ fn what_a_machine_has_lost_is_not_said_under_old_numbers() {
     let has = read(&spool, 1, "dbg-1", 0).last().unwrap().sequence;
     drop((spool, writer));
     tear(files(folder.path()).last().unwrap(), 1);
-    let spool = Spool::open_after(folder.path(), ROOMY, "second").unwrap();
+    let spool = Spool::open_after(folder.path(), ROOMY, "second", 1).unwrap();
     let rest = read(&spool, 1, "dbg-1", has);
     assert!(rest.iter().all(|entry| entry.sequence > has));
     assert!(rest.last().unwrap().is_last);
@@ -369,7 +369,7 @@ fn a_file_that_somebody_has_removed_is_a_gap() {
 #[test]
 fn what_had_to_go_is_known_from_a_head_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open_after(folder.path(), 4_000, "first").unwrap();
+    let spool = Spool::open_after(folder.path(), 4_000, "first", 1).unwrap();
     let writer = spool.begin("dbg-1", "");
     writer.checkpoint(active(), false).unwrap();
     for call in 0..500 {
@@ -389,7 +389,7 @@ fn what_had_to_go_is_known_from_a_head_alone() {
             false => fs::remove_file(file).unwrap(),
         }
     }
-    let spool = Spool::open_after(folder.path(), ROOMY, "second").unwrap();
+    let spool = Spool::open_after(folder.path(), ROOMY, "second", 1).unwrap();
     let entries = read(&spool, 1, "dbg-1", 0);
     let named: u64 = entries
         .iter()
