@@ -22,6 +22,8 @@ pub(super) struct Journal {
     segments: Vec<Segment>,
     /// The last file, while it may grow.
     open: Option<File>,
+    /// Files that grow no more, and may not be on the disk yet.
+    done: Vec<File>,
     /// Calls that were recorded and are in no entry; the next entry names them.
     left_out: u64,
     is_complete: bool,
@@ -52,6 +54,7 @@ impl Journal {
             head,
             segments: Vec::new(),
             open: None,
+            done: Vec::new(),
             left_out: 0,
             is_complete: false,
             calls_up_to: BTreeMap::from([(0, 0)]),
@@ -138,7 +141,7 @@ impl Journal {
     }
 
     /// Writes numbered entries, all of them or none: a checkpoint, which has a file of its own, or
-    /// calls. Returns the files to sync, which are done.
+    /// calls.
     ///
     /// # Errors
     /// Those of the file system.
@@ -146,9 +149,9 @@ impl Journal {
         &mut self,
         entries: &[JournalEntry],
         is_checkpoint: bool,
-    ) -> io::Result<Vec<File>> {
+    ) -> io::Result<()> {
         let bytes: Vec<u8> = entries.iter().flat_map(record).collect();
-        let mut done = self.make_segment(bytes.len() as u64, is_checkpoint)?;
+        self.make_segment(bytes.len() as u64, is_checkpoint)?;
         // Both are there: the segment was just made, or was open.
         let (Some(segment), Some(file)) = (self.segments.last_mut(), &mut self.open) else {
             return Err(ErrorKind::NotFound.into());
@@ -168,27 +171,38 @@ impl Journal {
         self.head.calls_before = segment.calls_up_to();
         self.is_complete = entries.iter().any(|entry| entry.is_last);
         if is_checkpoint {
-            done.extend(self.open.take());
+            self.done.extend(self.open.take());
         }
         self.written.send_replace(self.head.first_sequence - 1);
-        Ok(done)
+        Ok(())
     }
 
-    /// Begins a new file where the open one is none for such entries. Returns the one that is done.
-    fn make_segment(&mut self, bytes: u64, is_checkpoint: bool) -> io::Result<Vec<File>> {
+    /// The files to sync, also those of a write that has failed.
+    pub(super) fn take_done(&mut self) -> Vec<File> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// Begins a new file where the open one is none for such entries.
+    fn make_segment(&mut self, bytes: u64, is_checkpoint: bool) -> io::Result<()> {
         let has_room = |segment: &Segment| segment.len_bytes + bytes <= SEGMENT_BYTES;
         if self.open.is_some() && !is_checkpoint && self.segments.last().is_some_and(has_room) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.head.is_checkpoint = is_checkpoint;
-        let (session, first) = (&self.head.session_id, self.head.first_sequence);
-        // Names in the order of the entries, for people.
-        let path = self.folder.join(format!("{session}.{first:010}.journal"));
+        let path = self.path(self.head.first_sequence);
         let (segment, file) = Segment::create(path, &self.head)?;
         // One without entries had that name, and has become this one.
         self.segments.pop_if(|last| last.path == segment.path);
         self.segments.push(segment);
-        Ok(self.open.replace(file).into_iter().collect())
+        self.done.extend(self.open.replace(file));
+        Ok(())
+    }
+
+    /// The file that begins with that entry: names in the order of the entries, for people.
+    fn path(&self, first_sequence: u64) -> PathBuf {
+        let session = &self.head.session_id;
+        let name = format!("{session}.{first_sequence:010}.journal");
+        self.folder.join(name)
     }
 
     /// After a write that has failed: what has got into the file is not there.
@@ -204,7 +218,7 @@ impl Journal {
             && cut(file, segment.len_bytes).is_err()
         {
             // Nothing is written behind it: where it is found again, the next file's number counts.
-            self.open = None;
+            self.done.extend(self.open.take());
         }
     }
 

@@ -1,6 +1,5 @@
 //! Writes down what a session measures: every recorded call, and now and then the whole session.
 
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::sleep;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::spool::{Spool, Writer};
+use super::spool::{Spool, SpoolError, Writer};
 use crate::agent::{CallStream, Watched};
 use crate::node::sessions::Held;
 
@@ -73,7 +72,9 @@ impl Keeper {
                 self.write_calls().await;
                 self.last().await
             });
-            self.write_end(&last);
+            while !self.write_end(&last) {
+                sleep(RETRY_EVERY);
+            }
             done.send_replace(true);
         });
     }
@@ -145,11 +146,13 @@ impl Keeper {
         last.unwrap_or_else(|_| failed(&self.snapshots.borrow()))
     }
 
-    /// The last entry; where there is no room for it, it is tried again.
-    fn write_end(&mut self, last: &Arc<Snapshot>) {
+    /// Writes the last entry; returns whether there is no use in trying again.
+    fn write_end(&mut self, last: &Arc<Snapshot>) -> bool {
         self.count_left_out();
-        while self.writer.checkpoint(whole(last), true).is_err() && !self.writer.is_closed() {
-            sleep(RETRY_EVERY);
+        match self.writer.checkpoint(whole(last), true) {
+            Err(SpoolError::Unwritten(_)) => self.writer.is_closed(),
+            // It stands there, even where the disk may lose it: nothing comes behind it.
+            Ok(()) | Err(SpoolError::Unsynced(_) | SpoolError::Gone) => true,
         }
     }
 
@@ -162,8 +165,11 @@ impl Keeper {
     }
 
     /// Says in the session that its journal cannot be written, and when it can be again.
-    fn tell(&mut self, written: io::Result<()>) {
+    fn tell(&mut self, written: Result<(), SpoolError>) {
         let notice = match (written, self.is_failing) {
+            (Err(error @ SpoolError::Unsynced(_)), false) => {
+                format!("the journal is lost if the machine fails now: {error}")
+            }
             (Err(error), false) => {
                 format!("the journal cannot be written, and calls are left out of it: {error}")
             }

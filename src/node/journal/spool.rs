@@ -38,6 +38,20 @@ pub(in crate::node) struct Spool {
 /// Which journal: the start of the agent, and the session.
 pub(in crate::node) type Key = (u64, String);
 
+/// Why what was to be written is not in its journal, or not for certain.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::node) enum SpoolError {
+    /// Nothing of it is written.
+    #[error(transparent)]
+    Unwritten(#[from] io::Error),
+    /// It is written, and who reads gets it; a machine that fails may lose it.
+    #[error("it may not be on the disk: {0}")]
+    Unsynced(io::Error),
+    /// The journal was forgotten, as nothing of it has to stay.
+    #[error("there is no such journal any more")]
+    Gone,
+}
+
 impl Spool {
     /// Opens a folder, makes it if it is not there, and gives what an earlier start has left
     /// unfinished its end. Blocks while the files are read.
@@ -164,25 +178,31 @@ impl Spool {
         key: &Key,
         is_checkpoint: bool,
         mut entries: Vec<JournalEntry>,
-    ) -> io::Result<()> {
+    ) -> Result<(), SpoolError> {
         let mut journals = self.journals();
-        let journal = journals.get(key).ok_or(ErrorKind::NotFound)?;
+        let journal = journals.get(key).ok_or(SpoolError::Gone)?;
         journal.number(&mut entries);
         let bytes = journal.bytes_of(&entries);
         make_room(&mut journals, self.max_bytes, bytes)?;
-        let journal = journals.get_mut(key).ok_or(ErrorKind::NotFound)?;
-        let done = journal.write(&entries, is_checkpoint)?;
-        let is_complete = journal.is_complete();
+        let journal = journals.get_mut(key).ok_or(SpoolError::Gone)?;
+        let written = journal.write(&entries, is_checkpoint);
+        let (done, is_complete) = (journal.take_done(), journal.is_complete());
         // Nobody waits for the disk behind the lock.
         drop(journals);
-        for file in done {
-            file.sync_data()?;
-        }
-        if is_complete {
-            let folder = File::open(self.folder.join(key.0.to_string()))?;
-            folder.sync_all()?;
-        }
-        Ok(())
+        let synced = self.sync(&done, is_complete.then_some(key));
+        written?;
+        synced.map_err(SpoolError::Unsynced)
+    }
+
+    /// Waits until files are on the disk, and the folder of a journal that is complete.
+    fn sync(&self, done: &[File], complete: Option<&Key>) -> io::Result<()> {
+        let files = done.iter().map(File::sync_data);
+        // Each is tried, whatever becomes of the one before.
+        let files = files.fold(Ok(()), |all, synced| all.and(synced));
+        let folder = complete.map_or(Ok(()), |(epoch, _)| {
+            File::open(self.folder.join(epoch.to_string()))?.sync_all()
+        });
+        files.and(folder)
     }
 
     /// Gives journals of earlier starts the end that they lack.
@@ -205,7 +225,7 @@ impl Spool {
             }
             // Where there is no room now, it is tried again when somebody asks for the list.
             let entries = last::entries_of_lost(checkpoint.as_ref());
-            let _ = entries.and_then(|entries| self.append(&key, true, entries));
+            let _ = entries.map(|entries| self.append(&key, true, entries));
         }
     }
 
@@ -226,7 +246,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of the file system, or that the bound is reached.
-    pub(in crate::node) fn calls(&self, calls: Vec<JournalCall>) -> io::Result<()> {
+    pub(in crate::node) fn calls(&self, calls: Vec<JournalCall>) -> Result<(), SpoolError> {
         let entry = JournalEntry {
             calls,
             ..JournalEntry::default()
@@ -235,7 +255,7 @@ impl Writer {
         let mut entries = self.gap();
         entries.push(entry);
         let written = self.append(false, entries);
-        if written.is_err() {
+        if let Err(SpoolError::Unwritten(_)) = written {
             self.leave_out(count);
         }
         written
@@ -251,17 +271,22 @@ impl Writer {
     /// Adds the session as it is now, and the journal's end where that is final.
     ///
     /// # Errors
-    /// As for [`Self::calls`]; then nothing of it is written.
+    /// As for [`Self::calls`].
     pub(in crate::node) fn checkpoint(
         &self,
         updates: Vec<SessionUpdate>,
         is_last: bool,
-    ) -> io::Result<()> {
+    ) -> Result<(), SpoolError> {
         let gap = self.gap();
-        if !gap.is_empty() {
-            self.append(false, gap)?;
+        let named = match gap.is_empty() {
+            true => Ok(()),
+            false => self.append(false, gap),
+        };
+        if let Err(SpoolError::Unwritten(_) | SpoolError::Gone) = named {
+            return named;
         }
-        self.append(true, last::entries(updates, is_last))
+        self.append(true, last::entries(updates, is_last))?;
+        named
     }
 
     /// Whether there is no use in trying again.
@@ -283,7 +308,7 @@ impl Writer {
         gap.into_iter().collect()
     }
 
-    fn append(&self, is_checkpoint: bool, entries: Vec<JournalEntry>) -> io::Result<()> {
+    fn append(&self, is_checkpoint: bool, entries: Vec<JournalEntry>) -> Result<(), SpoolError> {
         self.spool.append(&self.key, is_checkpoint, entries)
     }
 }

@@ -1,6 +1,7 @@
 mod properties;
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use tokio_stream::StreamExt;
 
 use super::index::Next;
 use super::reader::{Read, Reader};
-use super::spool::{Spool, Writer};
+use super::spool::{Spool, SpoolError, Writer};
 
 /// More than any of these tests writes.
 const ROOMY: u64 = 1 << 30;
@@ -320,6 +321,32 @@ async fn a_list_fits_into_a_message() {
     // One more would not have fitted.
     list.journals.push(all[list.journals.len()].clone());
     assert!(list.encoded_len() > MESSAGE_BYTES_MAX);
+}
+
+/// Its number may be in a message already: what comes behind it would be another end.
+#[test]
+fn what_a_disk_may_lose_is_written_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, writer) = begun(&folder, ROOMY);
+    let path = |first: u64| folder.path().join(format!("1/dbg-1.{first:010}.journal"));
+    // It takes everything, and cannot be synced.
+    symlink("/dev/null", path(4)).unwrap();
+    let error = writer.checkpoint(active(), false).unwrap_err();
+    assert!(matches!(error, SpoolError::Unsynced(_)), "{error}");
+    symlink("/dev/null", path(6)).unwrap();
+    writer.calls(calls([4])).unwrap();
+    let error = writer.calls(calls(5..100)).unwrap_err();
+    assert!(matches!(error, SpoolError::Unsynced(_)), "{error}");
+    writer.calls(calls([100])).unwrap();
+    let entries = read(&spool, 1, "dbg-1", 6);
+    assert_eq!(durations(&entries), (5..=100).collect::<Vec<_>>());
+    // Nothing was left out.
+    assert!(entries.iter().all(|entry| entry.gap.is_none()));
+    spool.acknowledge(1, "dbg-1", 8).unwrap();
+    writer.checkpoint(expired(), true).unwrap();
+    spool.acknowledge(1, "dbg-1", 10).unwrap();
+    let error = writer.checkpoint(expired(), true).unwrap_err();
+    assert!(matches!(error, SpoolError::Gone), "{error}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Sessions whose calls are made up, and journals that are not.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::{Key, Recorded, Simulated};
-use crate::node::journal::spool::{Spool, Writer};
+use crate::node::journal::spool::{Spool, SpoolError, Writer};
 
 const FUNCTION: &str = "main.pay";
 /// A checkpoint takes several entries.
@@ -100,7 +99,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn checkpoint(&mut self, is_last: bool) -> io::Result<()> {
+    fn checkpoint(&mut self, is_last: bool) -> Result<(), SpoolError> {
         // Each is another one.
         self.elapsed_ms += 1;
         let elapsed_ms = self.elapsed_ms;
