@@ -305,14 +305,69 @@ impl Journal {
         self.open.as_ref().map_or(Ok(()), File::sync_data)?;
         remove(&self.segments[victim.place].path)?;
         let gone = self.segments.remove(victim.place);
+        self.forget(&gone, gone.next_sequence());
+        Ok(())
+    }
+
+    /// Forgets how many calls there are up to the entries of a file that is gone, before `until`.
+    fn forget(&mut self, gone: &Segment, until: u64) {
         // Nobody has these, and nobody will.
-        let unknown = gone.first_sequence.max(self.handed + 1)..gone.next_sequence();
+        let unknown = gone.first_sequence.max(self.handed + 1)..until;
         self.calls_up_to
             .retain(|sequence, _| !unknown.contains(sequence));
         // Who has everything before may come again.
         let before = gone.first_sequence - 1;
         self.calls_up_to.entry(before).or_insert(gone.calls_before);
+    }
+
+    /// Whether the journal is complete, and its last file holds more than that it is.
+    pub(super) fn can_be_emptied(&self) -> bool {
+        self.is_complete && self.len_bytes() > self.bytes_of(&[self.end()])
+    }
+
+    /// Leaves nothing of a complete journal but its end: everything before is missing from now on.
+    ///
+    /// # Errors
+    /// If the file for it cannot be written; then it is as it was.
+    pub(super) fn empty(&mut self) -> io::Result<()> {
+        let end = self.end();
+        let head = Head {
+            first_sequence: end.sequence,
+            // Nothing of it is ever added to.
+            is_checkpoint: true,
+            ..self.head.clone()
+        };
+        let path = self.path(end.sequence);
+        // It may be that of the last file, which is whole until then.
+        let new = path.with_extension("new");
+        let (mut segment, mut file) = Segment::create(new.clone(), &head)?;
+        let bytes = record(&end);
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
+            let _ = fs::remove_file(&new);
+            return Err(error);
+        }
+        segment.path = path;
+        segment.len_bytes += bytes.len() as u64;
+        segment.count(&end);
+        for gone in std::mem::take(&mut self.segments) {
+            if gone.path != segment.path {
+                // What stays there is found at the next start, and is right.
+                let _ = remove(&gone.path);
+            }
+            self.forget(&gone, gone.next_sequence().min(end.sequence));
+        }
+        self.segments.push(segment);
         Ok(())
+    }
+
+    /// The last entry of a complete journal, with nothing in it.
+    fn end(&self) -> JournalEntry {
+        JournalEntry {
+            sequence: self.head.first_sequence - 1,
+            is_last: true,
+            ..JournalEntry::default()
+        }
     }
 }
 

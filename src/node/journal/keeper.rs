@@ -1,7 +1,6 @@
 //! Writes down what a session measures: every recorded call, and now and then the whole session.
 
 use std::sync::{Arc, Weak};
-use std::thread::sleep;
 use std::time::Duration;
 
 use coral_model::{CallRecord, EndReason, SessionState, Snapshot};
@@ -11,9 +10,11 @@ use prost::Message;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::on_disk;
 use super::spool::{Spool, SpoolError, Writer};
+use crate::access::BackOff;
 use crate::agent::{CallStream, Watched};
 use crate::node::sessions::Held;
 
@@ -26,8 +27,10 @@ const ENTRY_BYTES_MAX: usize = 512 << 10;
 const CALL_BYTES_MAX: usize = 64 << 10;
 /// How often the whole session is written down.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
-/// How often the end is tried again where the disk has no room for it.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How long it is waited before the end is tried again where the disk has no room for it.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
+/// After that the end is left to the next start of the agent.
+const RETRIED_FOR: Duration = Duration::from_hours(1);
 
 /// Keeps the journal of a session.
 #[derive(Debug)]
@@ -72,10 +75,12 @@ impl Keeper {
                 self.write_calls().await;
                 self.last().await
             });
-            while !self.write_end(&last) {
-                sleep(RETRY_EVERY);
+            if self.write_end(&last) {
+                done.send_replace(true);
+            } else {
+                // Without a thread: all sessions that end while the disk is full would have one.
+                runtime.spawn(self.write_end_later(last, done));
             }
-            done.send_replace(true);
         });
     }
 
@@ -153,6 +158,19 @@ impl Keeper {
             Err(SpoolError::Unwritten(_)) => self.writer.is_closed(),
             // It stands there, even where the disk may lose it: nothing comes behind it.
             Ok(()) | Err(SpoolError::Unsynced(_) | SpoolError::Gone) => true,
+        }
+    }
+
+    /// Tries the last entry again and again, until there is room for it.
+    async fn write_end_later(mut self, last: Arc<Snapshot>, done: watch::Sender<bool>) {
+        let until = Instant::now() + RETRIED_FOR;
+        let mut back_off = BackOff::up_to(RETRY_AFTER_MAX);
+        while Instant::now() < until {
+            sleep(back_off.wait()).await;
+            if on_disk(|| self.write_end(&last)) {
+                done.send_replace(true);
+                return;
+            }
         }
     }
 

@@ -331,13 +331,18 @@ fn make_room(journals: &mut BTreeMap<Key, Journal>, max_bytes: u64, bytes: u64) 
         });
         // Checkpoints that nobody needs go first, then calls of the largest journal.
         let victim = victims.max_by_key(|&(is_free, len_bytes, ..)| (is_free, len_bytes));
-        let Some((_, _, key, victim)) = victim else {
+        if let Some((_, _, key, victim)) = victim {
+            if let Some(journal) = journals.get_mut(&key) {
+                journal.sacrifice(&victim)?;
+            }
+            continue;
+        }
+        // At last the oldest that nobody has come for; a session that is live goes before.
+        let Some(oldest) = journals.values_mut().find(|it| it.can_be_emptied()) else {
             let message = format!("the journals may take {max_bytes} bytes, and take them");
             return Err(io::Error::new(ErrorKind::QuotaExceeded, message));
         };
-        if let Some(journal) = journals.get_mut(&key) {
-            journal.sacrifice(&victim)?;
-        }
+        oldest.empty()?;
     }
 }
 

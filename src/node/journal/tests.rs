@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1::{
     CallRecord, Journal as JournalInfo, JournalCall, JournalEntry, ReadJournalRequest, SessionInfo,
-    SessionStatus, SessionUpdate,
+    SessionNotice, SessionStatus, SessionUpdate,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -347,6 +347,47 @@ fn what_a_disk_may_lose_is_written_all_the_same() {
     spool.acknowledge(1, "dbg-1", 10).unwrap();
     let error = writer.checkpoint(expired(), true).unwrap_err();
     assert!(matches!(error, SpoolError::Gone), "{error}");
+}
+
+/// Nobody comes for them: the oldest make room for what is measured now, and their ends stay.
+#[test]
+fn journals_that_nobody_takes_make_room_at_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 4_000);
+    let name = |session: u64| format!("dbg-{session:02}");
+    let mut end = expired();
+    end[0].notices.push(SessionNotice {
+        text: "long ".repeat(50),
+        ..SessionNotice::default()
+    });
+    for session in 0..20 {
+        let writer = spool.begin(&name(session), "request");
+        writer.checkpoint(active(), false).unwrap();
+        writer.calls(calls(0..10)).unwrap();
+        // Somebody has them, and could not store what comes next.
+        read(&spool, 1, &name(session), 0);
+        writer.checkpoint(end.clone(), true).unwrap();
+    }
+    let check = |spool: &Arc<Spool>| {
+        assert!(spool.list().iter().all(|journal| journal.is_complete));
+        let entries = read(spool, 1, &name(0), 0);
+        assert_eq!(sequences(&entries), [4, 5]);
+        assert_eq!(entries[0].gap.as_ref().unwrap().calls, 10);
+        assert!(entries[1].is_last && entries[1].checkpoint.is_none());
+        let last = read(spool, 1, &name(19), 0);
+        let checkpoints = last.iter().filter_map(|entry| entry.checkpoint.clone());
+        assert!(checkpoints.collect::<Vec<_>>().ends_with(&end));
+    };
+    check(&spool);
+    // Who has the calls is told of no others.
+    let entries = read(&spool, 1, &name(0), 3);
+    let gap = entries[0].gap.as_ref().unwrap();
+    assert_eq!((gap.first_sequence, gap.calls), (4, 0));
+    drop(spool);
+    let spool = open(folder.path(), 4_000);
+    check(&spool);
+    spool.acknowledge(1, &name(0), 5).unwrap();
+    assert_eq!(read(&spool, 1, &name(0), 0), []);
 }
 
 #[test]
