@@ -241,7 +241,8 @@ impl Session {
         let place = changed.stats.as_ref().map_or(0, |stats| stats.place) as usize;
         let bytes = |replicas: &[Arc<Replica>]| {
             let stats = replicas.get(replica).and_then(|it| it.function(place));
-            stats.map_or(0, |it| it.held_bytes())
+            let all = replicas.get(replica).map_or(0, |it| it.held_bytes());
+            all + stats.map_or(0, |it| it.held_bytes())
         };
         let before_bytes = bytes(&self.next.replicas);
         let functions_len = self.next.functions.len();

@@ -1,6 +1,7 @@
 //! How much memory parts of a snapshot take, about.
 
 use std::mem::size_of;
+use std::sync::Arc;
 
 use coral_model::{
     Bucket, CallNode, CallRecord, CallValue, FunctionStats, Histogram, InFlightCall, InnerCall,
@@ -54,7 +55,8 @@ impl Held for InFlightCall {
 }
 
 impl Held for Replica {
-    /// Without its functions, which are counted one by one.
+    /// Without what is known of its functions, which is counted one by one; with the places for it,
+    /// as one function takes those of all before it.
     fn held_bytes(&self) -> usize {
         let target = &self.target;
         size_of::<Self>()
@@ -62,6 +64,7 @@ impl Held for Replica {
             + target.exe.len()
             + target.agent_id.len()
             + self.trouble.as_ref().map_or(0, String::len)
+            + self.functions.len() * size_of::<Option<Arc<FunctionStats>>>()
     }
 }
 

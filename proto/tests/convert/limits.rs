@@ -203,3 +203,47 @@ fn a_session_without_an_end_is_refused() {
         "the 16th no longer fits beside what functions need"
     );
 }
+
+/// Many replicas, of each of which one number is known: that of the last function.
+#[test]
+fn places_for_what_is_not_known_count() {
+    const FUNCTIONS: u32 = 10_000;
+    let mut assembled = Assembled::with_bytes_max(16 << 20);
+    let mut snapshot = empty();
+    for place in 0..FUNCTIONS {
+        let function = FunctionStats::new(FunctionId(place), format!("main.f{place}"));
+        snapshot.functions.push(Arc::new(function));
+    }
+    let mut sequence = 0;
+    for update in SessionUpdates::new().next(&Arc::new(snapshot)) {
+        sequence = update.sequence;
+        assembled.apply(update).unwrap();
+    }
+    let refused = (0..200).find_map(|replica| {
+        let head = wire::Replica {
+            place: replica,
+            target: Some(wire::Target::default()),
+            status: wire::ReplicaStatus::Measuring.into(),
+            elapsed: Some(Default::default()),
+            ..Default::default()
+        };
+        let stats = wire::FunctionStats {
+            place: FUNCTIONS - 1,
+            name: "main.last".into(),
+            exit_probe: wire::ExitProbe::None.into(),
+            ..Default::default()
+        };
+        sequence += 1;
+        let update = wire::SessionUpdate {
+            sequence,
+            replicas: vec![head],
+            replica_functions: vec![wire::ReplicaFunction {
+                replica,
+                stats: Some(stats),
+            }],
+            ..Default::default()
+        };
+        assembled.apply(update).err()
+    });
+    assert_eq!(refused.unwrap().code(), "wire-too-large");
+}
