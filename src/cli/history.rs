@@ -1,8 +1,10 @@
 //! `coral debug query` and `coral sql`: what a colony remembers.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::process::ExitCode;
 
-use coral_model::{Escaped, ExitStatus, Histogram, SessionState, SqlResult};
+use coral_model::{Escaped, ExitStatus, Histogram, SessionState, SqlResult, escape};
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
@@ -138,16 +140,13 @@ fn texts(result: &SqlResult) -> Vec<Vec<String>> {
 
 /// The rows as `coral.sql.v1`: every value as text, NULL as null.
 fn document(result: &SqlResult) -> Value {
-    let columns = result.columns.iter().map(|column| {
+    let names = unique(result.columns.iter().map(|column| escape(&column.name)));
+    let columns = names.iter().zip(&result.columns).map(|(name, column)| {
         json!({
-            "name": Escaped(&column.name).to_string(),
+            "name": name,
             "type": Escaped(&column.type_name).to_string(),
         })
     });
-    let names: Vec<String> = columns
-        .clone()
-        .map(|column| column["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
     let row = |row: &Vec<Option<String>>| -> Map<String, Value> {
         let values = row.iter().map(|value| match value {
             Some(text) => Escaped(text).to_string().into(),
@@ -161,4 +160,59 @@ fn document(result: &SqlResult) -> Value {
         "rows": result.rows.iter().map(row).collect::<Vec<_>>(),
         "is_cut": result.is_cut,
     })
+}
+
+/// The names, of which equal ones are numbered: a row of a JSON document has each once.
+fn unique<'a>(names: impl Iterator<Item = Cow<'a, str>>) -> Vec<String> {
+    let names: Vec<_> = names.collect();
+    // A number must not make a name of another column.
+    let mut taken: HashSet<String> = names.iter().map(|name| name.to_string()).collect();
+    let mut seen = HashSet::new();
+    let mut unique = Vec::with_capacity(names.len());
+    for name in &names {
+        let mut own = name.to_string();
+        if !seen.insert(name) {
+            let numbered = (1_u64..).map(|number| format!("{name}_{number}"));
+            own = numbered
+                .into_iter()
+                .find(|own| !taken.contains(own))
+                .unwrap_or(own);
+            taken.insert(own.clone());
+        }
+        unique.push(own);
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use coral_model::SqlColumn;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn columns_of_equal_names_are_all_there() {
+        let column = |name: &str| SqlColumn {
+            name: name.into(),
+            type_name: "BIGINT".into(),
+        };
+        let value = |text: &str| Some(text.to_owned());
+        let result = SqlResult {
+            columns: ["calls", "calls", "calls_1", "calls"].map(column).into(),
+            rows: Arc::new(vec![["1", "2", "3", "4"].map(value).into()]),
+            is_cut: false,
+            as_of: Timestamp::UNIX_EPOCH,
+            elapsed: Duration::ZERO,
+        };
+        let document = document(&result);
+        let names = document["columns"].as_array().unwrap();
+        let names: Vec<_> = names.iter().map(|column| &column["name"]).collect();
+        assert_eq!(names, ["calls", "calls_2", "calls_1", "calls_3"]);
+        let row = json!({"calls": "1", "calls_2": "2", "calls_1": "3", "calls_3": "4"});
+        assert_eq!(document["rows"], json!([row]));
+    }
 }
