@@ -69,6 +69,19 @@ fn arguments_are_looked_at_before_the_process() {
     }
 }
 
+/// It is said before the session, and not behind what was measured.
+#[test]
+fn a_colony_is_not_asked_for_what_it_does_not_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("session.coral");
+    let mut command = Command::new(PROGRAM);
+    command.args(["debug", "attach", "checkout", "--function", "main.pay"]);
+    command.args(["--colony", "unix:/nowhere/colony.sock", "--record"]);
+    let report = Coral::start(command.arg(&record)).wait();
+    assert_refused(&report, 2, "no-recording", "a colony");
+    assert!(!record.exists());
+}
+
 #[test]
 fn a_name_without_a_match_suggests_the_nearest() {
     let target = Target::spawn(&need!(compile::c(&["-O2"])));

@@ -27,6 +27,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
     settings.check_durations()?;
     let record = arguments.record.as_deref();
     if arguments.connection.is_remote() {
+        let is_colony = arguments.connection.address()?.is_colony;
         let measured = remote::measure(
             &arguments.connection,
             &arguments.target,
@@ -36,9 +37,7 @@ pub(super) fn attach(arguments: &AttachArguments) -> Result<ExitCode, Failure> {
             record,
         )?;
         let code = finish(arguments, &measured.snapshot)?;
-        let is_saved =
-            arguments.connection.address()?.is_colony && arguments.format == Format::Text;
-        if is_saved && arguments.output.is_none() {
+        if is_colony && arguments.format == Format::Text && arguments.output.is_none() {
             saved::save(&measured.snapshot);
         }
         return measured.lost.map_or(Ok(code), Err);

@@ -1,16 +1,18 @@
 //! Sessions of an agent that is another program.
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coral_model::{
-    Escaped, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape, format_duration,
+    Escaped, ExitStatus, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape,
+    format_duration,
 };
 use coral_proto::agent::v1::EndSessionsRequest;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::arguments::{
     DetachArguments, Format, FunctionsArguments, ListArguments, TargetArguments,
@@ -30,6 +32,8 @@ use crate::source::{AttachWish, TraceFormat, TraceWish};
 
 /// A link that is down for longer is given up.
 const LINK_DOWN_MAX: Duration = Duration::from_secs(60);
+/// How long a session may take to begin that is to end at once.
+const END_MAX: Duration = Duration::from_secs(5);
 /// How often it is asked whether somebody has agreed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,18 +55,35 @@ pub(super) fn measure(
         wish,
         ..request(target, settings)
     };
+    // Found out now, and not when the session is over.
+    if record.is_some() && connection.address()?.is_colony {
+        return Err(no_recording());
+    }
     if let Some(path) = record.filter(|path| path.exists()) {
-        // Found out now, and not when the session is over.
         create(path)?;
     }
     runtime()?.block_on(async {
         let mut agent = connection.connect().await?;
-        let measured = run(&mut agent, &request, waits).await?;
+        let mut measured = run(&mut agent, &request, waits).await?;
         if let Some(path) = record.filter(|_| measured.lost.is_none()) {
-            agent.recording(&measured.id, &mut create(path)?).await?;
+            // What was measured is shown all the same.
+            measured.lost = fetch_recording(&mut agent, &measured.id, path).await.err();
         }
         Ok(measured)
     })
+}
+
+async fn fetch_recording(agent: &mut RemoteAgent, id: &str, path: &Path) -> Result<(), Failure> {
+    Ok(agent.recording(id, &mut create(path)?).await?)
+}
+
+fn no_recording() -> Failure {
+    Failure::new(
+        "no-recording",
+        "a colony records no sessions",
+        "leave out --record, or name the agent of a node: --agent",
+        ExitStatus::Usage,
+    )
 }
 
 /// Traces on an agent, until the session ends by itself or by a signal.
@@ -114,7 +135,7 @@ fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest
 pub(super) struct Measured {
     id: String,
     pub(super) snapshot: Arc<Snapshot>,
-    /// Why that is not all of it.
+    /// Why that is not all of it, or is not recorded.
     pub(super) lost: Option<Failure>,
 }
 
@@ -132,69 +153,114 @@ async fn run(
             return Err(RemoteError::OverBudget { percent }.into());
         }
     };
-    let mut watching = agent.watch(&id).await?;
+    let (watching, latest) = tokio::select! {
+        first = persistently(async || first_look(agent, &id).await) => first?,
+        () = signals.any() => {
+            // Where that fails, its lease ends it.
+            let _ = timeout(END_MAX, agent.end_session(&id)).await;
+            return Err(interrupted());
+        }
+    };
     // From here on there is something to show, whatever happens.
-    let mut latest = watching.next().await?;
     say!(
         "attached: {} functions, {} probes, session {id}",
         attached.functions.len(),
         attached.probes
     );
-    let progress = Progress::new();
+    let mut shown = Shown {
+        progress: Progress::new(),
+        noticed: 0,
+        latest: None,
+    };
+    if let Some(latest) = latest {
+        shown.show(latest);
+    }
+    let lost = follow(agent, &id, watching, &mut shown, &mut signals).await;
+    shown.progress.clear();
+    let latest = shown.latest.as_deref();
+    let is_over = latest.is_some_and(|latest| has_ended(latest).is_some());
+    // What comes behind the end has no numbers.
+    let lost = (!is_over).then(|| lost.unwrap_or_else(|| RemoteError::LinkLost.into()));
+    match (shown.latest, lost) {
+        (Some(snapshot), lost) => {
+            match lost {
+                None => say!("detached: {} probes", attached.probes),
+                Some(_) => say!("note: the numbers are those of the session so far"),
+            }
+            Ok(Measured { id, snapshot, lost })
+        }
+        (None, lost) => Err(lost.unwrap_or_else(|| RemoteError::LinkLost.into())),
+    }
+}
+
+async fn first_look(
+    agent: &mut RemoteAgent,
+    id: &str,
+) -> Result<(Watching, Option<Arc<Snapshot>>), RemoteError> {
+    let mut watching = agent.watch(id).await?;
+    let latest = watching.next().await?;
+    Ok((watching, latest))
+}
+
+/// What is seen of a session while it runs.
+struct Shown {
+    progress: Progress,
+    /// How many notices were said.
+    noticed: usize,
+    latest: Option<Arc<Snapshot>>,
+}
+
+impl Shown {
+    fn show(&mut self, snapshot: Arc<Snapshot>) {
+        if snapshot.notices.len() > self.noticed {
+            self.progress.clear();
+        }
+        self.noticed = say_notices(&snapshot.notices, self.noticed);
+        self.progress.show(&snapshot);
+        self.latest = Some(snapshot);
+    }
+}
+
+/// Watches a session until it is over; returns why its end is not known, if it is not. The first
+/// signal ends the session, and the second one the waiting for its end.
+async fn follow(
+    agent: &mut RemoteAgent,
+    id: &str,
+    mut watching: Watching,
+    shown: &mut Shown,
+    signals: &mut EndSignals,
+) -> Option<Failure> {
     let mut is_ending = false;
-    let mut noticed = latest.as_ref().map_or(0, |it| say_notices(&it.notices, 0));
-    let lost = loop {
+    loop {
         tokio::select! {
             snapshot = watching.next() => match snapshot {
-                Ok(Some(snapshot)) => {
-                    if snapshot.notices.len() > noticed {
-                        progress.clear();
-                    }
-                    noticed = say_notices(&snapshot.notices, noticed);
-                    progress.show(&snapshot);
-                    latest = Some(snapshot);
-                }
-                Ok(None) => break None,
+                Ok(Some(snapshot)) => shown.show(snapshot),
+                Ok(None) => return None,
                 Err(error) if error.is_of_link() && !is_ending => {
+                    shown.progress.clear();
                     tokio::select! {
-                        again = watch_again(agent, &id) => match again {
+                        again = watch_again(agent, id) => match again {
                             Ok(again) => watching = again,
-                            Err(error) => break Some(error),
+                            Err(error) => return Some(error.into()),
                         },
-                        () = signals.any() => break Some(error),
+                        () = signals.any() => return Some(error.into()),
                     }
                 }
-                Err(error) => break Some(error),
+                Err(error) => return Some(error.into()),
             },
-            () = signals.any(), if !is_ending => {
+            () = signals.any() => {
+                if is_ending {
+                    return Some(not_waited_for());
+                }
                 is_ending = true;
-                agent.end_session(&id).await?;
+                tokio::select! {
+                    ended = agent.end_session(id) => if let Err(error) = ended {
+                        return Some(error.into());
+                    },
+                    () = signals.any() => return Some(not_waited_for()),
+                }
             }
         }
-    };
-    progress.clear();
-    let is_over = latest
-        .as_deref()
-        .is_some_and(|latest| has_ended(latest).is_some());
-    match (latest, lost) {
-        (Some(snapshot), None) if is_over => {
-            say!("detached: {} probes", attached.probes);
-            Ok(Measured {
-                id,
-                snapshot,
-                lost: None,
-            })
-        }
-        (Some(snapshot), lost) => {
-            let lost = lost.unwrap_or(RemoteError::LinkLost);
-            say!("note: the numbers are those of the session so far");
-            Ok(Measured {
-                id,
-                snapshot,
-                lost: Some(lost.into()),
-            })
-        }
-        (None, lost) => Err(lost.unwrap_or(RemoteError::LinkLost).into()),
     }
 }
 
@@ -205,38 +271,101 @@ async fn start(
     waits: bool,
     signals: &mut EndSignals,
 ) -> Result<RemoteStart, Failure> {
-    let started = agent.start(request).await;
+    let started = start_once(agent, request, signals).await?;
     let approval = started.as_ref().err().and_then(RemoteError::approval);
     let (Some(approval), Err(error)) = (approval.filter(|_| waits), &started) else {
         return Ok(started?);
     };
     say!("note: {error}");
-    while agent.waits_for_approval(approval).await? {
+    loop {
+        tokio::select! {
+            waits = persistently(async || agent.waits_for_approval(approval).await) => {
+                if !waits? {
+                    break;
+                }
+            }
+            () = signals.any() => return Err(interrupted()),
+        }
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
             () = signals.any() => return Err(interrupted()),
         }
     }
-    Ok(agent.start(request).await?)
+    // Asked for again, it is the same session.
+    let mut back_off = BackOff::new();
+    let began = Instant::now();
+    loop {
+        match start_once(agent, request, signals).await? {
+            Err(error) if error.is_of_link() && began.elapsed() < LINK_DOWN_MAX => {}
+            started => return Ok(started?),
+        }
+        tokio::select! {
+            () = sleep(back_off.wait()) => {}
+            () = signals.any() => return Err(interrupted()),
+        }
+    }
+}
+
+/// Asks for a session once. After a signal there is none: if it began all the same, it is ended.
+async fn start_once(
+    agent: &RemoteAgent,
+    request: &RemoteRequest,
+    signals: &mut EndSignals,
+) -> Result<Result<RemoteStart, RemoteError>, Failure> {
+    let mut asked = agent.clone();
+    let mut starting = pin!(asked.start(request));
+    tokio::select! {
+        started = &mut starting => return Ok(started),
+        () = signals.any() => {}
+    }
+    let ending = async {
+        if let Ok(RemoteStart::Started { session, .. }) = starting.await {
+            // Where that fails, its lease ends it.
+            let _ = agent.clone().end_session(&session).await;
+        }
+    };
+    tokio::select! {
+        _ = timeout(END_MAX, ending) => {}
+        () = signals.any() => {}
+    }
+    Err(interrupted())
+}
+
+/// Asks again and again while the link is down.
+async fn persistently<T>(
+    mut ask: impl AsyncFnMut() -> Result<T, RemoteError>,
+) -> Result<T, RemoteError> {
+    let began = Instant::now();
+    let mut back_off = BackOff::new();
+    loop {
+        match ask().await {
+            Err(error) if error.is_of_link() && began.elapsed() < LINK_DOWN_MAX => {
+                sleep(back_off.wait()).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Watches a session once more when the link is back, which is tried again and again.
 async fn watch_again(agent: &mut RemoteAgent, id: &str) -> Result<Watching, RemoteError> {
     say!("note: the link is down; its session goes on, and it is tried again");
     let began = Instant::now();
-    let mut back_off = BackOff::new();
-    loop {
-        sleep(back_off.wait()).await;
-        match agent.watch(id).await {
-            Ok(watching) => {
-                let down = format_duration(began.elapsed());
-                say!("note: the link was down for {down}; what was counted is not lost");
-                return Ok(watching);
-            }
-            Err(error) if error.is_of_link() && began.elapsed() < LINK_DOWN_MAX => {}
-            Err(error) => return Err(error),
-        }
-    }
+    sleep(BackOff::new().wait()).await;
+    let watching = persistently(async || agent.watch(id).await).await?;
+    let down = format_duration(began.elapsed());
+    say!("note: the link was down for {down}; what was counted is not lost");
+    Ok(watching)
+}
+
+/// Why the end of a session is not known after two signals.
+fn not_waited_for() -> Failure {
+    Failure::new(
+        "interrupted",
+        "a second signal came before the session had ended",
+        "`coral debug list` shows whether it still runs; it ends with its lease at the latest",
+        ExitStatus::Failure,
+    )
 }
 
 /// The functions of a process, as the agent on its node knows them.
@@ -324,4 +453,29 @@ pub(super) fn detach(arguments: &DetachArguments) -> Result<ExitCode, Failure> {
     }
     say!("{} sessions ended", ended.len());
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_is_down_is_tried_again_and_a_refusal_is_not() {
+        let mut left = 2;
+        let answer = persistently(async || {
+            left -= 1;
+            match left {
+                0 => Ok("yes"),
+                _ => Err(RemoteError::LinkLost),
+            }
+        });
+        assert_eq!(answer.await.unwrap(), "yes");
+        let mut asked = 0;
+        let refused = persistently(async || {
+            asked += 1;
+            Err::<(), _>(RemoteError::TooLong)
+        });
+        assert!(refused.await.is_err());
+        assert_eq!(asked, 1);
+    }
 }
