@@ -9,12 +9,11 @@ use coral_proto::colony::v1::ExportSessionRequest;
 
 use super::arguments::{ExportArguments, ExportFormat, Format};
 use super::output::{self, say};
-use super::remote::{runtime, without_controls};
+use super::remote::runtime;
 use super::{attach, history};
 use crate::export::file;
 use crate::failure::Failure;
 use crate::recording::{Recording, RecordingError};
-use crate::source::TraceFormat;
 use crate::source::remote::RemoteError;
 
 /// Documents of a colony are shorter.
@@ -102,10 +101,7 @@ fn of_colony(arguments: &ExportArguments, format: Format) -> Result<Vec<u8>, Fai
         }
         Ok(document)
     })?;
-    Ok(match format {
-        Format::Text => without_controls(document, TraceFormat::Text(output::width())),
-        Format::Json | Format::Csv => document,
-    })
+    output::without_controls(document, format)
 }
 
 /// Prints a document, or writes it into a new file or into a folder.

@@ -1,8 +1,10 @@
 //! Results on their way to stdout or a file.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use coral_model::ExitStatus;
+use coral_model::{ExitStatus, escape};
+use serde::de::IgnoredAny;
 
 use super::arguments::Format;
 use crate::command_line;
@@ -52,6 +54,49 @@ pub(super) fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, Failure>
     Ok(bytes)
 }
 
+/// A document that another program has written, which must not act on the terminal. What it means
+/// as JSON or CSV stays, but for the control characters in CSV.
+pub(super) fn without_controls(document: Vec<u8>, format: Format) -> Result<Vec<u8>, Failure> {
+    match format {
+        Format::Text | Format::Csv => {
+            let text = String::from_utf8_lossy(&document);
+            let lines: Vec<_> = text.split('\n').map(escape).collect();
+            Ok(lines.join("\n").into_bytes())
+        }
+        Format::Json => json_without_controls(&document).ok_or_else(|| {
+            Failure::new(
+                "export-failed",
+                "what came is no JSON document",
+                "choose another format, or ask who runs the agent or the colony",
+                ExitStatus::Failure,
+            )
+        }),
+    }
+}
+
+/// The same document in other words; nothing if it is none.
+fn json_without_controls(document: &[u8]) -> Option<Vec<u8>> {
+    let _is_json: IgnoredAny = serde_json::from_slice(document).ok()?;
+    let text = std::str::from_utf8(document).ok()?;
+    let mut harmless = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | ' '..='~' => harmless.push(character),
+            // No string has such a one: it stands between.
+            '\0'..' ' => harmless.push(' '),
+            _ if matches!(escape(character.encode_utf8(&mut [0; 4])), Cow::Borrowed(_)) => {
+                harmless.push(character);
+            }
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    harmless += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    Some(harmless.into_bytes())
+}
+
 /// What `write` writes, as bytes.
 pub(super) fn written(
     write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
@@ -82,4 +127,30 @@ pub(super) fn of_stdout(error: &io::Error) -> Failure {
         "write to another place with `--output` or a redirection",
         ExitStatus::Failure,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn harmless(text: &str, format: Format) -> Option<String> {
+        let bytes = without_controls(text.as_bytes().to_vec(), format).ok()?;
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn what_others_write_does_not_act() {
+        let json = "{\r\n\t\"b\": \"\u{9b}2J \u{7f} \u{e0041} \u{fc}\",\n\"a\": 1.10}\n";
+        let same = harmless(json, Format::Json).unwrap();
+        let expected = "{ \n \"b\": \"\\u009b2J \\u007f \\udb40\\udc41 \u{fc}\",\n\"a\": 1.10}\n";
+        assert_eq!(same, expected);
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parsed(&same), parsed(json));
+        for none in ["", "{", "{} {}", "\"\u{1b}[2J\"", "\u{1b}[2J{}"] {
+            assert_eq!(harmless(none, Format::Json), None, "{none:?}");
+        }
+        let csv = "name,calls\n\u{1b}[2J,\"two\nlines\"\n";
+        let expected = "name,calls\n\\u{1b}[2J,\"two\nlines\"\n";
+        assert_eq!(harmless(csv, Format::Csv).unwrap(), expected);
+    }
 }

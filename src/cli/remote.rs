@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    Escaped, ExitStatus, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target, escape,
+    Escaped, ExitStatus, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target,
     format_duration,
 };
 use coral_proto::agent::v1::EndSessionsRequest;
@@ -106,20 +106,15 @@ pub(super) fn trace(
             return Err(lost);
         }
         let document = agent.traces(&measured.id, format).await?;
-        Ok((measured.snapshot, without_controls(document, format)))
+        let format = match format {
+            TraceFormat::Json => Format::Json,
+            TraceFormat::Text(_) => Format::Text,
+        };
+        Ok((
+            measured.snapshot,
+            output::without_controls(document, format)?,
+        ))
     })
-}
-
-/// Text that another program has written must not act on the terminal.
-pub(super) fn without_controls(document: Vec<u8>, format: TraceFormat) -> Vec<u8> {
-    match format {
-        TraceFormat::Json => document,
-        TraceFormat::Text(_) => {
-            let text = String::from_utf8_lossy(&document);
-            let lines: Vec<_> = text.split('\n').map(escape).collect();
-            lines.join("\n").into_bytes()
-        }
-    }
 }
 
 fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest {

@@ -6,8 +6,12 @@ use std::time::Instant;
 use coral_model::{SessionId, SessionState, SessionSummary, SqlColumn, SqlResult};
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::{ConvertError, timestamp_from_wire};
+use prost::Message;
 
 use super::{RemoteAgent, RemoteError, timed};
+
+/// Rows that take more memory are more than anybody reads.
+const ROWS_BYTES_MAX: usize = 256 << 20;
 
 impl RemoteAgent {
     /// The sessions of everybody, live and past, newest first.
@@ -49,8 +53,12 @@ impl RemoteAgent {
         });
         let mut messages = self.client.colony()?.query_sql(request).await?.into_inner();
         let (mut columns, mut rows, mut is_cut) = (Vec::new(), Vec::new(), false);
-        let mut as_of = None;
+        let (mut as_of, mut bytes) = (None, 0);
         while let Some(message) = messages.message().await? {
+            bytes += held_bytes(&message);
+            if bytes > ROWS_BYTES_MAX {
+                return Err(RemoteError::TooLong);
+            }
             columns.extend(message.columns.into_iter().map(|column| SqlColumn {
                 name: column.name,
                 type_name: column.type_name,
@@ -70,6 +78,17 @@ impl RemoteAgent {
             elapsed: asked_at.elapsed(),
         })
     }
+}
+
+/// What a part of the rows takes in memory, about.
+fn held_bytes(message: &wire::QuerySqlResponse) -> usize {
+    let rows = message.rows.iter().map(|row| {
+        let text = |value: &wire::SqlValue| value.text.as_ref().map_or(0, String::len);
+        let values = row.values.iter();
+        let values = values.map(|value| size_of::<Option<String>>() + text(value));
+        size_of::<Vec<Option<String>>>() + values.sum::<usize>()
+    });
+    message.encoded_len() + rows.sum::<usize>()
 }
 
 fn summary(session: wire::HistorySession) -> Result<SessionSummary, ConvertError> {
