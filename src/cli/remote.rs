@@ -22,6 +22,7 @@ use super::progress::Progress;
 use super::recording::create;
 use super::session::{interrupted, out_of_resources, say_notices};
 use crate::connection::ConnectionArguments;
+use crate::export::csv;
 use crate::failure::Failure;
 use crate::signals::EndSignals;
 use crate::source::remote::{
@@ -34,6 +35,16 @@ use crate::source::{AttachWish, TraceFormat, TraceWish};
 const LINK_DOWN_MAX: Duration = Duration::from_secs(60);
 /// How long a session may take to begin that is to end at once.
 const END_MAX: Duration = Duration::from_secs(5);
+/// What a list of sessions in CSV has.
+const COLUMNS: [&str; 7] = [
+    "id",
+    "service",
+    "pid",
+    "requested_by",
+    "started_at",
+    "remaining_s",
+    "probes",
+];
 /// How often it is asked whether somebody has agreed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -389,7 +400,8 @@ pub(super) fn list(arguments: &ListArguments) -> Result<ExitCode, Failure> {
             "schema": "coral.sessions.v1",
             "sessions": sessions.iter().map(entry).collect::<Vec<_>>(),
         }))?,
-        _ => table(&sessions).into_bytes(),
+        Format::Csv => output::written(|out| csv::write_table(out, &COLUMNS, &rows(&sessions)))?,
+        Format::Text => table(&sessions).into_bytes(),
     };
     output::print(&bytes)?;
     Ok(ExitCode::SUCCESS)
@@ -405,6 +417,22 @@ fn entry(info: &SessionInfo) -> serde_json::Value {
         "remaining_s": info.remaining.as_secs_f64(),
         "probes": info.probes,
     })
+}
+
+/// A row for each session, as in the JSON document.
+fn rows(sessions: &[SessionInfo]) -> Vec<Vec<String>> {
+    let row = |info: &SessionInfo| {
+        vec![
+            info.id.0.clone(),
+            info.target.service.clone(),
+            info.target.pid.to_string(),
+            info.requested_by.clone(),
+            info.started_at.to_string(),
+            info.remaining.as_secs_f64().to_string(),
+            info.probes.to_string(),
+        ]
+    };
+    sessions.iter().map(row).collect()
 }
 
 fn table(sessions: &[SessionInfo]) -> String {

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use super::arguments::{Format, ServicesArguments};
 use super::output;
 use super::remote::runtime;
+use crate::export::csv;
 use crate::failure::Failure;
+
+const COLUMNS: [&str; 6] = ["name", "source", "agent_id", "pid", "command", "refusal"];
 
 pub(super) fn list(arguments: &ServicesArguments) -> Result<ExitCode, Failure> {
     let services = runtime()?.block_on(async {
@@ -21,7 +24,8 @@ pub(super) fn list(arguments: &ServicesArguments) -> Result<ExitCode, Failure> {
             "schema": "coral.services.v1",
             "services": services.iter().map(entry).collect::<Vec<_>>(),
         }))?,
-        Format::Text | Format::Csv => table(&services).into_bytes(),
+        Format::Csv => output::written(|out| csv::write_table(out, &COLUMNS, &rows(&services)))?,
+        Format::Text => table(&services).into_bytes(),
     };
     output::print(&bytes)?;
     Ok(ExitCode::SUCCESS)
@@ -41,6 +45,24 @@ fn entry(service: &Service) -> Value {
         "source": Escaped(&service.source).to_string(),
         "replicas": service.processes.iter().map(replica).collect::<Vec<_>>(),
     })
+}
+
+/// A row for each process, as in the JSON document.
+fn rows(services: &[Service]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for service in services {
+        rows.extend(service.processes.iter().map(|process| {
+            vec![
+                service.name.clone(),
+                service.source.clone(),
+                process.agent_id.clone(),
+                process.pid.to_string(),
+                process.command.clone(),
+                process.refusal.clone().unwrap_or_default(),
+            ]
+        }));
+    }
+    rows
 }
 
 fn table(services: &[Service]) -> String {
@@ -66,4 +88,30 @@ fn table(services: &[Service]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_process_is_a_row_and_nothing_acts() {
+        let service = Service {
+            name: "checkout, \"new\"".into(),
+            source: "name".into(),
+            processes: vec![Process {
+                pid: 42,
+                agent_id: "node-7".into(),
+                command: "\u{1b}[2J".into(),
+                refusal: Some("=cmd".into()),
+                ..Process::default()
+            }],
+            ..Service::default()
+        };
+        let mut bytes = Vec::new();
+        csv::write_table(&mut bytes, &COLUMNS, &rows(&[service])).unwrap();
+        let expected = "name,source,agent_id,pid,command,refusal\n\
+                        \"checkout, \"\"new\"\"\",name,node-7,42,\\u{1b}[2J,'=cmd\n";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
 }
