@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{Escaped, FunctionId, SessionSettings};
+use coral_model::{FunctionId, SessionSettings};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::settings_from_wire;
 use serde_json::json;
@@ -18,18 +18,15 @@ use super::journal;
 use super::service::{Service, blocking, no_such_function};
 use super::sessions::{Claim, RequestName};
 use crate::access::audit::Entry;
-use crate::access::{Identity, Role, Source};
+use crate::access::{Identity, Role};
 use crate::agent::{AttachRequest, Attached, CallSink, TraceRule, Watched};
-use crate::serving::Owner;
-use crate::serving::status;
+use crate::serving::{Owner, requested_by, status};
 use crate::source::{AttachWish, TraceWish, trace_targets};
 
 /// Functions that are added to a session later, at most.
 const ROOM_MAX: u32 = 1_000;
 /// Each pattern is held against every function.
 const PATTERNS_MAX: usize = 1_000;
-/// The name that somebody gives themselves is in every list of sessions.
-const NAME_CHARS_MAX: usize = 100;
 /// How often it is looked whether a request that came twice is done, and for how long.
 const STARTING_POLL: Duration = Duration::from_millis(50);
 const STARTING_POLLS: u32 = 600;
@@ -83,7 +80,7 @@ impl Service {
             }
         }
         self.check_allowed(&watched)?;
-        let by = requested_by(&who, &request);
+        let by = requested_by(&who, &request.requested_by);
         let (attach, request) = attach_request(&watched, request, settings, by).await?;
         // A colony's session is one, on however many processes of this node.
         let of_colony = request
@@ -188,17 +185,6 @@ impl Service {
 fn has_lines(watched: &Watched) -> bool {
     let mut functions = watched.table().iter();
     functions.any(|function| function.module == 0 && function.file.is_some())
-}
-
-/// The name of who asks; where it is nobody in particular, the one that they give themselves.
-fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
-    match (who.source, request.requested_by.as_str()) {
-        (Source::Loopback, name) if !name.is_empty() => {
-            let name: String = name.chars().take(NAME_CHARS_MAX).collect();
-            format!("{} (loopback)", Escaped(&name))
-        }
-        _ => who.name.clone(),
-    }
 }
 
 fn settings_to_audit(

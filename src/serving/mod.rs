@@ -2,6 +2,7 @@
 //! who is let in, what is written down, and how sessions and errors are sent.
 
 mod audit;
+pub(crate) mod claims;
 mod error;
 pub(crate) mod functions;
 mod owner;
@@ -33,7 +34,7 @@ use crate::access::grpc::{Guard, note_path};
 use crate::access::{AccessError, Connection, Gate, Listen, Listener, Settings};
 pub(crate) use audit::Audit;
 pub use error::ServeError;
-pub(crate) use owner::Owner;
+pub(crate) use owner::{Owner, requested_by};
 
 /// How many requests of one connection are served at the same time.
 const REQUESTS_MAX: usize = 64;
