@@ -149,7 +149,8 @@ impl RemoteAgent {
     /// If it does not answer soon, or does not let one in.
     pub async fn capabilities(&mut self) -> Result<Capabilities, RemoteError> {
         let request = within(SIGN_OF_LIFE_MAX, wire::GetCapabilitiesRequest {});
-        let answer = self.client.get_capabilities(request).await?.into_inner();
+        let answer = self.client.get_capabilities(request).await;
+        let answer = answer.map_err(error::of_life)?.into_inner();
         let field = "limits";
         let limits = answer.limits.ok_or(ConvertError::Missing { field })?;
         let findings = answer.findings.into_iter();
@@ -171,7 +172,8 @@ impl RemoteAgent {
             with_ended: false,
         };
         let request = within(SIGN_OF_LIFE_MAX, request);
-        self.client.list_sessions(request).await?;
+        let answer = self.client.list_sessions(request).await;
+        answer.map_err(error::of_life)?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use coral_model::{Diagnostic, Escaped, ExitStatus};
 use coral_proto::convert::ConvertError;
 use coral_proto::{APPROVAL_ID, ERROR_CODE, ERROR_HELP};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 
 use crate::access::AccessError;
 
@@ -32,11 +32,14 @@ pub enum RemoteError {
     #[error("it cannot be written: {0}")]
     Unwritten(io::Error),
     /// It sends more than anybody could use.
-    #[error("the agent sends a document that does not end")]
+    #[error("what comes does not end")]
     TooLong,
     /// The connection ended before the session did.
-    #[error("the agent went away before the session ended")]
+    #[error("the link was lost before the session ended")]
     LinkLost,
+    /// It gives no sign of life.
+    #[error("nothing is heard of it any more")]
+    Silent,
 }
 
 impl Diagnostic for RemoteError {
@@ -46,7 +49,7 @@ impl Diagnostic for RemoteError {
             Self::Convert(error) => error.code(),
             Self::Refused(status) => code_of(status),
             Self::OverBudget { .. } => "over-budget",
-            Self::LinkLost => "agent-unreachable",
+            Self::LinkLost | Self::Silent => "agent-unreachable",
             Self::TooLong => "agent-failed",
             Self::Unwritten(_) => "recording-not-written",
         }
@@ -57,19 +60,24 @@ impl Diagnostic for RemoteError {
             Self::Access(error) => error.help(),
             Self::Convert(error) => error.help(),
             Self::Refused(status) if is_of_transport(status) => {
-                "check that the agent runs, and that it takes this certificate or token".into()
+                "check that the agent or the colony runs, and that it takes this certificate or \
+                 token"
+                    .into()
+            }
+            Self::Refused(status) if is_late(status) => {
+                "ask again later, or for less; what was begun may still be done".into()
             }
             Self::Refused(status) => {
                 let help = status
                     .metadata()
                     .get(ERROR_HELP)
                     .and_then(|help| help.to_str().ok());
-                Escaped(help.unwrap_or("ask who runs the agent")).to_string()
+                Escaped(help.unwrap_or("ask who runs it")).to_string()
             }
-            Self::TooLong => "ask who runs the agent".into(),
+            Self::TooLong => "ask for less, or ask who runs it".into(),
             Self::Unwritten(_) => "choose a disk with room".into(),
             Self::OverBudget { .. } => "attach to fewer functions, or raise --budget".into(),
-            Self::LinkLost => {
+            Self::LinkLost | Self::Silent => {
                 "if it lives, its sessions go on until their lease ends, and `coral debug list` lists \
                  them; those of an agent that has ended are over"
                     .into()
@@ -91,7 +99,9 @@ impl Diagnostic for RemoteError {
                 _ => ExitStatus::Failure,
             },
             Self::OverBudget { .. } => ExitStatus::Usage,
-            Self::LinkLost | Self::TooLong | Self::Unwritten(_) => ExitStatus::Failure,
+            Self::LinkLost | Self::Silent | Self::TooLong | Self::Unwritten(_) => {
+                ExitStatus::Failure
+            }
         }
     }
 }
@@ -105,12 +115,13 @@ impl RemoteError {
         status.metadata().get(APPROVAL_ID)?.to_str().ok()
     }
 
-    /// Whether it is the way to the agent that has failed, and not the agent that refuses.
+    /// Whether it is the way to the agent that has failed, and not the agent that refuses, or that
+    /// takes long.
     pub fn is_of_link(&self) -> bool {
         match self {
             Self::Access(error) => matches!(error, AccessError::Unreachable { .. }),
             Self::Refused(status) => is_of_transport(status),
-            Self::LinkLost => true,
+            Self::LinkLost | Self::Silent => true,
             Self::Convert(_) | Self::OverBudget { .. } | Self::TooLong | Self::Unwritten(_) => {
                 false
             }
@@ -126,10 +137,19 @@ pub(super) fn of_stream(status: Status) -> RemoteError {
     }
 }
 
+/// Why a question failed whose answer is short: one that lives answers it in time.
+pub(super) fn of_life(status: Status) -> RemoteError {
+    match is_late(&status) {
+        true => RemoteError::Silent,
+        false => status.into(),
+    }
+}
+
 /// A stable code that an agent has sent: it is one of those that this program knows, too.
 fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 38] = [
+    const KNOWN: [&str; 39] = [
         "usage",
+        "agent-slow",
         "over-limit",
         "session-ended",
         "no-such-process",
@@ -177,12 +197,16 @@ fn code_of(status: &Status) -> &'static str {
         Code::Unauthenticated => "unauthenticated",
         Code::PermissionDenied => "permission-denied",
         _ if is_of_transport(status) => "agent-unreachable",
+        _ if is_late(status) => "agent-slow",
         _ => "agent-failed",
     })
 }
 
 /// What the agent said, or else why nothing was heard of it.
 fn said(status: &Status) -> String {
+    if is_late(status) {
+        return "there is no answer in time".to_owned();
+    }
     if !is_of_transport(status) {
         return Escaped(status.message()).to_string();
     }
@@ -194,16 +218,50 @@ fn said(status: &Status) -> String {
         Some(status) => status.message().to_owned(),
         None => innermost.to_string(),
     };
-    format!("the agent does not answer: {}", Escaped(&why))
+    format!("there is no answer: {}", Escaped(&why))
+}
+
+/// Whether the time for the answer was over, which says nothing of the connection: tonic cancels
+/// such a call at either end, and others say what it is.
+fn is_late(status: &Status) -> bool {
+    let is_over = match status.code() {
+        Code::DeadlineExceeded => true,
+        Code::Cancelled => status.message() == TimeoutExpired(()).to_string(),
+        _ => false,
+    };
+    is_over && status.metadata().get(ERROR_CODE).is_none()
 }
 
 /// Whether a status is what the transport made of a connection that does not work.
 fn is_of_transport(status: &Status) -> bool {
-    let codes = [
-        Code::Unavailable,
-        Code::Unknown,
-        Code::Cancelled,
-        Code::DeadlineExceeded,
-    ];
-    codes.contains(&status.code()) && status.metadata().get(ERROR_CODE).is_none()
+    let codes = [Code::Unavailable, Code::Unknown, Code::Cancelled];
+    codes.contains(&status.code())
+        && status.metadata().get(ERROR_CODE).is_none()
+        && !is_late(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_no_broken_link() {
+        let late = [
+            Status::deadline_exceeded("the agent does not answer"),
+            Status::cancelled("Timeout expired"),
+        ];
+        for status in late {
+            assert_eq!(of_life(status.clone()).code(), "agent-unreachable");
+            assert!(of_life(status.clone()).is_of_link());
+            let error = RemoteError::from(status);
+            assert_eq!(error.code(), "agent-slow");
+            assert_eq!(error.to_string(), "there is no answer in time");
+            assert!(!error.is_of_link());
+        }
+        for status in [Status::cancelled("by whom?"), Status::unavailable("gone")] {
+            let error = RemoteError::from(status);
+            assert_eq!(error.code(), "agent-unreachable");
+            assert!(error.is_of_link());
+        }
+    }
 }
