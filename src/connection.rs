@@ -1,11 +1,11 @@
 //! How both programs are told where an agent or a colony is, and who they are there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use coral_model::{Escaped, ExitStatus};
 
-use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect};
+use crate::access::{AccessError, AuthorizedChannel, Endpoint, TlsConfig, connect, read_token};
 use crate::config::{Config, ConfigError, Profile};
 use crate::failure::Failure;
 use crate::source::remote::{RemoteAgent, RemoteError};
@@ -121,7 +121,7 @@ impl ConnectionArguments {
         }
         let token = match (&self.token, &profile.token_file) {
             (Some(token), _) => Some(token.clone()),
-            (None, Some(path)) => Some(token_of(path)?),
+            (None, Some(path)) => Some(read_token(path)?),
             (None, None) => None,
         };
         let has_tls = profile.ca.is_some() || profile.cert.is_some();
@@ -179,15 +179,6 @@ enum Named {
     Agent(String),
     Colony(String),
     Profile(String),
-}
-
-fn token_of(path: &Path) -> Result<String, Failure> {
-    let token = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("the token cannot be read: {}: {error}", path.display());
-        let help = "correct `token_file` of the profile, or give --token";
-        Failure::new("bad-token", message, help, ExitStatus::Usage)
-    })?;
-    Ok(token.trim().to_owned())
 }
 
 impl AgentAddress {

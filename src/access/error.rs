@@ -46,6 +46,8 @@ pub enum AccessError {
     InUse { listen: Listen },
     #[error("{endpoint} cannot be reached: {why}")]
     Unreachable { endpoint: Endpoint, why: String },
+    #[error("the token cannot be read: {}: {why}", path.display())]
+    TokenFile { path: PathBuf, why: String },
     #[error("the token cannot be sent: it holds characters that no token has")]
     Token,
 }
@@ -65,7 +67,7 @@ impl Diagnostic for AccessError {
             Self::Listen { .. } => "cannot-listen",
             Self::InUse { .. } => "already-listening",
             Self::Unreachable { .. } => "unreachable",
-            Self::Token => "bad-token",
+            Self::Token | Self::TokenFile { .. } => "bad-token",
         }
     }
 
@@ -91,6 +93,7 @@ impl Diagnostic for AccessError {
             Self::Listen { .. } => "check that the address or the folder exists and may be used",
             Self::InUse { .. } => "stop that server, or listen elsewhere",
             Self::Unreachable { .. } => "check that the server runs, its address, and its CA",
+            Self::TokenFile { .. } => "correct `token_file`, or give the token otherwise",
             Self::Token => "copy the token again, without line ends or quotes",
         }
         .to_owned()
@@ -104,7 +107,8 @@ impl Diagnostic for AccessError {
             | Self::Insecure { .. }
             | Self::NoAuthority { .. }
             | Self::Settings(_)
-            | Self::Token => ExitStatus::Usage,
+            | Self::Token
+            | Self::TokenFile { .. } => ExitStatus::Usage,
             Self::File { .. }
             | Self::KeyExposed { .. }
             | Self::Tls(_)

@@ -54,7 +54,7 @@ pub use identity::{Denied, Identity, Role, Services, Source};
 pub use incoming::Incoming;
 pub use listen::Listen;
 pub use listener::Listener;
-pub use outgoing::{Outgoing, read_secret};
+pub use outgoing::{Outgoing, read_secret, read_token};
 pub use settings::{CertificateGrant, Settings, TokenGrant, UserGrant};
 pub use sha256::Sha256;
 pub use tls::TlsConfig;

@@ -77,3 +77,37 @@ pub fn read_secret(what: &'static str, path: &Path) -> Result<String, AccessErro
         why: "it is no text".to_owned(),
     })
 }
+
+/// The token in a file, which nobody but its owner may read.
+///
+/// # Errors
+/// If it cannot be read, or others may.
+pub fn read_token(path: &Path) -> Result<String, AccessError> {
+    match read_secret("token", path) {
+        Ok(token) => Ok(token.trim().to_owned()),
+        Err(AccessError::File { path, why, .. }) => Err(AccessError::TokenFile { path, why }),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use coral_model::Diagnostic;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_that_nobody_else_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        assert_eq!(read_token(&path).unwrap_err().code(), "bad-token");
+        fs::write(&path, " a-token\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read_token(&path).unwrap_err().code(), "key-exposed");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read_token(&path).unwrap(), "a-token");
+    }
+}

@@ -36,7 +36,7 @@ const PROFILES: &str = "
 # ca = \"ca.pem\"                     # the CA of its certificate
 # cert = \"ann.pem\"                  # the own certificate
 # key = \"ann.key\"                   # and its key
-# token_file = \"token\"              # a token, instead
+# token_file = \"token\"              # a token, instead; readable by its owner alone
 ";
 
 impl fmt::Display for Config {

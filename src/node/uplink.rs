@@ -1,6 +1,5 @@
 //! The link to the colony: the agent dials it, and serves its calls over what it has dialled.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tower::util::MapRequestLayer;
 use crate::access::grpc::note_path;
 use crate::access::{
     AccessError, AuthorizedChannel, Connection, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect,
+    read_token,
 };
 use crate::config::UplinkConfig;
 use crate::serving::tunnel::{self, CHUNKS_MAX, Ended};
@@ -52,10 +52,8 @@ impl Way for UplinkConfig {
     }
 
     async fn connect(&self) -> Result<AuthorizedChannel, Cut> {
-        let token = self.token_file.as_ref().map(fs::read_to_string);
-        let token = token.transpose()?;
-        let token = token.as_deref().map(str::trim);
-        Ok(connect(&self.url, Some(&self.tls()), token).await?)
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        Ok(connect(&self.url, Some(&self.tls()), token.as_deref()).await?)
     }
 }
 
@@ -73,8 +71,6 @@ pub(super) struct Uplink<W> {
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cut {
-    #[error("the token cannot be read: {0}")]
-    Token(#[from] io::Error),
     #[error("{} ({})", .0, .0.code())]
     Access(#[from] AccessError),
     #[error("{}", reason(.0))]

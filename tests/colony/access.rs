@@ -1,6 +1,7 @@
 //! Who may come in as which agent, and whose word a session on production needs.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use coral_tui::access::Sha256;
@@ -21,6 +22,7 @@ fn an_agent_is_who_its_token_says_and_nobody_else() {
     ));
     let token = world.path("token");
     fs::write(&token, TOKEN).unwrap();
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     let agent = |id: &str| {
         let path = |file: &str| world.path(&format!("{id}-{file}")).display().to_string();
         let config = format!(
@@ -121,7 +123,9 @@ fn a_colony_has_a_name_in_the_configuration_and_the_command_line_wins() {
          ['*'], expires_at: 2099-01-01T00:00:00Z}}]}}\n    debug: {{storage: {{path: null}}}}\n"
     ));
     let config = world.path("config.toml");
-    fs::write(world.path("token"), "  a-token\n").unwrap();
+    let token = world.path("token");
+    fs::write(&token, "  a-token\n").unwrap();
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     let profile = |name: &str, address: &str| {
         format!("[profiles.{name}]\ncolony = '{address}'\ntoken_file = 'token'\n")
     };
