@@ -140,7 +140,7 @@ impl Sessions {
         all.push_back(held);
         if all.len() > REMEMBERED_MAX {
             let ended = all.iter().position(|held| !held.is_live());
-            // Live sessions are fewer: the agent's limit is far below.
+            // Where all are live, none is forgotten: the agent's limit bounds them.
             ended.map(|place| all.remove(place));
         }
         Ok(answer)
