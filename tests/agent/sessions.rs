@@ -223,6 +223,38 @@ fn an_agent_that_is_killed_leaves_no_probe() {
     assert_eq!(target.quit().code(), Some(0));
 }
 
+/// What was measured cannot be measured again.
+#[test]
+fn numbers_are_printed_whatever_fails_behind_them() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2"]));
+    let daemon = Daemon::start();
+    let target = Target::spawn(&binary);
+    let (socket, folder) = (daemon.socket(), tempfile::tempdir().unwrap());
+    let record = folder.path().join("session.coralrec").display().to_string();
+    let attach = |more: &[&str]| {
+        let options = [&["--agent", &socket], more].concat();
+        let mut coral = Coral::start(&mut attach_command(target.pid(), &["hot"], &options));
+        assert!(coral.attached().is_some());
+        coral
+    };
+    let recorded = attach(&["--record", &record]);
+    folder.close().unwrap();
+    let recorded = recorded.finish();
+    assert_eq!(recorded.error_code(), "recording-not-written");
+    // An agent that hangs does not end the session, and is not waited for any more.
+    let asked = attach(&[]);
+    daemon.coral.signal(Signal::STOP);
+    asked.signal(Signal::TERM);
+    let asked = asked.finish();
+    daemon.coral.signal(Signal::CONT);
+    assert_eq!(asked.error_code(), "interrupted");
+    for report in [recorded, asked] {
+        assert_eq!(report.status.code(), Some(1), "{report:#?}");
+        assert!(report.stdout.contains("\"schema\""), "{report:#?}");
+    }
+}
+
 /// The console and the command line show the same, wherever the agent is.
 #[test]
 fn requests_are_traced_over_an_agent_as_here() {
