@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::SessionState;
+use coral_model::{EndReason, SessionState};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
@@ -119,7 +119,7 @@ impl Reporter {
                 return;
             }
         }
-        self.held.end().await;
+        self.held.end(EndReason::Detached).await;
     }
 
     /// Tells the requests that were not told yet.

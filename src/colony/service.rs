@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coral_model::filter::Expression;
-use coral_model::{Diagnostic, FunctionId, Limits, SessionInfo};
+use coral_model::{Diagnostic, EndReason, FunctionId, Limits, SessionInfo};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_server::DebugService;
@@ -157,7 +157,7 @@ impl Service {
     async fn end(&self, sessions: Vec<Arc<Held>>) -> Vec<agent::SessionInfo> {
         let ending = sessions.iter().map(|held| {
             let held = Arc::clone(held);
-            tokio::spawn(async move { held.end().await })
+            tokio::spawn(async move { held.end(EndReason::Detached).await })
         });
         for ended in ending.collect::<Vec<_>>() {
             // A task that failed has dropped its session.

@@ -46,7 +46,7 @@ pub(super) enum Command {
     SetFilter(Option<Expression>, Answer<()>),
     Extend(Duration, Answer<Duration>),
     /// Answered when no probe is left on a replica whose agent can be reached.
-    End(Answer<()>),
+    End(EndReason, Answer<()>),
 }
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Status>>;
@@ -293,7 +293,7 @@ impl SessionTask {
         self.is_dirty = true;
         let replica = &mut part.replica;
         let name = format!("{} on {}", replica.target.pid, replica.target.agent_id);
-        let mut notice = None;
+        let (mut notice, mut own_notices) = (None, Vec::new());
         let before = (replica.state, part.snapshot.is_some());
         match news.what {
             What::Started { session, attached } => {
@@ -313,6 +313,8 @@ impl SessionTask {
                 if replica.state == ReplicaState::Silent && replica.trouble.is_some() {
                     notice = Some(format!("{name} is heard of again; its counts are whole"));
                 }
+                let heard = part.snapshot.as_ref().map_or(0, |it| it.notices.len());
+                own_notices.extend(snapshot.notices.iter().skip(heard).cloned());
                 replica.trouble = None;
                 replica.session = Some(snapshot.session.id.clone());
                 replica.state = match snapshot.session.state {
@@ -354,6 +356,9 @@ impl SessionTask {
         let is_noted = is_worth_a_note.then(|| self.note_replica(news.place));
         if let Some(text) = notice {
             self.notice(text);
+        }
+        for notice in own_notices {
+            self.notice(format!("{name}: {}", notice.text));
         }
         if is_noted == Some(false) {
             self.notice("the history is behind, and will not hold all of this".to_owned());
@@ -548,8 +553,8 @@ impl SessionTask {
             Command::Remove(functions, answer) => self.remove(functions, answer),
             Command::SetFilter(filter, answer) => self.set_filter(filter.as_ref(), answer),
             Command::Extend(by, answer) => self.extend(by, answer),
-            Command::End(answer) => {
-                self.end.get_or_insert(EndReason::Detached);
+            Command::End(reason, answer) => {
+                self.end.get_or_insert(reason);
                 self.ending_since.get_or_insert_with(Instant::now);
                 self.ask_all(answer, |agent, session, _| asking::end(agent, session));
             }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coral_model::{SessionId, SessionInfo, SessionState, Snapshot};
+use coral_model::{EndReason, SessionId, SessionInfo, SessionState, Snapshot};
 use coral_proto::agent::v1::StartSessionResponse;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -184,9 +184,9 @@ impl Held {
     }
 
     /// Ends it, if nothing has yet, and waits until that is done.
-    pub(super) async fn end(&self) {
+    pub(super) async fn end(&self, reason: EndReason) {
         // It is over already where it cannot be asked.
-        let _ = self.ask(Command::End).await;
+        let _ = self.ask(|answer| Command::End(reason, answer)).await;
         let is_over = |latest: &Arc<Snapshot>| latest.session.state != SessionState::Active;
         let _ = self.snapshots.clone().wait_for(is_over).await;
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coral_model::SessionState;
+use coral_model::{EndReason, SessionState};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
@@ -62,7 +62,7 @@ impl Service {
         let held = self.sessions.get(&started.session_id);
         let held = held.ok_or_else(|| status::failed("the session is gone already"))?;
         if functions > 1 {
-            held.end().await;
+            held.end(EndReason::Detached).await;
             let message = format!("the pattern means {functions} functions");
             let help = "name one function, or use StartSession";
             let code = Code::InvalidArgument;
@@ -128,7 +128,7 @@ async fn report(
             Err(broadcast::error::RecvError::Closed) => break,
         }
     }
-    held.end().await;
+    held.end(EndReason::Detached).await;
 }
 
 fn events(held: &Held, call: &RecordedCall) -> [wire::UprobeEvent; 2] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::filter::Expression;
-use coral_model::{FunctionId, SessionId, SessionInfo, SessionSettings, SessionState};
+use coral_model::{EndReason, FunctionId, SessionId, SessionInfo, SessionSettings, SessionState};
 use coral_proto::agent::v1 as wire;
 use coral_proto::convert::settings_from_wire;
 use jiff::Timestamp;
@@ -66,6 +66,7 @@ impl Service {
         let service = target.service_name;
         entry.service = Some(service.clone());
         entry.functions.clone_from(&request.patterns);
+        entry.functions.extend(request.trace.as_ref().map(traced));
         entry.settings = settings_to_audit(&request, &settings);
         self.check_may_start(&who, &entry, &service, &request, &settings)?;
         self.check_limits(&request, &settings)?;
@@ -298,7 +299,8 @@ async fn answer(
     if replicas.iter().any(|it| attached(&it)) {
         return Ok(response(held, replicas));
     }
-    held.end().await;
+    // Nothing was measured.
+    held.end(EndReason::Failed).await;
     let others = replicas.len() - 1;
     let message = match others {
         0 => refused.error.clone(),
@@ -307,7 +309,8 @@ async fn answer(
     let code = match refused.error_code.as_str() {
         "over-limit" => Code::ResourceExhausted,
         "no-such-process" => Code::NotFound,
-        "no-such-function" | "ambiguous-function" | "bad-pattern" => Code::InvalidArgument,
+        "no-such-function" | "ambiguous-function" | "no-http-server" => Code::InvalidArgument,
+        code if code.starts_with("bad-") => Code::InvalidArgument,
         _ => Code::FailedPrecondition,
     };
     let help = &refused.help;
@@ -353,7 +356,11 @@ fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
     }
 }
 
-pub(super) fn new_info(service: &str, requested_by: String, settings: SessionSettings) -> SessionInfo {
+pub(super) fn new_info(
+    service: &str,
+    requested_by: String,
+    settings: SessionSettings,
+) -> SessionInfo {
     SessionInfo {
         id: SessionId(format!("dbg-{}", Ulid::generate())),
         target: coral_model::Target {
@@ -374,6 +381,15 @@ pub(super) fn new_info(service: &str, requested_by: String, settings: SessionSet
         state: SessionState::Active,
         probes: 0,
         settings,
+    }
+}
+
+/// What a trace asks for, to who is to agree to it.
+fn traced(trace: &wire::TraceRequest) -> String {
+    match (trace.root.as_str(), trace.path.as_str()) {
+        ("", "") => "traces of all HTTP requests".to_owned(),
+        ("", path) => format!("traces of HTTP requests of {path}"),
+        (root, _) => format!("traces of {root}"),
     }
 }
 

@@ -125,9 +125,10 @@ impl Database {
         })
     }
 
-    /// The processes of a session, in the order in which they were added.
+    /// The processes of a session, in an order that stays.
     pub(super) fn replicas(&mut self, session: &SessionId) -> Result<Vec<ReplicaRow>, StoreError> {
-        let sql = "SELECT * FROM session_replicas WHERE session_id = ? ORDER BY rowid";
+        let sql = "SELECT * FROM session_replicas WHERE session_id = ? \
+                   ORDER BY agent_id, agent_epoch, agent_session, pid";
         let mut statement = self.connection()?.prepare(sql)?;
         let rows = statement.query_map([&session.0], replica)?;
         Ok(rows.collect::<Result<_, _>>()?)

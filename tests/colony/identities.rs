@@ -2,6 +2,7 @@
 
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
+use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
 use coral_tui::access::{AuthorizedChannel, Sha256, connect};
 use prost::Message;
 use tonic::{Code, Status};
@@ -61,11 +62,13 @@ const CALLS: [(&str, [Expected; 3]); 24] = [
     ("DecideApproval",    [Unknown, Unknown, Unknown]),
 ];
 
-/// Who the columns are, with their roles.
-const WHO: [(&str, &str, &str); 3] = [
+/// Who the columns are, with their roles, and one more.
+const WHO: [(&str, &str, &str); 4] = [
     ("another", ALL_ROLES, "bank"),
     ("reader", "'debug:read'", "'*'"),
     ("all", ALL_ROLES, "'*'"),
+    // Who has started no session.
+    ("colleague", ALL_ROLES, "'*'"),
 ];
 const ALL_ROLES: &str = "'debug:read', 'debug:attach', 'debug:detach', 'debug:capture'";
 
@@ -111,7 +114,8 @@ impl Colony {
         })
     }
 
-    /// A session of root, which traces and reads what calls receive, and no other.
+    /// A session of somebody who has all roles but admin, which traces and reads what calls receive,
+    /// and no other.
     async fn renew_session(&mut self) {
         let mut root = self.world.client().await;
         let all = agent::EndSessionsRequest {
@@ -125,7 +129,8 @@ impl Colony {
             root: "outer".into(),
             ..Default::default()
         });
-        let started = root.start_session(request).await.unwrap().into_inner();
+        let mut all = DebugServiceClient::new(self.connect(Some("all")).await);
+        let started = all.start_session(request).await.unwrap().into_inner();
         self.session_id = started.session_id;
         let outer = agent::ListFunctionsRequest {
             target: shop(),
@@ -256,4 +261,17 @@ async fn check_all(mut colony: Colony) {
         }
     }
     assert!(colony.target.run("pay").functions["pay"].calls > 0);
+    colony.renew_session().await;
+    for call in ["AddFunctions", "UpdateFilter", "ExtendSession"] {
+        let calls = Call::all_of("coral.colony.v1", "DebugService");
+        let call = calls.into_iter().find(|it| it.name == call).unwrap();
+        let channel = colony.connect(Some("colleague")).await;
+        let refused = call.make(&channel, colony.message(&call.name)).await.err();
+        assert_eq!(
+            code_of(&refused.unwrap()),
+            "not-your-session",
+            "{}",
+            call.name
+        );
+    }
 }

@@ -76,8 +76,10 @@ pub(in crate::colony) fn stored_info(session: &StoredSession, target: Target) ->
 fn info(session: &StoredSession, target: Target, parts: &[ReplicaPart]) -> SessionInfo {
     let begun = &session.begun;
     let ended_at = session.ended_at.unwrap_or(begun.expires_at);
-    let elapsed: SignedDuration = ended_at.duration_since(begun.started_at);
-    let probes = parts.iter().filter_map(|part| part.snapshot.as_ref());
+    let length: SignedDuration = ended_at.duration_since(begun.started_at);
+    let snapshots = || parts.iter().filter_map(|part| part.snapshot.as_ref());
+    // How long it was measured, where that is known; it ends a moment later.
+    let elapsed = snapshots().map(|it| it.session.elapsed).max();
     SessionInfo {
         id: begun.id.clone(),
         target,
@@ -85,13 +87,13 @@ fn info(session: &StoredSession, target: Target, parts: &[ReplicaPart]) -> Sessi
         started_at: begun.started_at,
         ended_at: Some(ended_at),
         requested_by: begun.requested_by.clone(),
-        elapsed: Duration::try_from(elapsed).unwrap_or_default(),
+        elapsed: elapsed.unwrap_or_else(|| Duration::try_from(length).unwrap_or_default()),
         remaining: Duration::ZERO,
         state: match session.state {
             SessionState::Active => SessionState::Ended(EndReason::Failed),
             ended => ended,
         },
-        probes: probes.map(|it| it.session.probes).sum(),
+        probes: snapshots().map(|it| it.session.probes).sum(),
         settings: begun.settings.clone(),
     }
 }
@@ -102,17 +104,18 @@ fn part(
     notices: &mut Vec<SessionNotice>,
 ) -> ReplicaPart {
     let stored = snapshots.iter().find(|it| it.journal == row.journal);
+    let name = format!("{} on {}", row.target.pid, row.target.agent_id);
     if stored.is_some_and(|it| !it.is_final) {
-        let target = &row.target;
-        let text = format!(
-            "{} on {}: its last numbers have not come",
-            target.pid, target.agent_id
-        );
         notices.push(SessionNotice {
             at: Duration::ZERO,
-            text,
+            text: format!("{name}: its last numbers have not come"),
         });
     }
+    let own = stored.iter().flat_map(|it| &it.snapshot.notices);
+    notices.extend(own.map(|notice| SessionNotice {
+        at: notice.at,
+        text: format!("{name}: {}", notice.text),
+    }));
     let snapshot = stored.map(|it| Arc::clone(&it.snapshot));
     let ended = snapshot.as_ref().map(|it| it.session.state);
     let state = match ended {
