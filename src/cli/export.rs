@@ -101,7 +101,7 @@ fn of_colony(arguments: &ExportArguments, format: Format) -> Result<Vec<u8>, Fai
         }
         Ok(document)
     })?;
-    output::without_controls(document, format)
+    output::without_controls(&document, format)
 }
 
 /// Prints a document, or writes it into a new file or into a folder.

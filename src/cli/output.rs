@@ -56,14 +56,14 @@ pub(super) fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, Failure>
 
 /// A document that another program has written, which must not act on the terminal. What it means
 /// as JSON or CSV stays, but for the control characters in CSV.
-pub(super) fn without_controls(document: Vec<u8>, format: Format) -> Result<Vec<u8>, Failure> {
+pub(super) fn without_controls(document: &[u8], format: Format) -> Result<Vec<u8>, Failure> {
     match format {
         Format::Text | Format::Csv => {
-            let text = String::from_utf8_lossy(&document);
+            let text = String::from_utf8_lossy(document);
             let lines: Vec<_> = text.split('\n').map(escape).collect();
             Ok(lines.join("\n").into_bytes())
         }
-        Format::Json => json_without_controls(&document).ok_or_else(|| {
+        Format::Json => json_without_controls(document).ok_or_else(|| {
             Failure::new(
                 "export-failed",
                 "what came is no JSON document",
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn harmless(text: &str, format: Format) -> Option<String> {
-        let bytes = without_controls(text.as_bytes().to_vec(), format).ok()?;
+        let bytes = without_controls(text.as_bytes(), format).ok()?;
         Some(String::from_utf8(bytes).unwrap())
     }
 

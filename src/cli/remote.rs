@@ -123,7 +123,7 @@ pub(super) fn trace(
         };
         Ok((
             measured.snapshot,
-            output::without_controls(document, format)?,
+            output::without_controls(&document, format)?,
         ))
     })
 }

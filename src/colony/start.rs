@@ -23,8 +23,8 @@ use super::service::Service;
 use super::session::NewSession;
 use super::sessions::Held;
 use crate::access::audit::{Entry, Outcome};
-use crate::access::{Identity, Role, Source};
-use crate::serving::{Owner, status};
+use crate::access::{Identity, Role};
+use crate::serving::{Owner, requested_by, status};
 
 /// Reading the symbols of large programs on slow nodes takes a while; what is attached by then
 /// is measured, and the rest joins.
@@ -106,7 +106,11 @@ impl Service {
         }
         let request_id = request.request_id.clone();
         let chosen = target.replicas;
-        let info = new_info(&service, requested_by(&who, &request), settings);
+        let info = new_info(
+            &service,
+            requested_by(&who, &request.requested_by),
+            settings,
+        );
         let request = wire::StartSessionRequest {
             refuse_over_budget: false,
             ..request
@@ -346,14 +350,6 @@ pub(super) fn response(
 
 fn wish_holds_values(settings: &SessionSettings) -> bool {
     settings.capture.arguments || settings.capture.results
-}
-
-/// The name of who asks; where it is nobody in particular, the one that they give themselves.
-fn requested_by(who: &Identity, request: &wire::StartSessionRequest) -> String {
-    match (who.source, request.requested_by.as_str()) {
-        (Source::Loopback, name) if !name.is_empty() => format!("{name} (loopback)"),
-        _ => who.name.clone(),
-    }
 }
 
 pub(super) fn new_info(

@@ -103,10 +103,11 @@ pub(crate) fn assert_remembered(world: &World, calls: u64) {
         functions.first().map(|it| number(&it["calls"])) == Some(calls)
     });
     let sql = "select sum(calls) as calls from function_stats where function_name = 'pay'";
+    let calls = calls.to_string();
     // A copy of the history that is 2 s old does for SQL.
     await_that("SQL says the same", || {
         let rows = world.run(&["sql", sql, "--format", "json"]).document();
-        rows["rows"][0]["calls"] == calls.to_string()
+        rows["rows"][0]["calls"] == calls.as_str()
     });
 }
 

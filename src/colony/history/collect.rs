@@ -9,7 +9,7 @@ use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
 use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{sleep, timeout};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::entries::Journal;
 use crate::colony::registry::{Link, Registry, timed};
@@ -115,7 +115,7 @@ pub(in crate::colony) struct RecordedCall {
 
 /// Why a journal is not read any further for now.
 enum Stopped {
-    /// Its last entry is stored.
+    /// Its last entry is stored, or there is nothing of it any more.
     Complete,
     /// The way to the agent, or what it says.
     Agent,
@@ -234,8 +234,11 @@ impl<J: Journals> Collector<J> {
             epoch: key.epoch,
             after_sequence: stored,
         };
-        let Ok(entries) = link.calls(None).read_journal(request).await else {
-            return Stopped::Agent;
+        let entries = match link.calls(None).read_journal(request).await {
+            Ok(entries) => entries,
+            // Its agent has it no longer, and lists it no more.
+            Err(status) if status.code() == Code::NotFound => return Stopped::Complete,
+            Err(_) => return Stopped::Agent,
         };
         let mut journal = Journal::of(entries.into_inner());
         let mut reading = self.journals.begin(key, &link.host).await;

@@ -196,9 +196,11 @@ impl Spool {
 
     /// Waits until files are on the disk, and the folder of a journal that is complete.
     fn sync(&self, done: &[File], complete: Option<&Key>) -> io::Result<()> {
-        let files = done.iter().map(File::sync_data);
-        // Each is tried, whatever becomes of the one before.
-        let files = files.fold(Ok(()), |all, synced| all.and(synced));
+        let mut files = Ok(());
+        for file in done {
+            // Each is tried, whatever becomes of the one before.
+            files = files.and(file.sync_data());
+        }
         let folder = complete.map_or(Ok(()), |(epoch, _)| {
             File::open(self.folder.join(epoch.to_string()))?.sync_all()
         });
