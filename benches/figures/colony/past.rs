@@ -200,7 +200,9 @@ impl Past {
             epoch: 1,
             agent_session: SessionId(format!("{id}-{replica}")),
         };
-        store.add_replicas(vec![replica_row(&journal, self.began)]).await?;
+        store
+            .add_replicas(vec![replica_row(&journal, self.began)])
+            .await?;
         let mut state = snapshot(FUNCTIONS, self.began);
         let mut sequence = 0;
         for checkpoint in 1..=self.checkpoints {
