@@ -168,6 +168,7 @@ fn code_of(status: &Status) -> &'static str {
         "no-recording",
         "no-traces",
         "in-progress",
+        "not-your-session",
         "other-build",
         "approval-needed",
         "approval-refused",
