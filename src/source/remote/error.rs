@@ -147,7 +147,7 @@ pub(super) fn of_life(status: Status) -> RemoteError {
 
 /// A stable code that an agent has sent: it is one of those that this program knows, too.
 fn code_of(status: &Status) -> &'static str {
-    const KNOWN: [&str; 39] = [
+    const KNOWN: [&str; 40] = [
         "usage",
         "agent-slow",
         "over-limit",
