@@ -155,7 +155,7 @@ fn on_key(state: &mut State, event: KeyEvent) -> Vec<Effect> {
 
 /// Does what a command says.
 fn run(state: &mut State, command: Command) -> Vec<Effect> {
-    if state.visit.is_some() && command.concerns_probes() && command != Command::DetachAll {
+    if visit::is_not_for(state, command) {
         return visit::refuse(state);
     }
     if matches!(command, Command::Open | Command::OpenService) {

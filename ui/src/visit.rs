@@ -59,6 +59,11 @@ impl Shown {
         }
     }
 
+    /// Whether there is anything to detach.
+    pub(crate) fn has_probes(&self) -> bool {
+        !self.attaching.is_empty() || self.measurements.active().next().is_some()
+    }
+
     fn exchange(&mut self, state: &mut State) {
         std::mem::swap(&mut self.phase, &mut state.phase);
         std::mem::swap(&mut self.opened, &mut state.opened);

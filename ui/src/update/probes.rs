@@ -9,6 +9,7 @@ use coral_model::{
 use crate::attach_form::is_probeable;
 use crate::commands::{Command, Scope};
 use crate::event::{Attach, AttachTo, Effect, Level, Notice, OpenTarget};
+use crate::options::Peer;
 use crate::state::{Overlay, Phase, Question, Screen, State};
 use crate::text::{Cut, fit};
 
@@ -316,6 +317,17 @@ pub(super) fn extend(state: &mut State) -> Vec<Effect> {
 
 pub(super) fn detach_all(state: &mut State) -> Vec<Effect> {
     state.attaching.clear();
+    if state.link.is_down() {
+        // It is asked for all the same: the link may be back by then.
+        let kind = state.peer().map_or("agent", Peer::kind);
+        let message = format!("The {kind} does not answer: it is asked to detach everything");
+        state.notify(
+            Level::Warning,
+            message,
+            "probes end with their lease at the latest",
+        );
+        return vec![Effect::DetachAll];
+    }
     let probed = attached_sessions(state);
     let mut help = String::new();
     if !probed.is_empty() {

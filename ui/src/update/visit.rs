@@ -5,6 +5,7 @@ use std::sync::Arc;
 use coral_model::{SessionId, Snapshot};
 
 use super::source;
+use crate::commands::Command;
 use crate::event::{Effect, Failure, Level, OpenedSession};
 use crate::session_list::SessionRow;
 use crate::state::{Screen, State};
@@ -85,10 +86,21 @@ fn is_visited(state: &State, session: &SessionId) -> bool {
     visit.is_some_and(|visit| visit.session == *session)
 }
 
+/// Whether a command would do something to the session that is looked at, which is not this
+/// console's own. What is its own can be detached from there.
+pub(super) fn is_not_for(state: &State, command: Command) -> bool {
+    let Some(visit) = &state.visit else {
+        return false;
+    };
+    let ends_own = command == Command::DetachAll && visit.away.has_probes();
+    command.concerns_probes() && !ends_own
+}
+
 /// Refuses what would probe while a session is looked at that is not this console's own.
 pub(super) fn refuse(state: &mut State) -> Vec<Effect> {
-    let live = state.key(crate::commands::Command::Live);
+    let live = state.key(Command::Live);
     let help = format!("{live} goes back to what is open here");
-    let message = "This session was not started here: nothing can be probed in it".to_owned();
+    let message =
+        "This session was not started here: nothing is probed or detached in it".to_owned();
     super::probes::refuse(state, "not-your-session", message, help)
 }

@@ -183,6 +183,17 @@ fn detaching_everything_works_from_there() {
 }
 
 #[test]
+fn what_is_somebody_elses_is_not_detached() {
+    let mut console = visiting("j", "dbg-ann");
+    console.send(SourceEvent::SessionEnded(Arc::new(fixture::ended())));
+    assert_eq!(console.press("D"), [], "nothing of its own is live");
+    let text = console.text(120, 30);
+    assert!(text.contains("was not started here"), "{text}");
+    assert!(text.contains("WATCHING ann: LIVE"), "{text}");
+    assert!(!text.contains("Detaching everything"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_opened_says_why_and_what_comes_too_late_is_closed() {
     let mut console = console();
     console.press("G Enter");

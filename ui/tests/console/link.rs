@@ -180,6 +180,16 @@ fn a_session_that_is_lost_has_ended_and_can_be_attached_again() {
     assert!(console.text(140, 30).contains("ENDED detached"));
 }
 
+#[test]
+fn what_cannot_be_told_to_detach_is_not_said_to() {
+    let mut console = live(3);
+    console.send(down());
+    assert_eq!(console.press("D"), [Effect::DetachAll]);
+    let text = console.text(140, 30);
+    assert!(text.contains("The agent does not answer"), "{text}");
+    assert!(!text.contains("Detaching everything"), "{text}");
+}
+
 /// The functions of the shop come anew, with other numbers than before.
 fn renumber(console: &mut Console) {
     let mut target = fixture::target();
