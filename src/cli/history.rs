@@ -38,7 +38,7 @@ pub(super) fn query(arguments: &QueryArguments) -> Result<ExitCode, Failure> {
         let answer = colony.query_history(request).await;
         Ok::<_, Failure>(answer.map_err(RemoteError::from)?.into_inner())
     })?;
-    let history = remembered(&arguments.service, answer).map_err(RemoteError::from)?;
+    let history = remembered(arguments, answer).map_err(RemoteError::from)?;
     let bytes = match arguments.format {
         Format::Json => output::json(&history_document(&history))?,
         Format::Csv => output::written(|out| write_csv(out, &history))?,
@@ -89,11 +89,15 @@ async fn channel(connection: &ConnectionArguments) -> Result<AuthorizedChannel, 
     Ok(address.channel().await?)
 }
 
-fn remembered(service: &str, answer: wire::QueryHistoryResponse) -> Result<History, ConvertError> {
+fn remembered(
+    arguments: &QueryArguments,
+    answer: wire::QueryHistoryResponse,
+) -> Result<History, ConvertError> {
     let functions = answer.functions.into_iter().map(function);
     let sessions = answer.sessions.into_iter().map(session);
     Ok(History {
-        service: service.to_owned(),
+        service: arguments.service.clone(),
+        function: arguments.function.clone(),
         functions: functions.collect::<Result<_, _>>()?,
         sessions: sessions.collect::<Result<_, _>>()?,
         losses: answer.losses,

@@ -17,6 +17,8 @@ use super::text::duration;
 pub struct History {
     /// The service.
     pub service: String,
+    /// The pattern of the functions that were asked for; `None` for all.
+    pub function: Option<String>,
     /// What they add up to, by function.
     pub functions: Vec<RememberedFunction>,
     /// The sessions, newest first.
@@ -144,12 +146,17 @@ fn end_reason(state: SessionState) -> Option<&'static str> {
 /// Those of `out`.
 pub fn write_text(out: &mut impl io::Write, history: &History, width: usize) -> io::Result<()> {
     if history.sessions.is_empty() {
-        writeln!(
+        let service = escape(&history.service);
+        let what = history
+            .function
+            .as_ref()
+            .map_or_else(String::new, |pattern| {
+                format!(" that measured a function called {}", escape(pattern))
+            });
+        return writeln!(
             out,
-            "No session of {} is remembered.",
-            escape(&history.service)
-        )?;
-        return Ok(());
+            "No session of {service} within that time is remembered{what}; --since looks further back."
+        );
     }
     let column = |title, kind| Column { title, kind };
     let columns = [
@@ -181,7 +188,7 @@ pub fn write_text(out: &mut impl io::Write, history: &History, width: usize) -> 
         column("SESSION", Kind::Phrase),
         column("STARTED", Kind::Phrase),
         column("BY", Kind::Phrase),
-        column("ENDED BY", Kind::Phrase),
+        column("END", Kind::Phrase),
         column("REPLICAS", Kind::Number),
         column("EVENTS", Kind::Number),
     ];
@@ -246,4 +253,28 @@ pub fn write_csv(out: impl io::Write, history: &History) -> io::Result<()> {
         ]
     });
     csv::write_table(out, &COLUMNS, &rows.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_is_found_says_what_was_looked_for() {
+        let said = |function: Option<&str>| {
+            let history = History {
+                service: "checkout".into(),
+                function: function.map(str::to_owned),
+                ..History::default()
+            };
+            let mut text = Vec::new();
+            write_text(&mut text, &history, 80).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let end = "; --since looks further back.\n";
+        let of_all = "No session of checkout within that time is remembered";
+        assert_eq!(said(None), format!("{of_all}{end}"));
+        let of_one = format!("{of_all} that measured a function called nosuch{end}");
+        assert_eq!(said(Some("nosuch")), of_one);
+    }
 }
