@@ -411,12 +411,17 @@ fn entry(info: &SessionInfo) -> serde_json::Value {
     serde_json::json!({
         "id": Escaped(&info.id.0).to_string(),
         "service": Escaped(&info.target.service).to_string(),
-        "pid": info.target.pid,
+        "pid": pid(info),
         "requested_by": Escaped(&info.requested_by).to_string(),
         "started_at": info.started_at.to_string(),
         "remaining_s": info.remaining.as_secs_f64(),
         "probes": info.probes,
     })
+}
+
+/// The process; a colony's session has none that would be the only one.
+fn pid(info: &SessionInfo) -> Option<u32> {
+    Some(info.target.pid).filter(|&pid| pid != 0)
 }
 
 /// A row for each session, as in the JSON document.
@@ -425,7 +430,7 @@ fn rows(sessions: &[SessionInfo]) -> Vec<Vec<String>> {
         vec![
             info.id.0.clone(),
             info.target.service.clone(),
-            info.target.pid.to_string(),
+            pid(info).map_or_else(String::new, |pid| pid.to_string()),
             info.requested_by.clone(),
             info.started_at.to_string(),
             info.remaining.as_secs_f64().to_string(),
@@ -448,7 +453,7 @@ fn table(sessions: &[SessionInfo]) -> String {
             "{:<32} {:<20} {:<8} {:<20} {:>10} {:>7}\n",
             Escaped(&info.id.0).to_string(),
             Escaped(&info.target.service).to_string(),
-            info.target.pid,
+            pid(info).map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
             Escaped(&info.requested_by).to_string(),
             format_duration(info.remaining),
             info.probes,

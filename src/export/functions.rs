@@ -28,8 +28,8 @@ pub fn functions_document<'a>(
     FunctionsDocument {
         schema: "coral.functions.v1",
         target: TargetEntry {
-            pid: target.pid,
-            exe: escape(&target.exe),
+            pid: Some(target.pid).filter(|&pid| pid != 0),
+            exe: Some(escape(&target.exe)).filter(|exe| !exe.is_empty()),
             build_id: target.build_id.as_deref().map(escape),
             language: target.language.name(),
         },
@@ -45,8 +45,9 @@ fn entries<S: Serializer>(functions: &[Function<'_>], serializer: S) -> Result<S
 
 #[derive(Clone, Debug, Serialize)]
 struct TargetEntry<'a> {
-    pid: u32,
-    exe: Cow<'a, str>,
+    /// None where it is a service as a whole.
+    pid: Option<u32>,
+    exe: Option<Cow<'a, str>>,
     build_id: Option<Cow<'a, str>>,
     language: &'static str,
 }

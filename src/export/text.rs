@@ -173,6 +173,10 @@ fn session_line(session: &SessionInfo) -> String {
 }
 
 fn target_line(target: &Target) -> String {
+    // A service as a whole is no process.
+    if target.pid == 0 {
+        return format!("{}: {}", escape(&target.service), target.language.name());
+    }
     format!(
         "{}: pid {}, {}, {}",
         escape(&target.service),
