@@ -69,6 +69,14 @@ fn arguments_are_looked_at_before_the_process() {
     }
 }
 
+#[test]
+fn a_trace_is_no_table() {
+    let mut command = Command::new(PROGRAM);
+    command.args(["debug", "trace", "checkout", "--root", "main.pay"]);
+    let report = Coral::start(command.args(["--format", "csv"])).wait();
+    assert_refused(&report, 2, "usage", "[possible values: text, json]");
+}
+
 /// It is said before the session, and not behind what was measured.
 #[test]
 fn a_colony_is_not_asked_for_what_it_does_not_have() {

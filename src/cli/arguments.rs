@@ -250,6 +250,25 @@ pub(super) enum Format {
     Csv,
 }
 
+/// How trees are written, which no table can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DocumentFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+impl From<DocumentFormat> for Format {
+    fn from(format: DocumentFormat) -> Self {
+        match format {
+            DocumentFormat::Text => Self::Text,
+            DocumentFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// How a session is written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExportFormat {
@@ -366,7 +385,7 @@ pub(super) struct TraceArguments {
     pub(super) max_functions: usize,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: Format,
+    pub(super) format: DocumentFormat,
     /// Write the result into this directory instead of stdout; never overwrites a file
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) output: Option<PathBuf>,

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coral_model::{ExitStatus, SessionSettings, Snapshot};
+use coral_model::{SessionSettings, Snapshot};
 
-use super::arguments::{Format, TraceArguments};
+use super::arguments::{DocumentFormat, TraceArguments};
 use super::output::{self, say};
 use super::{remote, session};
 use crate::agent::{AttachRequest, Watched};
@@ -18,7 +18,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if let Some(directory) = &arguments.output {
         file::check_directory(directory)?;
     }
-    let format = format(arguments.format)?;
+    let format = format(arguments.format);
     let config = arguments.session.over(arguments.connection.config()?);
     let (snapshot, document) = if arguments.connection.is_remote() {
         let settings = settings(&config);
@@ -36,7 +36,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     session::write(
         &document,
         &snapshot,
-        arguments.format,
+        arguments.format.into(),
         arguments.output.as_deref(),
     )?;
     session::status(&snapshot)
@@ -105,15 +105,9 @@ fn settings(config: &Config) -> SessionSettings {
     }
 }
 
-fn format(format: Format) -> Result<TraceFormat, Failure> {
+fn format(format: DocumentFormat) -> TraceFormat {
     match format {
-        Format::Json => Ok(TraceFormat::Json),
-        Format::Text => Ok(TraceFormat::Text(output::width())),
-        Format::Csv => Err(Failure::new(
-            "no-such-format",
-            "a trace cannot be written as a table",
-            "choose --format text or json",
-            ExitStatus::Usage,
-        )),
+        DocumentFormat::Json => TraceFormat::Json,
+        DocumentFormat::Text => TraceFormat::Text(output::width()),
     }
 }
