@@ -272,7 +272,7 @@ impl Functions {
     }
 }
 
-/// Programs without a build id are the same where agent and path are.
+/// A program without a build id may be another one after each start, whatever its path.
 fn build_name(target: &Target) -> String {
     match &target.build_id {
         Some(build_id) => build_id.clone(),
@@ -280,7 +280,8 @@ fn build_name(target: &Target) -> String {
     }
 }
 
-fn key(replica: &ReplicaProcess) -> (String, u32, u64) {
+/// Which process it is.
+pub(super) fn key(replica: &ReplicaProcess) -> (String, u32, u64) {
     let process = &replica.process;
     (replica.agent_id.clone(), process.pid, process.start_ticks)
 }

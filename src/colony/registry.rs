@@ -1,6 +1,6 @@
 //! The agents: who is connected, what each can do, and which services run on its node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
 use coral_proto::colony::v1::Greeting;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const GATHERING: Duration = Duration::from_secs(8);
 /// How often it is asked what it can do.
 const CAPABILITIES_EVERY: u32 = 60;
+/// How long an agent is listed that is not connected.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// The agents that are connected, or were.
 #[derive(Debug)]
@@ -109,6 +111,13 @@ impl Registry {
         self.locked().get(agent_id)?.link.clone()
     }
 
+    /// Which start of each connected agent it is.
+    pub(super) fn epochs(&self) -> HashMap<String, u64> {
+        let known = self.locked();
+        let epoch = |(id, it): (&String, &Known)| Some((id.clone(), it.link.as_ref()?.epoch));
+        known.iter().filter_map(epoch).collect()
+    }
+
     /// The agents that are connected.
     pub(super) fn links(&self) -> Vec<Link> {
         let known = self.locked();
@@ -152,7 +161,12 @@ impl Registry {
             services: Vec::new(),
             link: Some(link.clone()),
         };
-        let before = self.locked().insert(link.agent_id.clone(), known);
+        let mut all = self.locked();
+        let before = all.insert(link.agent_id.clone(), known);
+        let now = Timestamp::now();
+        // Nodes come and go.
+        all.retain(|_, it| it.link.is_some() || now.duration_since(it.heard_at) < FORGOTTEN_AFTER);
+        drop(all);
         // An agent has one link: an older one is half-open by now.
         if let Some(before) = before.and_then(|before| before.link) {
             before.is_up.send_replace(false);

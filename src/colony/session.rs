@@ -1,5 +1,6 @@
 //! A session on the replicas of a service: one task owns what is known of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tonic::Status;
 
-use super::catalog::{Catalog, cut_off};
+use super::catalog::{Catalog, cut_off, key};
 use super::history::{Note, Notes, Trouble};
 use super::registry::{Registry, ReplicaProcess, timed};
 use super::replica::{AgentSession, Follower, News, What, Wish, start_of};
@@ -212,15 +213,24 @@ impl SessionTask {
             return;
         }
         let service = self.session.info.target.service.clone();
-        for process in self.session.registry.replicas(&service) {
-            let is_known = self
-                .replicas
-                .iter()
-                .any(|held| is_same(held, &process, self));
-            if !is_known && self.is_chosen(&process) {
-                let target = target_of(&service, &process);
-                self.follow(process, target, None);
-            }
+        let registry = &self.session.registry;
+        let mut found = registry.replicas(&service);
+        let epochs = registry.epochs();
+        let mut held = HashMap::<_, Vec<_>>::new();
+        for it in &self.replicas {
+            let epoch = it.session.as_ref().map(|session| session.epoch);
+            held.entry(key(&it.process)).or_default().push(epoch);
+        }
+        found.retain(|process| {
+            let epoch = epochs.get(&process.agent_id).copied();
+            // A process that outlives its agent is attached to anew.
+            let is_same = |held: &Option<u64>| held.is_none() || epoch.is_none() || *held == epoch;
+            let held = held.get(&key(process));
+            !held.is_some_and(|held| held.iter().any(is_same)) && self.is_chosen(process)
+        });
+        for process in found {
+            let target = target_of(&service, &process);
+            self.follow(process, target, None);
         }
         self.tell_start();
     }
@@ -575,18 +585,4 @@ fn target_of(service: &str, process: &ReplicaProcess) -> Target {
         start_ticks: process.process.start_ticks,
         agent_id: process.agent_id.clone(),
     }
-}
-
-/// Whether that process is followed already. One that outlives its agent is attached to anew.
-fn is_same(held: &Held, process: &ReplicaProcess, task: &SessionTask) -> bool {
-    let (known, new) = (&held.process, process);
-    let is_process = known.agent_id == new.agent_id
-        && known.process.pid == new.process.pid
-        && known.process.start_ticks == new.process.start_ticks;
-    let link = task.session.registry.link(&new.agent_id);
-    let is_epoch = match (&held.session, link) {
-        (Some(session), Some(link)) => session.epoch == link.epoch,
-        _ => true,
-    };
-    is_process && is_epoch
 }
