@@ -100,7 +100,7 @@ pub enum Denied {
     },
     /// It is known who asks, and they may not.
     #[error(
-        "{} may not do that there: it takes the role {role} for that service",
+        "{} may not do that there: it takes the role {role} for {scope}",
         Escaped(name)
     )]
     Forbidden {
@@ -108,6 +108,8 @@ pub enum Denied {
         name: String,
         /// The role that it takes.
         role: Role,
+        /// For which services.
+        scope: &'static str,
     },
 }
 
@@ -158,7 +160,7 @@ impl Identity {
     /// # Errors
     /// If the role is missing, or the service is out of scope.
     pub fn check(&self, role: Role, service: &str) -> Result<(), Denied> {
-        self.grant(role, self.services.contain(service))
+        self.grant(role, self.services.contain(service), "that service")
     }
 
     /// Whether this may be done to any service at all; for what costs much before its service is
@@ -167,7 +169,7 @@ impl Identity {
     /// # Errors
     /// If the role is missing.
     pub fn check_anywhere(&self, role: Role) -> Result<(), Denied> {
-        self.grant(role, !self.services.0.is_empty())
+        self.grant(role, !self.services.0.is_empty(), "that service")
     }
 
     /// Whether this may be done to every service; for what cannot be told apart by service.
@@ -175,7 +177,8 @@ impl Identity {
     /// # Errors
     /// If the role is missing, or is for some services alone.
     pub fn check_everywhere(&self, role: Role) -> Result<(), Denied> {
-        self.grant(role, self.services.0.iter().any(|glob| glob == "*"))
+        let has_all = self.services.0.iter().any(|glob| glob == "*");
+        self.grant(role, has_all, "all services")
     }
 
     /// Whether this may be done to that service; for lists, which leave out what may not be seen.
@@ -201,10 +204,11 @@ impl Identity {
         Err(Denied::Forbidden {
             name: self.name.clone(),
             role: Role::Agent,
+            scope: "that name",
         })
     }
 
-    fn grant(&self, role: Role, is_in_scope: bool) -> Result<(), Denied> {
+    fn grant(&self, role: Role, is_in_scope: bool, scope: &'static str) -> Result<(), Denied> {
         let has_role = self.roles.contains(&role) || self.roles.contains(&Role::Admin);
         if has_role && is_in_scope {
             return Ok(());
@@ -212,6 +216,7 @@ impl Identity {
         Err(Denied::Forbidden {
             name: self.name.clone(),
             role,
+            scope,
         })
     }
 }
@@ -221,7 +226,7 @@ impl Denied {
     pub fn reason(&self) -> String {
         match self {
             Self::Unidentified { reason } => (*reason).to_owned(),
-            Self::Forbidden { role, .. } => format!("no {role} for that service"),
+            Self::Forbidden { role, scope, .. } => format!("no {role} for {scope}"),
         }
     }
 }
@@ -238,7 +243,13 @@ impl Diagnostic for Denied {
         match self {
             Self::Unidentified { .. } => {
                 "give a client certificate of the server's CA, or a token that it knows; on the \
-                 server's own machine, its configuration may let users in (agent.access)"
+                 server's own machine, its configuration may let users in (`access`)"
+                    .into()
+            }
+            Self::Forbidden {
+                role: Role::Admin, ..
+            } => {
+                "leave out --fast-returns, which takes that role, or ask who runs the server for it"
                     .into()
             }
             Self::Forbidden { .. } => {
@@ -291,6 +302,8 @@ mod tests {
         let of_role = reader.check(Role::Attach, "shop").unwrap_err();
         let of_service = reader.check(Role::Attach, "no such thing").unwrap_err();
         assert_eq!(of_role, of_service);
+        let of_all = reader.check_everywhere(Role::Read).unwrap_err();
+        assert!(of_all.to_string().ends_with("debug:read for all services"));
     }
 
     #[test]
