@@ -70,6 +70,18 @@ fn arguments_are_looked_at_before_the_process() {
 }
 
 #[test]
+fn a_colony_is_not_asked_for_a_process() {
+    for command in [
+        &["functions", "--pid", "1"][..],
+        &["debug", "attach", "--pid", "1", "--function", "main.pay"],
+    ] {
+        let colony = ["--colony", "unix:/nowhere/colony.sock"];
+        let report = Coral::start(Command::new(PROGRAM).args(command).args(colony)).wait();
+        assert_refused(&report, 2, "usage", "a colony knows services");
+    }
+}
+
+#[test]
 fn a_trace_is_no_table() {
     let mut command = Command::new(PROGRAM);
     command.args(["debug", "trace", "checkout", "--root", "main.pay"]);

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tonic::{Request, Status};
 use tower::service_fn;
 
 use super::connection::{Connection, Peer, PeerAddress};
-use super::{AccessError, Endpoint, TlsConfig};
+use super::{AccessError, Endpoint, TlsConfig, read_token};
 
 /// A server that does not answer by then is not reached.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -60,6 +61,20 @@ pub async fn connect(
     connect_over(endpoint, token, move || dial(to.clone(), tls.clone())).await
 }
 
+/// Whether the files can be used that [`connect`] would be called with.
+///
+/// # Errors
+/// As for [`connect`], before anything is dialled.
+pub fn check_files(
+    endpoint: &Endpoint,
+    tls: &TlsConfig,
+    token_file: Option<&Path>,
+) -> Result<(), AccessError> {
+    client_tls(endpoint, Some(tls))?;
+    let token = token_file.map(read_token).transpose()?;
+    Bearer::new(token.as_deref()).map(drop)
+}
+
 /// As [`connect`], over connections to that server that something else makes.
 ///
 /// # Errors
@@ -75,7 +90,8 @@ where
     let bearer = Bearer::new(token)?;
     let unreachable = |error: &tonic::transport::Error| AccessError::Unreachable {
         endpoint: endpoint.clone(),
-        why: innermost(error),
+        why: innermost(error).to_string(),
+        kind: innermost(error).downcast_ref().map(io::Error::kind),
     };
     let connector = service_fn(move |_| {
         let dialled = dial();
@@ -195,9 +211,6 @@ fn unknown() -> Peer {
 }
 
 /// The reason at the end of a chain of errors that each say that there is one.
-fn innermost(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => innermost(source),
-        None => error.to_string(),
-    }
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().map_or(error, innermost)
 }

@@ -45,7 +45,12 @@ pub enum AccessError {
     #[error("{listen} is in use by a running server")]
     InUse { listen: Listen },
     #[error("{endpoint} cannot be reached: {why}")]
-    Unreachable { endpoint: Endpoint, why: String },
+    Unreachable {
+        endpoint: Endpoint,
+        why: String,
+        /// What the operating system said, if it did.
+        kind: Option<io::ErrorKind>,
+    },
     #[error("the token cannot be read: {}: {why}", path.display())]
     TokenFile { path: PathBuf, why: String },
     #[error("the token cannot be sent: it holds characters that no token has")]
@@ -74,7 +79,10 @@ impl Diagnostic for AccessError {
     fn help(&self) -> String {
         match self {
             Self::BadListen { .. } => "write `unix:/run/coral/agent.sock` or `127.0.0.1:9001`",
-            Self::BadEndpoint { .. } => "write `https://host:9001` or `unix:/run/coral/agent.sock`",
+            Self::BadEndpoint { .. } => {
+                "write `unix:/run/coral/agent.sock` or `https://host:9001`, and of a colony \
+                 `unix:/run/coral/colony.sock` or `https://host:9000`"
+            }
             Self::Unprotected { .. } => {
                 "configure TLS with a CA for client certificates, or with tokens; `coral certs \
                  init` makes certificates for a try-out; or listen on 127.0.0.1 or a unix socket"
@@ -92,7 +100,16 @@ impl Diagnostic for AccessError {
             }
             Self::Listen { .. } => "check that the address or the folder exists and may be used",
             Self::InUse { .. } => "stop that server, or listen elsewhere",
-            Self::Unreachable { .. } => "check that the server runs, its address, and its CA",
+            Self::Unreachable { endpoint, kind, .. } => match (endpoint, kind) {
+                (Endpoint::Unix(_), Some(io::ErrorKind::PermissionDenied)) => {
+                    "this user may not open the socket: the server's own user and root may, and \
+                     those of the group that its configuration names (access.socket_group)"
+                }
+                (Endpoint::Tcp { is_tls: true, .. }, _) => {
+                    "check that the server runs, its address, and its CA"
+                }
+                _ => "check that the server runs, and its address",
+            },
             Self::TokenFile { .. } => "correct `token_file`, or give the token otherwise",
             Self::Token => "copy the token again, without line ends or quotes",
         }

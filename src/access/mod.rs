@@ -45,7 +45,9 @@ mod tls;
 pub use back_off::BackOff;
 #[cfg(test)]
 pub(crate) use connect::connect_over;
-pub use connect::{AuthorizedChannel, Bearer, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, connect};
+pub use connect::{
+    AuthorizedChannel, Bearer, KEEP_ALIVE_EVERY, KEEP_ALIVE_MAX, check_files, connect,
+};
 pub use connection::{Connection, Peer, PeerAddress};
 pub use endpoint::Endpoint;
 pub use error::AccessError;

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use coral_model::{ExitStatus, Snapshot, escape};
 use coral_proto::colony::v1::ExportSessionRequest;
+use tonic::Status;
 
 use super::arguments::{ExportArguments, ExportFormat, Format};
 use super::output::{self, say};
-use super::remote::runtime;
+use super::remote::{of_session, runtime};
 use super::{attach, history};
 use crate::export::file;
 use crate::failure::Failure;
 use crate::recording::{Recording, RecordingError};
-use crate::source::remote::RemoteError;
 
 /// Documents of a colony are shorter.
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
@@ -86,9 +86,10 @@ fn of_colony(arguments: &ExportArguments, format: Format) -> Result<Vec<u8>, Fai
     let document = runtime()?.block_on(async {
         let mut colony = history::connect(&arguments.connection).await?;
         let answer = colony.export_session(request).await;
-        let mut chunks = answer.map_err(RemoteError::from)?.into_inner();
+        let refused = |error: Status| of_session(&arguments.session, error.into());
+        let mut chunks = answer.map_err(refused)?.into_inner();
         let mut document = Vec::new();
-        while let Some(message) = chunks.message().await.map_err(RemoteError::from)? {
+        while let Some(message) = chunks.message().await.map_err(refused)? {
             document.extend(message.chunk);
             if document.len() > DOCUMENT_BYTES_MAX {
                 return Err(Failure::new(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coral_model::{
-    Escaped, ExitStatus, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target,
+    Diagnostic, Escaped, ExitStatus, FunctionTable, SessionInfo, SessionSettings, Snapshot, Target,
     format_duration,
 };
 use coral_proto::agent::v1::EndSessionsRequest;
@@ -66,6 +66,7 @@ pub(super) fn measure(
         wish,
         ..request(target, settings)
     };
+    check_target(connection, target.service.as_deref())?;
     // Found out now, and not when the session is over.
     if record.is_some() && connection.address()?.is_colony {
         return Err(no_recording());
@@ -106,6 +107,7 @@ pub(super) fn trace(
     waits: bool,
     format: TraceFormat,
 ) -> Result<(Arc<Snapshot>, Vec<u8>), Failure> {
+    check_target(connection, target.service.as_deref())?;
     let request = RemoteRequest {
         trace: Some(wish.clone()),
         ..request(target, settings)
@@ -126,6 +128,20 @@ pub(super) fn trace(
             output::without_controls(&document, format)?,
         ))
     })
+}
+
+/// Refuses a process where services are meant.
+fn check_target(connection: &ConnectionArguments, service: Option<&str>) -> Result<(), Failure> {
+    if service.is_some() || !connection.address()?.is_colony {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "usage",
+        "a colony knows services, and --pid names a process",
+        "name the service (`coral services` lists them), or the agent of the process's node: \
+         --agent",
+        ExitStatus::Usage,
+    ))
 }
 
 fn request(target: &TargetArguments, settings: SessionSettings) -> RemoteRequest {
@@ -378,6 +394,7 @@ fn not_waited_for() -> Failure {
 pub(super) fn functions(
     arguments: &FunctionsArguments,
 ) -> Result<(Target, FunctionTable), Failure> {
+    check_target(&arguments.connection, arguments.service.as_deref())?;
     let target = RemoteTarget {
         service: arguments.service.clone(),
         pids: arguments.pid.into_iter().collect(),
@@ -462,6 +479,15 @@ fn table(sessions: &[SessionInfo]) -> String {
     text
 }
 
+/// Names the session that is not there.
+pub(super) fn of_session(id: &str, error: RemoteError) -> Failure {
+    if error.code() != "no-such-session" {
+        return error.into();
+    }
+    let message = format!("there is no session `{}`", Escaped(id));
+    Failure::new(error.code(), message, error.help(), error.exit_status())
+}
+
 /// `coral debug detach`
 pub(super) fn detach(arguments: &DetachArguments) -> Result<ExitCode, Failure> {
     let request = EndSessionsRequest {
@@ -474,7 +500,9 @@ pub(super) fn detach(arguments: &DetachArguments) -> Result<ExitCode, Failure> {
     };
     let ended = runtime()?.block_on(async {
         let mut agent = arguments.connection.connect().await?;
-        Ok::<_, Failure>(agent.end(request).await?)
+        let named = request.session_id.clone();
+        let ended = agent.end(request).await;
+        Ok::<_, Failure>(ended.map_err(|error| of_session(&named, error))?)
     })?;
     for info in &ended {
         say!("detached: session {}", Escaped(&info.id.0));

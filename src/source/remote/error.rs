@@ -47,6 +47,7 @@ impl Diagnostic for RemoteError {
         match self {
             Self::Access(error) => error.code(),
             Self::Convert(error) => error.code(),
+            Self::Refused(status) if is_of_another_kind(status) => "bad-endpoint",
             Self::Refused(status) => code_of(status),
             Self::OverBudget { .. } => "over-budget",
             Self::LinkLost | Self::Silent => "agent-unreachable",
@@ -59,9 +60,14 @@ impl Diagnostic for RemoteError {
         match self {
             Self::Access(error) => error.help(),
             Self::Convert(error) => error.help(),
-            Self::Refused(status) if is_of_transport(status) => {
-                "check that the agent or the colony runs, and that it takes this certificate or \
-                 token"
+            Self::Refused(status) if is_of_transport(status) || is_no_http(status) => {
+                "check that the agent or the colony runs, that it takes this certificate or token, \
+                 and that its address begins with https:// if it speaks TLS"
+                    .into()
+            }
+            Self::Refused(status) if is_of_another_kind(status) => {
+                "name an agent by --agent and a colony by --colony; if that is so, let both \
+                 programs be of the same version"
                     .into()
             }
             Self::Refused(status) if is_late(status) => {
@@ -89,6 +95,7 @@ impl Diagnostic for RemoteError {
         match self {
             Self::Access(error) => error.exit_status(),
             Self::Convert(error) => error.exit_status(),
+            Self::Refused(status) if is_of_another_kind(status) => ExitStatus::Usage,
             Self::Refused(status) => match status.code() {
                 Code::InvalidArgument | Code::NotFound | Code::ResourceExhausted => {
                     ExitStatus::Usage
@@ -197,7 +204,7 @@ fn code_of(status: &Status) -> &'static str {
     known.unwrap_or(match status.code() {
         Code::Unauthenticated => "unauthenticated",
         Code::PermissionDenied => "permission-denied",
-        _ if is_of_transport(status) => "agent-unreachable",
+        _ if is_of_transport(status) || is_no_http(status) => "agent-unreachable",
         _ if is_late(status) => "agent-slow",
         _ => "agent-failed",
     })
@@ -207,6 +214,13 @@ fn code_of(status: &Status) -> &'static str {
 fn said(status: &Status) -> String {
     if is_late(status) {
         return "there is no answer in time".to_owned();
+    }
+    if is_of_another_kind(status) {
+        return "there is another kind of server: an agent is no colony, and a colony no agent"
+            .to_owned();
+    }
+    if is_no_http(status) {
+        return "what answers does not speak plain HTTP/2".to_owned();
     }
     if !is_of_transport(status) {
         return Escaped(status.message()).to_string();
@@ -233,6 +247,18 @@ fn is_late(status: &Status) -> bool {
     is_over && status.metadata().get(ERROR_CODE).is_none()
 }
 
+/// Whether there is a server of gRPC that has no such call, which says nothing but that.
+fn is_of_another_kind(status: &Status) -> bool {
+    status.code() == Code::Unimplemented && status.message().is_empty()
+}
+
+/// Whether what came is no answer at all, as where TLS is spoken and none was expected.
+fn is_no_http(status: &Status) -> bool {
+    status.code() == Code::Internal
+        && status.message().starts_with("h2 protocol error")
+        && status.metadata().get(ERROR_CODE).is_none()
+}
+
 /// Whether a status is what the transport made of a connection that does not work.
 fn is_of_transport(status: &Status) -> bool {
     let codes = [Code::Unavailable, Code::Unknown, Code::Cancelled];
@@ -244,6 +270,15 @@ fn is_of_transport(status: &Status) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_kind_of_server_is_no_empty_message() {
+        let error = RemoteError::from(Status::unimplemented(""));
+        assert_eq!(error.code(), "bad-endpoint");
+        assert!(error.to_string().contains("another kind of server"));
+        assert!(error.help().contains("--colony"));
+        assert_eq!(error.exit_status(), ExitStatus::Usage);
+    }
 
     #[test]
     fn what_takes_long_is_no_broken_link() {
