@@ -11,6 +11,8 @@ use coral_model::{Diagnostic, ExitStatus};
 pub enum AuditError {
     #[error("the audit log {} cannot be used: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
+    #[error("the audit log {} cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("the audit log {} is written by another process", path.display())]
     Locked { path: PathBuf },
     #[error("a record of {bytes} bytes is larger than {bytes_max}")]
@@ -65,12 +67,21 @@ impl AuditError {
             error,
         }
     }
+
+    /// The same where nothing was to be written.
+    pub(super) fn of_reading(self) -> Self {
+        match self {
+            Self::Io { path, error } => Self::Unreadable { path, error },
+            other => other,
+        }
+    }
 }
 
 impl Diagnostic for AuditError {
     fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } | Self::Json(_) | Self::Torn { .. } => "audit-unwritable",
+            Self::Unreadable { .. } => "audit-unreadable",
             Self::Locked { .. } => "audit-locked",
             Self::TooLarge { .. } => "audit-record-too-large",
             Self::Broken(_) => "audit-broken",
@@ -82,6 +93,10 @@ impl Diagnostic for AuditError {
             Self::Io { .. } | Self::Json(_) | Self::Torn { .. } => {
                 "make its disk writable and give it space; until then nothing can be attached, \
                  and what is attached can be detached"
+            }
+            Self::Unreadable { .. } => {
+                "name the log as the configuration of its server does (audit.path), as a user who \
+                 may read it"
             }
             Self::Locked { .. } => "stop that process, or give each server a log of its own",
             Self::TooLarge { .. } => "ask for fewer functions, or for shorter patterns",

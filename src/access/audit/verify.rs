@@ -25,6 +25,10 @@ pub struct Verified {
 /// # Errors
 /// With the first record that is not as it was written, or if a file cannot be read.
 pub fn verify(path: &Path, anchor_path: Option<&Path>) -> Result<Verified, AuditError> {
+    walk_through(path, anchor_path).map_err(AuditError::of_reading)
+}
+
+fn walk_through(path: &Path, anchor_path: Option<&Path>) -> Result<Verified, AuditError> {
     let anchored = anchor_path.map(read_anchor).transpose()?;
     let mut walk = Walk::new(path, anchored);
     let files = files::of_log(path).map_err(AuditError::io(path))?;
