@@ -11,13 +11,21 @@ use super::output;
 use super::remote::runtime;
 use crate::export::csv;
 use crate::failure::Failure;
+use crate::source::remote::{Listed, RemoteAgent, RemoteError};
 
 const COLUMNS: [&str; 6] = ["name", "source", "agent_id", "pid", "command", "refusal"];
 
+const NO_AGENT: &str =
+    "No service is known: no agent is connected. One that has just started comes in a moment.\n";
+
 pub(super) fn list(arguments: &ServicesArguments) -> Result<ExitCode, Failure> {
-    let services = runtime()?.block_on(async {
-        let mut agent = arguments.connection.connect().await?;
-        Ok::<_, Failure>(agent.services().await?)
+    let address = arguments.connection.address()?;
+    let (services, has_agents) = runtime()?.block_on(async {
+        let mut agent = address.connect().await?;
+        let services = agent.services().await?;
+        let is_asked = address.is_colony && services.is_empty();
+        let has_agents = !is_asked || has_agents(&mut agent).await?;
+        Ok::<_, Failure>((services, has_agents))
     })?;
     let bytes = match arguments.format {
         Format::Json => output::json(&json!({
@@ -25,10 +33,19 @@ pub(super) fn list(arguments: &ServicesArguments) -> Result<ExitCode, Failure> {
             "services": services.iter().map(entry).collect::<Vec<_>>(),
         }))?,
         Format::Csv => output::written(|out| csv::write_table(out, &COLUMNS, &rows(&services)))?,
+        Format::Text if !has_agents => NO_AGENT.into(),
         Format::Text => table(&services).into_bytes(),
     };
     output::print(&bytes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether any agent of a colony is connected.
+async fn has_agents(colony: &mut RemoteAgent) -> Result<bool, RemoteError> {
+    Ok(match colony.listed().await? {
+        Listed::Services(_, agents) => agents.iter().any(|agent| agent.is_connected),
+        Listed::Processes(_) => true,
+    })
 }
 
 fn entry(service: &Service) -> Value {
