@@ -1,5 +1,6 @@
 //! How both programs are told where an agent or a colony is, and who they are there.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -98,6 +99,8 @@ impl ConnectionArguments {
     /// # Errors
     /// If there is no such profile, or what it or the command line says cannot be used.
     pub(crate) fn address(&self) -> Result<AgentAddress, Failure> {
+        // A mistake in it is told wherever the address comes from.
+        let mut profiles = self.config()?.profiles;
         let mut profile = match self.named() {
             None => Profile {
                 agent: Some(USUAL_AGENT.into()),
@@ -111,7 +114,7 @@ impl ConnectionArguments {
                 colony: Some(colony),
                 ..Profile::default()
             },
-            Some(Named::Profile(name)) => self.profile(&name)?,
+            Some(Named::Profile(name)) => take_profile(&mut profiles, &name)?,
         };
         if let Some(ca) = &self.ca {
             profile.ca = Some(ca.clone());
@@ -157,21 +160,18 @@ impl ConnectionArguments {
             .or_else(|| or(&self.colony, "CORAL_COLONY").map(Named::Colony))
             .or_else(|| or(&self.agent, "CORAL_AGENT").map(Named::Agent))
     }
+}
 
-    fn profile(&self, name: &str) -> Result<Profile, Failure> {
-        let mut profiles = self.config()?.profiles;
-        profiles.remove(name).ok_or_else(|| {
-            let known: Vec<String> = profiles.keys().map(|name| format!("`{name}`")).collect();
-            let help = match known.as_slice() {
-                [] => {
-                    "write [profiles.NAME] in the configuration: `coral-tui --print-config`".into()
-                }
-                known => format!("the configuration has {}", known.join(", ")),
-            };
-            let message = format!("the configuration has no profile `{}`", Escaped(name));
-            Failure::new("no-such-profile", message, help, ExitStatus::Usage)
-        })
-    }
+fn take_profile(profiles: &mut BTreeMap<String, Profile>, name: &str) -> Result<Profile, Failure> {
+    profiles.remove(name).ok_or_else(|| {
+        let known: Vec<String> = profiles.keys().map(|name| format!("`{name}`")).collect();
+        let help = match known.as_slice() {
+            [] => "write [profiles.NAME] in the configuration: `coral-tui --print-config`".into(),
+            known => format!("the configuration has {}", known.join(", ")),
+        };
+        let message = format!("the configuration has no profile `{}`", Escaped(name));
+        Failure::new("no-such-profile", message, help, ExitStatus::Usage)
+    })
 }
 
 /// What an agent or a colony is named by.

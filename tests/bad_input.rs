@@ -81,6 +81,22 @@ fn a_colony_is_not_asked_for_a_process() {
     }
 }
 
+/// Wherever the address comes from: a mistake is not left for the day when it matters.
+#[test]
+fn a_configuration_with_a_mistake_is_refused_before_anything_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    for (text, says) in [(None, "cannot be read"), (Some("[sesion]\n"), "sesion")] {
+        if let Some(text) = text {
+            fs::write(&config, text).unwrap();
+        }
+        let mut command = Command::new(PROGRAM);
+        command.env("CORAL_COLONY", "unix:/nowhere/colony.sock");
+        let report = Coral::start(command.args(["services", "--config"]).arg(&config)).wait();
+        assert_refused(&report, 2, "bad-config", says);
+    }
+}
+
 #[test]
 fn a_trace_is_no_table() {
     let mut command = Command::new(PROGRAM);
