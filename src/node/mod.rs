@@ -38,7 +38,7 @@ use tokio::time::timeout;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
-use crate::access::{Listen, Settings};
+use crate::access::{Listen, Settings, check_files};
 use crate::config::{AgentConfig, SpoolConfig};
 use crate::serving::{Opened, ServeError};
 use crate::source::remote::BackOff;
@@ -74,7 +74,8 @@ pub fn make_spool(config: &AgentConfig) -> io::Result<()> {
 /// `say` what becomes of the link to the colony.
 ///
 /// # Errors
-/// If a place to listen at or the audit log cannot be opened.
+/// If a place to listen at or the audit log cannot be opened, or a file for the way to the colony
+/// cannot be used.
 pub async fn serve(
     config: &AgentConfig,
     ready: impl FnOnce(&[Listen]),
@@ -82,6 +83,10 @@ pub async fn serve(
     ended: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let colony = config.colony.as_ref();
+    if let Some(colony) = colony {
+        // What is wrong now stays so, however often the colony is dialled.
+        check_files(&colony.url, &colony.tls(), colony.token_file.as_deref())?;
+    }
     let access = Settings {
         colony: colony.map_or_else(Default::default, |it| it.roles.clone()),
         ..config.access.clone()
