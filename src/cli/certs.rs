@@ -16,7 +16,10 @@ pub(super) fn init(arguments: &CertsInitArguments) -> Result<ExitCode, Failure> 
         hosts: arguments.host.clone(),
     };
     let written = certs::init(&plan)?;
-    let directory = arguments.directory.display().to_string();
+    // Paths in the configuration are relative to it, and it may lie anywhere.
+    let directory = std::path::absolute(&arguments.directory);
+    let directory = directory.unwrap_or_else(|_| arguments.directory.clone());
+    let directory = directory.display().to_string();
     let directory = Escaped(&directory);
     let text = format!(
         "{} files in {directory}, good for a year; they are for a try-out\n\

@@ -1,12 +1,12 @@
 //! The configuration of the agent: `agent.yaml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coral_model::{Limits, SessionSettings};
 use serde::Deserialize;
 
-use super::{ConfigError, UplinkConfig, values};
+use super::{ConfigError, UplinkConfig, paths, values};
 use crate::access::Settings;
 use crate::access::audit::AuditSettings;
 
@@ -115,7 +115,8 @@ impl AgentConfig {
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File =
             serde_saphyr::from_str(text).map_err(|error| ConfigError::of_yaml(path, &error))?;
-        let config = file.agent;
+        let mut config = file.agent;
+        paths::relative_to(path, config.paths());
         let refuse = |why: String| Err(ConfigError::at(path, text, None, &why).of_agent());
         for rule in &config.services {
             if rule.name.is_empty() {
@@ -132,6 +133,13 @@ impl AgentConfig {
             return refuse(why);
         }
         Ok(config)
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let mut paths = paths::of_access(&mut self.access);
+        paths.extend(paths::of_audit(&mut self.audit));
+        paths.extend(self.colony.iter_mut().flat_map(UplinkConfig::paths));
+        paths
     }
 
     /// The limits of its sessions.
@@ -244,6 +252,27 @@ agent:
         assert!(!colony.roles.contains(&Role::Admin));
         assert_eq!(colony.spool.max_mb, 64);
         assert_eq!(colony.spool.path, Path::new("/var/lib/coral/spool"));
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let text = "
+agent:
+    access: {tls: {ca: ca.pem, certificate: /a.pem, key: a-key.pem}}
+    audit: {path: audit.jsonl}
+    colony: {url: 'https://c:9000', ca: ca.pem, token_file: ../token}
+";
+        let path = Path::new("/etc/coral/agent.yaml");
+        let config = AgentConfig::parse(path, text).unwrap();
+        let tls = config.access.tls.unwrap();
+        assert_eq!(tls.ca.unwrap(), Path::new("/etc/coral/ca.pem"));
+        assert_eq!(tls.certificate.unwrap(), Path::new("/a.pem"));
+        let audit = config.audit.unwrap();
+        assert_eq!(audit.path, Path::new("/etc/coral/audit.jsonl"));
+        let colony = config.colony.unwrap();
+        assert_eq!(colony.ca.unwrap(), Path::new("/etc/coral/ca.pem"));
+        let token = colony.token_file.unwrap();
+        assert_eq!(token, Path::new("/etc/coral/../token"));
     }
 
     #[test]

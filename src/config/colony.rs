@@ -6,7 +6,7 @@ use std::time::Duration;
 use coral_model::Limits;
 use serde::Deserialize;
 
-use super::{ConfigError, ExportConfig, values};
+use super::{ConfigError, ExportConfig, paths, values};
 use crate::access::audit::AuditSettings;
 use crate::access::{Services, Settings};
 
@@ -120,14 +120,23 @@ impl ColonyConfig {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let file: File = serde_saphyr::from_str(text)
+        let mut file: File = serde_saphyr::from_str(text)
             .map_err(|error| ConfigError::of_yaml(path, &error).of_colony())?;
+        paths::relative_to(path, file.colony.paths());
         let debug = &file.colony.debug;
         if debug.storage.path.is_none() && debug.export != ExportConfig::default() {
             let why = "`export` sends what the history holds, and `storage.path` is null";
             return Err(ConfigError::at(path, text, None, why).of_colony());
         }
         Ok(file.colony)
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let mut paths = paths::of_access(&mut self.access);
+        paths.extend(paths::of_audit(&mut self.audit));
+        paths.extend(&mut self.debug.storage.path);
+        paths.extend(self.debug.export.paths());
+        paths
     }
 }
 

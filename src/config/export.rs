@@ -67,6 +67,15 @@ pub enum ObjectsUrl {
     Folder(PathBuf),
 }
 
+impl ExportConfig {
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let otlp = self.otlp.iter_mut();
+        let otlp = otlp.flat_map(|otlp| [&mut otlp.ca, &mut otlp.headers_file]);
+        let parquet = self.parquet.iter_mut().map(|parquet| &mut parquet.ca);
+        otlp.chain(parquet).flatten().collect()
+    }
+}
+
 impl TryFrom<String> for ObjectsUrl {
     type Error = String;
 

@@ -8,6 +8,7 @@ mod colony;
 mod error;
 mod export;
 mod file;
+mod paths;
 mod print;
 mod profile;
 #[cfg(test)]

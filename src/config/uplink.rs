@@ -55,6 +55,17 @@ impl UplinkConfig {
         }
     }
 
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let files = [
+            &mut self.ca,
+            &mut self.cert,
+            &mut self.key,
+            &mut self.token_file,
+        ];
+        let files = files.into_iter().flatten();
+        files.chain([&mut self.spool.path]).collect()
+    }
+
     /// What contradicts itself.
     ///
     /// # Errors
