@@ -502,7 +502,7 @@ pub(super) fn detach(arguments: &DetachArguments) -> Result<ExitCode, Failure> {
         let mut agent = arguments.connection.connect().await?;
         let named = request.session_id.clone();
         let ended = agent.end(request).await;
-        Ok::<_, Failure>(ended.map_err(|error| of_session(&named, error))?)
+        ended.map_err(|error| of_session(&named, error))
     })?;
     for info in &ended {
         say!("detached: session {}", Escaped(&info.id.0));
