@@ -21,7 +21,14 @@ mod export;
 mod faults;
 mod identities;
 mod jumps;
+#[allow(dead_code)] // the figures use all of it
+#[path = "../../benches/figures/colony/made.rs"]
+mod made;
+mod many;
 mod network;
+#[allow(dead_code)] // the figures use all of it
+#[path = "../../benches/figures/colony/nodes.rs"]
+mod nodes;
 mod requests;
 mod sessions;
 mod storage;
@@ -29,3 +36,5 @@ mod storage;
 #[path = "../console/terminal.rs"]
 mod terminal;
 mod world;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

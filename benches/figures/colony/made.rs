@@ -13,8 +13,10 @@ use jiff::Timestamp;
 
 /// Calls in one entry of a journal: a session stores up to that many at once.
 pub(crate) const CALLS_PER_ENTRY: u64 = 500;
+/// Calls of each function between two updates.
+pub(crate) const CALLS_PER_UPDATE: u64 = 20;
 /// Updates of a session, after which it begins anew.
-const UPDATES: u64 = 500;
+pub(crate) const UPDATES: u64 = 500;
 /// The process of every node.
 const PID: u32 = 4_242;
 
@@ -181,14 +183,15 @@ pub(crate) fn measure(snapshot: &mut Snapshot, round: u64) {
     snapshot.session.elapsed += Duration::from_millis(200);
     for (id, function) in (0..).zip(&mut snapshot.functions) {
         let function = Arc::make_mut(function);
-        for call in 0..20 {
-            function.latency.record(duration_ns(20 * round + call, id));
+        for call in 0..CALLS_PER_UPDATE {
+            let number = CALLS_PER_UPDATE * round + call;
+            function.latency.record(duration_ns(number, id));
         }
-        function.calls += 20;
-        function.returns += 20;
+        function.calls += CALLS_PER_UPDATE;
+        function.returns += CALLS_PER_UPDATE;
         function.self_ns = function.latency.total_ns;
-        snapshot.accounting.hits += 40;
-        snapshot.accounting.aggregated += 40;
+        snapshot.accounting.hits += 2 * CALLS_PER_UPDATE;
+        snapshot.accounting.aggregated += 2 * CALLS_PER_UPDATE;
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) updates: AtomicU64,
     /// Calls that the colony has acknowledged.
     pub(crate) rows: AtomicU64,
+    /// The nodes whose session has ended, and the place of its last update.
+    pub(crate) ended: Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Nodes {
@@ -58,6 +60,7 @@ impl Nodes {
             writers: AtomicU32::new(0),
             updates: AtomicU64::new(0),
             rows: AtomicU64::new(0),
+            ended: Mutex::default(),
         });
         let mut links = JoinSet::new();
         for number in 0..count {
@@ -204,7 +207,7 @@ impl Agent for Node {
             Some(journal) => journal.is_over.subscribe(),
             None => return Err(Status::not_found("no such session")),
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, number) = (Arc::clone(&self.shared), self.number);
         let (sender, updates) = mpsc::channel(WAITING_MAX);
         tokio::spawn(async move {
             for place in 0.. {
@@ -213,6 +216,9 @@ impl Agent for Node {
                     true => shared.made.last(place, &id),
                     false => shared.made.update(place, &id),
                 };
+                if is_last {
+                    shared.ended.lock().unwrap().insert(number, place);
+                }
                 if sender.send(Ok(update)).await.is_err() || is_last {
                     return;
                 }

@@ -1,0 +1,61 @@
+//! Two hundred agents at one colony: what each of them has measured counts, and nothing else.
+
+use std::sync::atomic::Ordering;
+
+use coral_proto::agent::v1 as agent;
+use coral_proto::agent::v1::ReplicaStatus;
+
+use crate::asking::update;
+use crate::made::{CALLS_PER_UPDATE, UPDATES};
+use crate::nodes::{Nodes, SERVICE};
+use crate::world::{World, await_that};
+
+const AGENTS: u32 = 200;
+const FUNCTIONS: u32 = 5;
+/// Of all agents together.
+const UPDATES_MIN: u64 = 2_000;
+
+#[test]
+fn two_hundred_agents_add_up() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut world = World::bare();
+    world.start_colony();
+    let colony = world.address().parse().unwrap();
+    let nodes = runtime.block_on(Nodes::connect(AGENTS, FUNCTIONS, &colony));
+    let shared = &nodes.unwrap().shared;
+    world.await_replicas(AGENTS as usize);
+    let mut client = runtime.block_on(world.client());
+    let request = agent::StartSessionRequest {
+        target: Some(agent::TargetRef {
+            service_name: SERVICE.into(),
+            ..agent::TargetRef::default()
+        }),
+        patterns: vec!["*".into()],
+        ..agent::StartSessionRequest::default()
+    };
+    let started = runtime
+        .block_on(client.start_session(request))
+        .unwrap()
+        .into_inner();
+    assert_eq!(started.replicas.len(), AGENTS as usize);
+    await_that("all agents have told something", || {
+        shared.updates.load(Ordering::Relaxed) > UPDATES_MIN
+    });
+    let all = agent::EndSessionsRequest {
+        all: true,
+        ..agent::EndSessionsRequest::default()
+    };
+    runtime.block_on(client.end_sessions(all)).unwrap();
+    let ended = shared.ended.lock().unwrap();
+    assert_eq!(ended.len(), AGENTS as usize);
+    let calls_up_to = |place: &u64| CALLS_PER_UPDATE * (place % UPDATES + 1);
+    let calls: u64 = ended.values().map(calls_up_to).sum();
+    let session = update(&world, &started.session_id).unwrap();
+    let merged: Vec<u64> = session.functions.iter().map(|it| it.calls).collect();
+    assert_eq!(merged, [calls; FUNCTIONS as usize]);
+    let is_over = |it: &agent::Replica| it.status() == ReplicaStatus::Ended;
+    assert_eq!(
+        session.replicas.iter().filter(|it| is_over(it)).count(),
+        AGENTS as usize
+    );
+}
