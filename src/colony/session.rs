@@ -357,7 +357,8 @@ impl SessionTask {
             // It was cut off, or not attached to yet, when it was to end.
             self.end_part(news.place);
         }
-        if self.end.is_none() && is_measured && before.0 != ReplicaState::Measuring {
+        let is_back = before.0 != ReplicaState::Measuring || !before.1;
+        if self.end.is_none() && is_measured && is_back {
             self.catch_up(news.place);
         }
         let (part, held) = (&self.parts[news.place], &self.replicas[news.place]);

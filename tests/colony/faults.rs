@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use coral_proto::agent::v1::ReplicaStatus;
+use coral_proto::agent::v1::{RemoveFunctionsRequest, ReplicaStatus};
 use rustix::process::Signal;
 
 use crate::asking::{
@@ -15,7 +15,7 @@ use crate::common::lines::eventually;
 use crate::common::target::Target;
 use crate::common::{code, compile, need, rights};
 use crate::network::Node;
-use crate::world::{World, await_that};
+use crate::world::{World, await_that, runtime};
 
 /// Two replicas on nodes with networks of their own.
 fn apart() -> Result<(World, [Target; 2]), String> {
@@ -94,6 +94,33 @@ fn who_ends_a_session_does_not_wait_for_a_node_that_is_cut_off() {
     world.nodes[0].heal();
     await_that("its probes are gone, too", || no_probes(&targets[0]));
     assert_remembered(&world, calls);
+}
+
+#[test]
+fn what_is_changed_while_a_node_is_cut_off_reaches_it_when_it_is_back() {
+    let (world, targets) = need!(apart());
+    let coral = attach(&world);
+    let session = session_of(&world);
+    world.nodes[0].partition();
+    await_that("the colony has found that a link is dead", || {
+        let replicas = replicas(&world, &session);
+        replicas.iter().any(|it| it.1 == ReplicaStatus::Silent)
+    });
+    let pay = update(&world, &session).unwrap().functions[0].function_id;
+    let request = RemoveFunctionsRequest {
+        session_id: session,
+        function_ids: vec![pay],
+    };
+    runtime().block_on(async {
+        let mut client = world.client().await;
+        client.remove_functions(request).await.unwrap();
+    });
+    let no_probes = |target: &Target| code::changed(target.pid()).is_empty();
+    assert!(eventually(|| no_probes(&targets[1])));
+    assert!(!no_probes(&targets[0]));
+    world.nodes[0].heal();
+    await_that("its probes are gone, too", || no_probes(&targets[0]));
+    coral.finish().document();
 }
 
 /// Longer than any keep-alive, and than the leases that end meanwhile.
