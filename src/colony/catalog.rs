@@ -1,6 +1,6 @@
 //! The functions of services: those of all builds that their replicas run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,9 +9,10 @@ use coral_model::{FunctionId, FunctionTable, Target};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::registry::{Registry, ReplicaProcess};
+use super::changes::FunctionName;
+use super::registry::{Registry, ReplicaProcess, of_remote};
 use crate::serving::status;
-use crate::source::remote::{RemoteError, RemoteTarget};
+use crate::source::remote::{RemoteAgent, RemoteTarget};
 
 /// The functions of every service that somebody has asked for.
 #[derive(Debug, Default)]
@@ -156,6 +157,38 @@ impl Catalog {
         Ok(functions
             .filter_map(|&id| known.union.in_build(build, id))
             .collect())
+    }
+
+    /// The numbers that named functions have in a replica's build; those that the build does not
+    /// have are left out.
+    ///
+    /// # Errors
+    /// If its functions cannot be read.
+    pub(super) async fn named_in_build(
+        &self,
+        registry: &Registry,
+        replica: &ReplicaProcess,
+        functions: &BTreeSet<FunctionName>,
+    ) -> Result<Vec<FunctionId>, Status> {
+        let _one_at_a_time = self.loading.lock().await;
+        let build = self.load_one(registry, replica).await?;
+        let known = self.locked();
+        let union = &known.union;
+        let found = functions
+            .iter()
+            .filter_map(|it| union.find(&it.name, it.nth));
+        Ok(found.filter_map(|id| union.in_build(build, id)).collect())
+    }
+
+    /// What functions are called by a colony that starts anew, where their numbers are others.
+    pub(super) fn named(&self, functions: &[FunctionId]) -> BTreeSet<FunctionName> {
+        let known = self.locked();
+        let named = functions.iter().filter_map(|&id| known.union.name_of(id));
+        let named = named.map(|(name, nth)| FunctionName {
+            name: name.to_owned(),
+            nth,
+        });
+        named.collect()
     }
 
     /// The names of functions.

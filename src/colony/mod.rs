@@ -14,6 +14,7 @@
 mod approvals;
 mod calls;
 mod catalog;
+mod changes;
 mod history;
 mod link;
 mod listing;

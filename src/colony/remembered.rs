@@ -9,8 +9,9 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::changes::Changes;
 use super::history::{History, stored_info};
-use super::replica::{AgentSession, Changes, Wish};
+use super::replica::{AgentSession, Wish};
 use super::service::{Service, no_such_session};
 use super::session::NewSession;
 use super::sessions::Held;
@@ -129,6 +130,7 @@ impl Service {
             return;
         };
         let begun = stored.begun;
+        let changes = stored.changes.as_deref().map(Changes::from_json);
         let replicas = history.session(&begun.id).await;
         let replicas = replicas.map(|(_, replicas)| replicas).unwrap_or_default();
         let known = replicas.into_iter().map(|row| {
@@ -150,7 +152,7 @@ impl Service {
             functions: Vec::<FunctionId>::new(),
             requested_by: begun.requested_by.clone(),
             deadline: Instant::now() + left,
-            changes: Changes::default(),
+            changes: changes.unwrap_or_default(),
             request,
         };
         let info = SessionInfo {
@@ -161,6 +163,7 @@ impl Service {
             ..stored_info(
                 &StoredSession {
                     begun: begun.clone(),
+                    changes: None,
                     ended_at: None,
                     state: SessionState::Active,
                     events: 0,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use super::catalog::{Catalog, cut_off};
+use super::changes::Changes;
 use super::registry::{Link, Registry, ReplicaProcess, timed};
 use crate::serving::status;
 use crate::source::remote::{RemoteError, Watching};
@@ -51,18 +52,6 @@ pub(super) struct Wish {
     /// When the session's lease ends.
     pub(super) deadline: Instant,
     pub(super) changes: Changes,
-}
-
-/// What has been changed since the colony has known the session: replicas that could not be asked
-/// then get it later.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Changes {
-    /// By their numbers in the service's catalog.
-    pub(super) added: Vec<FunctionId>,
-    pub(super) removed: Vec<FunctionId>,
-    /// Empty for none.
-    pub(super) filter: Option<String>,
-    pub(super) is_longer: bool,
 }
 
 /// A session of an agent.

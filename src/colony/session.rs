@@ -372,7 +372,7 @@ impl SessionTask {
             self.notice(format!("{name}: {}", notice.text));
         }
         if is_noted == Some(false) {
-            self.notice("the history is behind, and will not hold all of this".to_owned());
+            self.notice_behind();
         }
         self.tell_start();
     }
@@ -403,6 +403,10 @@ impl SessionTask {
             let at = self.began.elapsed();
             self.notices.push(SessionNotice { at, text });
         }
+    }
+
+    fn notice_behind(&mut self) {
+        self.notice("the history is behind, and will not hold all of this".to_owned());
     }
 
     fn notice_trouble(&mut self, trouble: Trouble) {
@@ -560,10 +564,12 @@ impl SessionTask {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Add(functions, answer) => self.add(functions, answer),
-            Command::Remove(functions, answer) => self.remove(functions, answer),
-            Command::SetFilter(filter, answer) => self.set_filter(filter.as_ref(), answer),
-            Command::Extend(by, answer) => self.extend(by, answer),
+            Command::Add(functions, answer) => self.add(functions, self.once_noted(answer)),
+            Command::Remove(functions, answer) => self.remove(functions, self.once_noted(answer)),
+            Command::SetFilter(filter, answer) => {
+                self.set_filter(filter.as_ref(), self.once_noted(answer));
+            }
+            Command::Extend(by, answer) => self.extend(by, self.once_noted(answer)),
             Command::End(reason, answer) => {
                 self.end.get_or_insert(reason);
                 self.ending_since.get_or_insert_with(Instant::now);

@@ -16,9 +16,10 @@ use tonic::{Code, Status};
 use ulid::Ulid;
 
 use super::catalog::{cut_off, no_replica};
+use super::changes::Changes;
 use super::history::{Note, Notes};
 use super::registry::{ReplicaProcess, timed};
-use super::replica::{Changes, Wish, replica_request};
+use super::replica::{Wish, replica_request};
 use super::service::Service;
 use super::session::NewSession;
 use super::sessions::Held;

@@ -183,6 +183,19 @@ impl Store {
             .await
     }
 
+    /// Notes what was changed in a session since it began, in the caller's words.
+    ///
+    /// # Errors
+    /// If there is no such session, or it cannot be written.
+    pub async fn change_session(
+        &self,
+        session: SessionId,
+        changes: String,
+    ) -> Result<(), StoreError> {
+        self.run(move |database| database.change_session(&session, &changes))
+            .await
+    }
+
     /// Notes until when a session may run by now.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ pub struct NewSession {
 pub struct StoredSession {
     /// As it began.
     pub begun: NewSession,
+    /// What was changed since, in the words of the caller of [`super::Store::change_session`].
+    pub changes: Option<String>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Whether it still measures, and why not.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use coral_model::{EndReason, ReplicaState, SessionId, SessionSettings, SessionState, Target};
 use duckdb::types::Value;
-use duckdb::{Connection, OptionalExt, Row, params};
+use duckdb::{Connection, OptionalExt, Row, ToSql, params};
 use jiff::Timestamp;
 
 use super::database::{Database, Need, Rows};
@@ -18,7 +18,7 @@ use super::{
 };
 
 const SESSIONS: &str = "SELECT session_id, service_name, requested_by, requested_via, started_at, expires_at, \
-                        ended_at, status, functions, settings, request, event_count, \
+                        ended_at, status, functions, settings, request, changes, event_count, \
                         (SELECT count(DISTINCT (agent_id, pid, start_ticks)) \
                          FROM session_replicas it \
                          WHERE it.session_id = debug_sessions.session_id) AS replicas, \
@@ -41,7 +41,7 @@ impl Database {
                 return Ok(());
             }
             let sql = "INSERT INTO debug_sessions VALUES \
-                       (?, ?, ?, ?, ?, NULL, ?, ?::VARCHAR[], ?, ?, 0, ?)";
+                       (?, ?, ?, ?, ?, NULL, ?, ?::VARCHAR[], ?, ?, 0, ?, NULL)";
             connection.execute(
                 sql,
                 params![
@@ -100,17 +100,35 @@ impl Database {
         })
     }
 
+    /// Notes what was changed in a session since it began.
+    pub(super) fn change_session(
+        &mut self,
+        session: &SessionId,
+        changes: &str,
+    ) -> Result<(), StoreError> {
+        self.update(session, "changes", &changes)
+    }
+
     /// Notes until when a session may run by now.
     pub(super) fn extend_session(
         &mut self,
         session: &SessionId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
+        self.update(session, "expires_at", &to_sql_time(expires_at))
+    }
+
+    fn update(
+        &mut self,
+        session: &SessionId,
+        column: &str,
+        value: &dyn ToSql,
+    ) -> Result<(), StoreError> {
         self.write(Need::Little, |connection, _, memory| {
             check_known(memory.services.contains_key(session), session)?;
             connection.execute(
-                "UPDATE debug_sessions SET expires_at = ? WHERE session_id = ?",
-                params![to_sql_time(expires_at), session.0],
+                &format!("UPDATE debug_sessions SET {column} = ? WHERE session_id = ?"),
+                params![value, session.0],
             )?;
             Ok(())
         })
@@ -297,6 +315,7 @@ fn session(row: &Row<'_>) -> Result<StoredSession, duckdb::Error> {
                 .unwrap_or_else(|_| SessionSettings::default()),
             request: row.get("request")?,
         },
+        changes: row.get("changes")?,
         ended_at: time(row, "ended_at")?,
         state: session_state(&status),
         events: events.unsigned_abs(),

@@ -1,13 +1,17 @@
 //! A session on several replicas counts each of them exactly, and all of them together, whatever
 //! becomes of replicas, agents and the colony meanwhile.
 
+use std::time::Duration;
+
 use coral_proto::agent::v1 as agent;
+use coral_proto::convert::duration_to_wire;
 use serde_json::Value;
 
 use crate::asking::{self, attach, pay, session_of, states, update};
 use crate::common::session::{function, number};
-use crate::common::{compile, need, rights};
-use crate::world::{World, await_that};
+use crate::common::target::Target;
+use crate::common::{code, compile, need, rights};
+use crate::world::{World, await_that, runtime};
 
 #[test]
 fn replicas_on_two_nodes_add_up_exactly() {
@@ -134,6 +138,83 @@ fn a_colony_that_is_killed_finds_its_session_again() {
     let document = coral.finish().document();
     assert_eq!(number(&function(&document, "pay")["calls"]), calls);
     assert_eq!(document["session"]["id"], session);
+}
+
+/// Measures `second` and not `pay`, records no call any more, and lasts longer.
+async fn change(world: &World, session: &str) {
+    let mut client = world.client().await;
+    let session_id = session.to_owned();
+    let functions = agent::ListFunctionsRequest {
+        target: Some(agent::TargetRef {
+            service_name: "shop".into(),
+            ..agent::TargetRef::default()
+        }),
+        pattern: "^(second|pay)$".into(),
+        ..agent::ListFunctionsRequest::default()
+    };
+    let listed = client.list_functions(functions).await.unwrap().into_inner();
+    let ids = |name| {
+        let functions = listed.functions.iter().filter(|it| it.name == name);
+        functions.map(|it| it.id).collect::<Vec<_>>()
+    };
+    let add = agent::AddFunctionsRequest {
+        session_id: session_id.clone(),
+        function_ids: ids("second"),
+    };
+    client.add_functions(add).await.unwrap();
+    let remove = agent::RemoveFunctionsRequest {
+        session_id: session_id.clone(),
+        function_ids: ids("pay"),
+    };
+    client.remove_functions(remove).await.unwrap();
+    let filter = agent::UpdateFilterRequest {
+        session_id: session_id.clone(),
+        filter: "#1 < -1".into(),
+    };
+    client.update_filter(filter).await.unwrap();
+    let extend = agent::ExtendSessionRequest {
+        session_id,
+        by: Some(duration_to_wire(Duration::from_secs(60))),
+    };
+    client.extend_session(extend).await.unwrap();
+}
+
+#[test]
+fn what_was_changed_outlives_the_colony() {
+    need!(rights::probes());
+    let binary = need!(compile::e2e_c(&["-O2", "-g"]));
+    let mut world = World::start(1, &binary);
+    let mut old = world.replica(0);
+    world.await_replicas(1);
+    let coral = attach(&world);
+    let session = session_of(&world);
+    let paid = pay(&mut old, 1);
+    runtime().block_on(change(&world, &session));
+    world.kill_colony();
+    world.start_colony();
+    let mut new = world.replica(0);
+    // Where it is loaded differs, in whole pages.
+    let at = |target: &Target| -> Vec<u64> {
+        let addresses = code::changed(target.pid()).into_iter();
+        addresses.map(|address| address % 4096).collect()
+    };
+    await_that("the new replica is measured as the old one", || {
+        let probes = at(&new);
+        !probes.is_empty() && probes == at(&old)
+    });
+    let left = update(&world, &session).unwrap().session.unwrap();
+    let left = left.remaining.unwrap();
+    assert!(left.seconds > 60, "{left:?}");
+    let mut seconds = 0;
+    for target in [&mut old, &mut new] {
+        pay(target, 1);
+        seconds += target.run("tree").functions["second"].calls;
+    }
+    let document = coral.finish().document();
+    assert_eq!(number(&function(&document, "second")["calls"]), seconds);
+    assert_eq!(number(&function(&document, "pay")["calls"]), paid);
+    let recorded = number(&document["accounting"]["events_stored"]);
+    assert_eq!(recorded, paid, "no call passes the filter");
 }
 
 #[test]

@@ -113,11 +113,16 @@ async fn sessions_replicas_and_snapshots_are_found_as_they_were() {
     // Who comes second does not change how it ended.
     let again = store.end_session(SessionId("s".into()), epoch(), EndReason::Failed);
     again.await.unwrap();
+    for changes in ["more", "less"] {
+        let changed = store.change_session(SessionId("s".into()), changes.into());
+        changed.await.unwrap();
+    }
     store.close().await;
 
     let (store, opened) = Store::open(settings).unwrap();
     let expected = StoredSession {
         begun: session("s"),
+        changes: Some("less".into()),
         ended_at: Some(epoch() + Duration::from_secs(21)),
         state: SessionState::Ended(EndReason::Detached),
         events: 3,

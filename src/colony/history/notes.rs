@@ -23,6 +23,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(in crate::colony) enum Note {
     Begun(Box<NewSession>),
     Replica(Box<ReplicaRow>),
+    /// What was changed since it began, as JSON.
+    Changed(String),
     Extended(Timestamp),
     Ended(Timestamp, EndReason),
 }
@@ -106,14 +108,17 @@ impl Notes {
         self.trouble.borrow_and_update().clone()
     }
 
-    /// Waits until all of them are stored.
-    pub(in crate::colony) async fn settled(&self) {
-        let (asks, answer) = oneshot::channel();
-        if let Some(notes) = &self.kept
-            && notes.send(Left::Asks(asks)).await.is_ok()
-        {
-            // A task that failed stores nothing more.
-            let _ = answer.await;
+    /// Waits until all that were left until it is awaited first are stored.
+    pub(in crate::colony) fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let kept = self.kept.clone();
+        async move {
+            let (asks, answer) = oneshot::channel();
+            if let Some(notes) = kept
+                && notes.send(Left::Asks(asks)).await.is_ok()
+            {
+                // A task that failed stores nothing more.
+                let _ = answer.await;
+            }
         }
     }
 }
@@ -123,6 +128,7 @@ impl Notes {
 enum Step {
     Begun(Box<NewSession>),
     Replicas(Vec<ReplicaRow>),
+    Changed(String),
     Extended(Timestamp),
     Ended(Timestamp, EndReason),
 }
@@ -145,6 +151,7 @@ fn together(left: impl Iterator<Item = Left>) -> (Vec<Step>, Vec<oneshot::Sender
                 Step::Replicas(vec![*row])
             }
             Left::Note(Note::Begun(session)) => Step::Begun(session),
+            Left::Note(Note::Changed(changes)) => Step::Changed(changes),
             Left::Note(Note::Extended(expires_at)) => Step::Extended(expires_at),
             Left::Note(Note::Ended(ended_at, reason)) => Step::Ended(ended_at, reason),
         };
@@ -170,6 +177,7 @@ impl History {
         match step {
             Step::Begun(session) => store.begin_session(*session).await,
             Step::Replicas(replicas) => store.add_replicas(replicas).await,
+            Step::Changed(changes) => store.change_session(id, changes).await,
             Step::Extended(expires_at) => store.extend_session(id, expires_at).await,
             Step::Ended(ended_at, reason) => store.end_session(id, ended_at, reason).await,
         }

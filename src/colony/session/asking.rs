@@ -1,6 +1,6 @@
 //! What is asked of all replicas of a session at once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
 
 use coral_proto::agent::v1::agent_client::AgentClient;
@@ -10,6 +10,7 @@ use tonic::Code;
 
 use super::*;
 use crate::access::AuthorizedChannel;
+use crate::colony::changes::FunctionName;
 use crate::serving::status;
 
 /// What a lease may differ by for the time that answers take.
@@ -98,7 +99,7 @@ impl Late {
         }
         let left = self.wish.deadline.saturating_duration_since(Instant::now());
         let missing = left.saturating_sub(info.remaining);
-        if changes.is_longer && missing > LATE_MIN {
+        if changes.extended && missing > LATE_MIN {
             let (agent, id) = again();
             extend(agent, id, missing).await?;
         }
@@ -109,10 +110,14 @@ impl Late {
             .filter(|it| it.attached)
             .map(|it| it.id)
             .collect();
-        let own = async |functions: &[FunctionId], is_there: bool| {
-            let mut own = match functions {
-                [] => Vec::new(),
-                _ => catalog.in_build(registry, &self.process, functions).await?,
+        let own = async |functions: &BTreeSet<FunctionName>, is_there: bool| {
+            let mut own = match functions.is_empty() {
+                true => Vec::new(),
+                false => {
+                    catalog
+                        .named_in_build(registry, &self.process, functions)
+                        .await?
+                }
             };
             own.retain(|id| attached.contains(id) == is_there);
             Ok::<_, Status>(own)
@@ -158,10 +163,10 @@ impl SessionTask {
 
     pub(super) fn add(&mut self, functions: Vec<FunctionId>, answer: Answer<wire::Attached>) {
         // Replicas that come later get them as well.
-        self.wish.send_modify(|wish| {
+        let named = self.session.catalog.named(&functions);
+        self.change(|wish| {
             wish.functions.extend(&functions);
-            wish.changes.added.extend(&functions);
-            wish.changes.removed.retain(|id| !functions.contains(id));
+            wish.changes.add(&named);
         });
         let (catalog, registry) = self.shared();
         let mut asked = JoinSet::new();
@@ -194,10 +199,10 @@ impl SessionTask {
     }
 
     pub(super) fn remove(&mut self, functions: Vec<FunctionId>, answer: Answer<()>) {
-        self.wish.send_modify(|wish| {
+        let named = self.session.catalog.named(&functions);
+        self.change(|wish| {
             wish.functions.retain(|id| !functions.contains(id));
-            wish.changes.added.retain(|id| !functions.contains(id));
-            wish.changes.removed.extend(&functions);
+            wish.changes.remove(&named);
         });
         let (catalog, registry) = self.shared();
         self.ask_all(answer, move |agent, session, process| {
@@ -212,8 +217,7 @@ impl SessionTask {
 
     pub(super) fn set_filter(&mut self, filter: Option<&Expression>, answer: Answer<()>) {
         let filter = filter.map(Expression::to_string).unwrap_or_default();
-        self.wish
-            .send_modify(|wish| wish.changes.filter = Some(filter.clone()));
+        self.change(|wish| wish.changes.filter = Some(filter.clone()));
         self.ask_all(answer, move |agent, session, _| {
             set_filter(agent, session, filter.clone())
         });
@@ -231,9 +235,9 @@ impl SessionTask {
             let _ = answer.send(Err(status::with(code, "over-limit", &message, help)));
             return;
         }
-        self.wish.send_modify(|wish| {
+        self.change(|wish| {
             wish.deadline += by;
-            wish.changes.is_longer = true;
+            wish.changes.extended = true;
         });
         let deadline = self.wish.borrow().deadline;
         let remaining = deadline.saturating_duration_since(Instant::now());
@@ -255,6 +259,30 @@ impl SessionTask {
             }
             let _ = answer.send(result);
         });
+    }
+
+    /// Gives an answer when the history knows what it is about, so that a colony that is killed
+    /// right after it goes on with that. A history that cannot be written is not waited for long.
+    pub(super) fn once_noted<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
+        let (sender, answered) = oneshot::channel();
+        let settled = self.session.notes.settled();
+        tokio::spawn(async move {
+            if let Ok(result) = answered.await {
+                let _ = timeout(NOTED_MAX, settled).await;
+                // Who asked may have gone away.
+                let _ = answer.send(result);
+            }
+        });
+        sender
+    }
+
+    /// Changes what the session is to be like, for those that come later as well.
+    fn change(&mut self, change: impl FnOnce(&mut Wish)) {
+        self.wish.send_modify(change);
+        let changes = self.wish.borrow().changes.to_json();
+        if !self.session.notes.leave(Note::Changed(changes)) {
+            self.notice_behind();
+        }
     }
 
     /// Brings a replica up to date that could not be asked when something was changed.

@@ -115,13 +115,26 @@ impl FunctionUnion {
         Ok(self.builds.len() - 1)
     }
 
+    /// The number of a function by its name, and how many of that name come before it, if there is
+    /// such a function.
+    pub fn find(&self, name: &str, nth: usize) -> Option<FunctionId> {
+        self.by_name.get(name)?.get(nth).copied()
+    }
+
+    /// The name of a function, and how many of that name come before it.
+    pub fn name_of(&self, id: FunctionId) -> Option<(&str, usize)> {
+        let name = self.table.get(id)?.name;
+        let nth = self.by_name.get(name)?.iter().position(|it| *it == id)?;
+        Some((name, nth))
+    }
+
     /// The number of a function by its name, and how many of that name come before it. It gets one
     /// if no build that is known yet has such a function.
     ///
     /// # Errors
     /// If there are more functions than have numbers.
     pub fn of_name(&mut self, name: &str, nth: usize) -> Result<FunctionId, UnionTooLarge> {
-        if let Some(&id) = self.by_name.get(name).and_then(|known| known.get(nth)) {
+        if let Some(id) = self.find(name, nth) {
             return Ok(id);
         }
         if self.table.len() >= u32::MAX as usize {

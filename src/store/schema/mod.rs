@@ -7,11 +7,12 @@ use super::StoreError;
 use super::values::to_sql_time;
 
 /// The steps from an empty file to today's tables; a file's version is how many it has taken.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
+    include_str!("0005.sql"),
 ];
 
 /// The version that this program writes.
