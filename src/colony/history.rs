@@ -7,6 +7,7 @@
 mod archive;
 pub(super) mod collect;
 mod entries;
+mod listeners;
 mod notes;
 mod past;
 mod queries;
@@ -15,8 +16,9 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use coral_model::SessionId;
 use jiff::Timestamp;
-use tokio::sync::broadcast;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::registry::Registry;
@@ -26,8 +28,8 @@ use crate::store::sql::{SqlSettings, SqlWorkers};
 use crate::store::{Opened, Store, StoreError, StoreSettings};
 use archive::Outlets;
 pub(super) use archive::{Archive, Trouble};
-pub(super) use collect::RecordedCall;
 use collect::{Collector, Shelf};
+pub(super) use listeners::RecordedCall;
 pub(super) use notes::{Note, Notes};
 pub(super) use past::stored_info;
 
@@ -136,9 +138,9 @@ impl History {
         self.collector.poke();
     }
 
-    /// The recorded calls of all sessions, from now on.
-    pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
-        self.collector.calls()
+    /// The recorded calls of a session that is to begin. They end early for who does not take them.
+    pub(super) fn calls(&self, session: SessionId) -> mpsc::Receiver<RecordedCall> {
+        self.collector.listeners.listen(session)
     }
 
     fn take_parquet(&self) -> Option<Parquet> {

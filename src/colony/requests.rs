@@ -18,6 +18,7 @@ use tonic::Status;
 use super::registry::Registry;
 use super::service::Service;
 use super::sessions::Held;
+use super::start::new_id;
 use super::traces;
 use crate::access::Identity;
 use crate::access::audit::Entry;
@@ -72,7 +73,7 @@ impl Service {
             }),
             ..agent::StartSessionRequest::default()
         };
-        let started = self.start(who, entry, request).await?;
+        let started = self.start(who, entry, new_id(), request).await?;
         let held = self.sessions.get(&started.session_id);
         let held = held.ok_or_else(super::service::no_such_session)?;
         let (client, events) = mpsc::channel(EVENTS_MAX);

@@ -18,6 +18,7 @@ use super::history::Archive;
 use super::registry::Registry;
 use super::session::Command;
 use super::sessions::{Held, Sessions};
+use super::start::new_id;
 use super::{calls, listing};
 use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
@@ -329,7 +330,9 @@ impl DebugService for Service {
         request: Request<agent::StartSessionRequest>,
     ) -> Result<Response<agent::StartSessionResponse>, Status> {
         let (who, entry) = asked(request.extensions(), "session.start")?;
-        let started = self.start(who, entry, request.into_inner()).await?;
+        let started = self
+            .start(who, entry, new_id(), request.into_inner())
+            .await?;
         Ok(Response::new(started))
     }
 

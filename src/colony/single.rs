@@ -9,7 +9,7 @@ use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
 use jiff::SignedDuration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::history::RecordedCall;
 use super::service::Service;
 use super::sessions::Held;
+use super::start::new_id;
 use crate::access::Identity;
 use crate::access::audit::Entry;
 use crate::serving::status;
@@ -36,7 +37,8 @@ impl Service {
         entry: Entry,
         request: wire::AttachUprobeRequest,
     ) -> Result<ReceiverStream<Result<wire::UprobeEvent, Status>>, Status> {
-        let calls = self.history()?.calls();
+        let id = new_id();
+        let calls = self.history()?.calls(id.clone());
         let config = request.config.unwrap_or_default();
         let config = agent::UprobeConfig {
             capture_args: config.capture_args,
@@ -57,7 +59,7 @@ impl Service {
             patterns: vec![request.function_name],
             ..agent::StartSessionRequest::default()
         };
-        let started = self.start(who, entry, request).await?;
+        let started = self.start(who, entry, id, request).await?;
         let functions = started.attached.map_or(0, |it| it.function_ids.len());
         let held = self.sessions.get(&started.session_id);
         let held = held.ok_or_else(|| status::failed("the session is gone already"))?;
@@ -77,7 +79,7 @@ impl Service {
 /// Sends the calls of a session, and ends it when nobody listens any longer.
 async fn report(
     held: Arc<Held>,
-    mut calls: broadcast::Receiver<RecordedCall>,
+    mut calls: mpsc::Receiver<RecordedCall>,
     client: mpsc::Sender<Result<wire::UprobeEvent, Status>>,
 ) {
     let mut snapshots = held.snapshots();
@@ -105,7 +107,7 @@ async fn report(
             () = late => break,
         };
         match call {
-            Ok(call) if call.session == held.id => {
+            Some(call) => {
                 for event in events(&held, &call) {
                     // Found out above.
                     let _ = client.send(Ok(event)).await;
@@ -116,16 +118,14 @@ async fn report(
                     break;
                 }
             }
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Lagged(lost)) => {
-                let message = format!("the client is too slow: {lost} calls were left out");
+            None => {
+                let message = "the client is too slow: it has got no call after this one";
                 let help = "ask for fewer calls: a sample rate, or a filter";
                 let code = Code::ResourceExhausted;
-                let slow = status::with(code, "over-limit", &message, help);
+                let slow = status::with(code, "over-limit", message, help);
                 let _ = client.send(Err(slow)).await;
                 break;
             }
-            Err(broadcast::error::RecvError::Closed) => break,
         }
     }
     held.end(EndReason::Detached).await;

@@ -41,6 +41,7 @@ impl Service {
         &self,
         who: Identity,
         mut entry: Entry,
+        id: SessionId,
         request: wire::StartSessionRequest,
     ) -> Result<wire::StartSessionResponse, Status> {
         let owner = Owner::of(&who);
@@ -108,6 +109,7 @@ impl Service {
         let request_id = request.request_id.clone();
         let chosen = target.replicas;
         let info = new_info(
+            id,
             &service,
             requested_by(&who, &request.requested_by),
             settings,
@@ -353,13 +355,19 @@ fn wish_holds_values(settings: &SessionSettings) -> bool {
     settings.capture.arguments || settings.capture.results
 }
 
+/// The name of a session that is to begin.
+pub(super) fn new_id() -> SessionId {
+    SessionId(format!("dbg-{}", Ulid::generate()))
+}
+
 pub(super) fn new_info(
+    id: SessionId,
     service: &str,
     requested_by: String,
     settings: SessionSettings,
 ) -> SessionInfo {
     SessionInfo {
-        id: SessionId(format!("dbg-{}", Ulid::generate())),
+        id,
         target: coral_model::Target {
             service: service.to_owned(),
             pid: 0,

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use coral_model::SessionId;
 use coral_proto::agent::v1 as wire;
-use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
 use super::entries::Journal;
+use super::listeners::Listeners;
 use crate::colony::registry::{Link, Registry, timed};
 use crate::outlets::{Origin, Otlp};
-use crate::store::{Batch, Content, Entry, JournalKey, JournalMark, Store, StoreError, StoredCall};
+use crate::store::{Batch, JournalKey, JournalMark, Store, StoreError};
 
 /// How often an agent is asked for its journals, if nothing calls for it.
 const LIST_EVERY: Duration = Duration::from_secs(10);
@@ -26,8 +27,6 @@ const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Batches that are in memory at the same time.
 const BATCHES_MAX: usize = 32;
-/// Calls that whoever listens has not taken yet.
-const CALLS_MAX: usize = 4_096;
 
 /// Where journals are stored for good.
 pub(in crate::colony) trait Journals: Send + Sync + 'static {
@@ -102,15 +101,7 @@ pub(in crate::colony) struct Collector<J> {
     places: Semaphore,
     /// There may be a new journal.
     poke: Notify,
-    calls: broadcast::Sender<RecordedCall>,
-}
-
-/// A call that an agent has handed over.
-#[derive(Clone, Debug)]
-pub(in crate::colony) struct RecordedCall {
-    pub(in crate::colony) session: SessionId,
-    pub(in crate::colony) agent_id: String,
-    pub(in crate::colony) call: StoredCall,
+    pub(super) listeners: Listeners,
 }
 
 /// Why a journal is not read any further for now.
@@ -133,7 +124,7 @@ impl<J: Journals> Collector<J> {
             collecting: Mutex::default(),
             places: Semaphore::new(BATCHES_MAX),
             poke: Notify::new(),
-            calls: broadcast::Sender::new(CALLS_MAX),
+            listeners: Listeners::default(),
         }
     }
 
@@ -162,11 +153,6 @@ impl<J: Journals> Collector<J> {
     /// A session has begun on an agent: its journal is to be read.
     pub(super) fn poke(&self) {
         self.poke.notify_waiters();
-    }
-
-    /// The recorded calls of all sessions, from now on.
-    pub(super) fn calls(&self) -> broadcast::Receiver<RecordedCall> {
-        self.calls.subscribe()
     }
 
     /// Reads the journals of an agent until its link ends.
@@ -250,7 +236,7 @@ impl<J: Journals> Collector<J> {
                 return Stopped::Agent;
             };
             let is_last = last.is_last;
-            let told = self.is_heard().then(|| entries.clone());
+            let told = self.listeners.has(&key.session).then(|| entries.clone());
             let batch = Batch {
                 journal: key.clone(),
                 entries,
@@ -267,7 +253,7 @@ impl<J: Journals> Collector<J> {
                 .iter()
                 .flatten()
                 .filter(|it| *it.sequences.end() > before);
-            self.tell_calls(key, new);
+            self.listeners.tell(key, new);
             if acknowledge(link, key, stored).await.is_err() {
                 return Stopped::Agent;
             }
@@ -281,26 +267,6 @@ impl<J: Journals> Collector<J> {
     fn locked(&self) -> MutexGuard<'_, HashSet<JournalKey>> {
         let locked = self.collecting.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether anybody listens to calls.
-    fn is_heard(&self) -> bool {
-        self.calls.receiver_count() > 0
-    }
-
-    fn tell_calls<'a>(&self, key: &JournalKey, entries: impl Iterator<Item = &'a Entry>) {
-        let calls = entries.filter_map(|entry| match &entry.content {
-            Content::Calls(calls) => Some(calls),
-            _ => None,
-        });
-        for call in calls.flatten() {
-            // Somebody listened a moment ago.
-            let _ = self.calls.send(RecordedCall {
-                session: key.session.clone(),
-                agent_id: key.agent_id.clone(),
-                call: call.clone(),
-            });
-        }
     }
 }
 

@@ -123,11 +123,11 @@ mod tests {
     use coral_proto::convert::SessionUpdates;
 
     use super::*;
-    use crate::colony::start::new_info;
+    use crate::colony::start::{new_id, new_info};
 
     /// A session whose checkpoint takes more bytes than a batch should.
     fn large() -> Arc<Snapshot> {
-        let info = new_info("shop", "ann".into(), SessionSettings::default());
+        let info = new_info(new_id(), "shop", "ann".into(), SessionSettings::default());
         let mut snapshot = Merger::new().merge(info, Vec::new(), &[], |_, id, _, _| id);
         let functions = (0..8_000).map(|number| {
             let mut stats = FunctionStats::new(FunctionId(number), format!("f{number}"));
