@@ -8,8 +8,8 @@ use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::catalog::{Catalog, of_remote};
-use super::registry::{Link, ReplicaProcess};
+use super::catalog::Catalog;
+use super::registry::{Link, ReplicaProcess, of_remote};
 use crate::export::text::{self, DEFAULT_WIDTH};
 use crate::export::{csv, session_document};
 use crate::serving::status;

@@ -1,21 +1,20 @@
 //! Lists of what the colony knows.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coral_model::SessionState;
+use coral_model::{SessionState, Snapshot};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
 use jiff::SignedDuration;
-use prost::Message;
+use tonic::Status;
 
 use super::registry::{Registry, ReplicaProcess};
 use super::sessions::{Held, Sessions};
+use crate::serving::pages::{Page, page};
 use crate::store::StoredSession;
-
-/// Lists are shorter than a message may be, with room for what stands around them.
-const LIST_BYTES_MAX: usize = 768 << 10;
 
 /// The services of all nodes, each with its replicas.
 pub(super) fn services(registry: &Registry) -> Vec<agent::Service> {
@@ -43,25 +42,19 @@ pub(super) fn services(registry: &Registry) -> Vec<agent::Service> {
 
 /// The agents, and what each can do.
 pub(super) fn agents(registry: &Registry, sessions: &Sessions) -> Vec<wire::Agent> {
-    let live: Vec<_> = sessions
-        .all()
-        .into_iter()
-        .filter(|it| it.is_live())
-        .collect();
-    let of_agent = |agent_id: &str| {
-        let has_it = |held: &&Arc<Held>| {
-            let snapshot = held.snapshots().borrow().clone();
-            let mut replicas = snapshot.replicas.iter();
-            replicas.any(|it| it.target.agent_id == agent_id)
-        };
-        live.iter().filter(has_it).count() as u32
-    };
+    let mut live = BTreeMap::<String, u32>::new();
+    for held in sessions.all().into_iter().filter(|it| it.is_live()) {
+        let snapshot = held.snapshots().borrow().clone();
+        for agent_id in agents_of(&snapshot) {
+            *live.entry(agent_id.to_owned()).or_default() += 1;
+        }
+    }
     let all = registry.all().into_iter();
     all.map(|(agent_id, known)| {
         let is_connected = known.is_connected();
         let (lacks, help) = known.lacks.unwrap_or_default();
         wire::Agent {
-            sessions: of_agent(&agent_id),
+            sessions: live.get(&agent_id).copied().unwrap_or_default(),
             agent_id,
             is_connected,
             host: known.host,
@@ -95,22 +88,27 @@ pub(super) fn builds(builds: &[(Option<String>, usize, Vec<ReplicaProcess>)]) ->
         .collect()
 }
 
-/// The sessions of everybody without their numbers, newest first, as many as a message holds.
-pub(super) fn history(known: &[Arc<Held>], past: &[StoredSession]) -> Vec<wire::HistorySession> {
+/// The agents of a session's replicas.
+fn agents_of(snapshot: &Snapshot) -> BTreeSet<&str> {
+    let replicas = snapshot.replicas.iter();
+    replicas.map(|it| &*it.target.agent_id).collect()
+}
+
+/// The sessions of everybody without their numbers, newest first.
+///
+/// # Errors
+/// If the token names no page.
+pub(super) fn history(
+    known: &[Arc<Held>],
+    past: &[StoredSession],
+    token: &str,
+) -> Result<Page<wire::HistorySession>, Status> {
     let known = known.iter().map(|held| of_known(held));
-    let mut all: Vec<_> = known.chain(past.iter().map(of_past)).collect();
-    let began = |it: &wire::HistorySession| it.started_at.map(|at| (at.seconds, at.nanos));
-    all.sort_by(|a, b| {
-        began(b)
-            .cmp(&began(a))
-            .then(b.session_id.cmp(&a.session_id))
+    let keyed = known.chain(past.iter().map(of_past)).map(|session| {
+        let began = session.started_at.map(|at| (at.seconds, at.nanos));
+        (Reverse((began, session.session_id.clone())), session)
     });
-    let mut bytes = 0;
-    let fits = |session: &wire::HistorySession| {
-        bytes += session.encoded_len();
-        bytes <= LIST_BYTES_MAX
-    };
-    all.into_iter().take_while(fits).collect()
+    page(keyed, token)
 }
 
 fn of_known(held: &Held) -> wire::HistorySession {
@@ -152,21 +150,38 @@ fn named(name: &str) -> wire::HistoryFunction {
     }
 }
 
-/// A row for each function of a session, as the documented list has it.
-pub(super) fn debug_sessions(held: &Held) -> Vec<wire::DebugSession> {
+/// A row for each function of a session, oldest sessions first, as the documented list has it.
+///
+/// # Errors
+/// If the token names no page.
+pub(super) fn debug_sessions(
+    known: &[Arc<Held>],
+    past: &[StoredSession],
+    token: &str,
+) -> Result<Page<wire::DebugSession>, Status> {
+    let known = known.iter().map(|held| rows_of_known(held));
+    let sessions = known.chain(past.iter().map(rows_of_past));
+    let keyed = sessions.flat_map(|rows| {
+        // Functions may have the same name.
+        (0_usize..).zip(rows).map(|(place, row)| {
+            let began = row.started_at.map(|at| (at.seconds, at.nanos));
+            ((began, row.session_id.clone(), place), row)
+        })
+    });
+    page(keyed, token)
+}
+
+fn rows_of_known(held: &Held) -> Vec<wire::DebugSession> {
     let snapshot = held.snapshots().borrow().clone();
     let session = &snapshot.session;
     let length = SignedDuration::try_from(session.settings.duration);
     let expires_at = length
         .ok()
         .and_then(|length| session.started_at.checked_add(length).ok());
-    let mut agent_ids: Vec<String> = snapshot
-        .replicas
-        .iter()
-        .map(|it| it.target.agent_id.clone())
+    let agent_ids: Vec<String> = agents_of(&snapshot)
+        .into_iter()
+        .map(str::to_owned)
         .collect();
-    agent_ids.sort();
-    agent_ids.dedup();
     let row = wire::DebugSession {
         session_id: session.id.0.clone(),
         service_name: session.target.service.clone(),
@@ -183,8 +198,7 @@ pub(super) fn debug_sessions(held: &Held) -> Vec<wire::DebugSession> {
     rows(&row, names)
 }
 
-/// The same of a session that only the history knows.
-pub(super) fn past_debug_sessions(session: &StoredSession) -> Vec<wire::DebugSession> {
+fn rows_of_past(session: &StoredSession) -> Vec<wire::DebugSession> {
     let begun = &session.begun;
     let row = wire::DebugSession {
         session_id: begun.id.0.clone(),

@@ -17,7 +17,8 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::access::{AuthorizedChannel, Bearer};
-use crate::source::remote::RemoteAgent;
+use crate::serving::status;
+use crate::source::remote::{RemoteAgent, RemoteError};
 
 /// How often an agent is asked for its services, which is the sign of its life as well.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -186,17 +187,17 @@ impl Registry {
 
     /// Until the agent does not answer any more.
     async fn look(&self, link: &Link, lease: Duration) -> Result<(), Status> {
-        let mut agent = link.calls(None);
+        let (mut calls, mut agent) = (link.calls(None), link.agent(None));
         let mut is_up = link.is_up.subscribe();
         for round in 0.. {
             if round % CAPABILITIES_EVERY == 0 {
-                let asked = agent.get_capabilities(wire::GetCapabilitiesRequest {});
-                let answer = within(lease, asked).await?;
+                let asked = calls.get_capabilities(wire::GetCapabilitiesRequest {});
+                let answer = within(lease, asked).await?.into_inner();
                 self.update(link, |known| known.take_capabilities(answer));
             }
-            let asked = agent.list_services(wire::ListServicesRequest {});
-            let answer = within(lease, asked).await?;
-            self.update(link, |known| known.services = answer.services);
+            let asked = async { agent.services().await.map_err(of_remote) };
+            let services = within(lease, asked).await?;
+            self.update(link, |known| known.services = services);
             tokio::select! {
                 biased;
                 () = sleep(LOOK_EVERY) => {}
@@ -298,11 +299,18 @@ impl Link {
 /// The answer, if it comes in time.
 async fn within<T>(
     time: Duration,
-    asked: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    asked: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
     let answer = timeout(time, asked).await;
-    let late = |_| Status::deadline_exceeded("the agent does not answer");
-    Ok(answer.map_err(late)??.into_inner())
+    answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("the agent does not answer")))
+}
+
+/// What an agent says goes on to who asked the colony.
+pub(super) fn of_remote(error: RemoteError) -> Status {
+    match error {
+        RemoteError::Refused(status) => status,
+        error => status::of(&error),
+    }
 }
 
 /// A request that has to be answered within that time.

@@ -74,11 +74,11 @@ impl Service {
         past.ok().map(|(snapshot, _)| snapshot)
     }
 
-    /// The sessions that are over and that only the history knows, newest last. Without the history
-    /// there are none, and what is live is listed all the same.
+    /// The sessions that are over and that only the history knows. Without the history there are
+    /// none, and what is live is listed all the same.
     pub(super) async fn past_infos(&self, who: &Identity, service: &str) -> Vec<SessionInfo> {
         let past = self.past_sessions(who, service).await;
-        let infos = past.iter().rev().map(|session| {
+        let infos = past.iter().map(|session| {
             let catalog = self.catalogs.of(&session.begun.service);
             stored_info(session, catalog.target(&session.begun.service))
         });

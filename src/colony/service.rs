@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coral_model::filter::Expression;
-use coral_model::{Diagnostic, EndReason, FunctionId, Limits, SessionInfo};
+use coral_model::{Diagnostic, EndReason, FunctionId, Limits};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::colony::v1::debug_service_server::DebugService;
@@ -24,7 +24,7 @@ use crate::access::audit::{Entry, Outcome, Who};
 use crate::access::grpc::{identity, peer};
 use crate::access::{Identity, Role};
 use crate::config::{ColonyConfig, ColonyDebug};
-use crate::serving::{Audit, functions, status, watching};
+use crate::serving::{Audit, functions, pages, status, watching};
 
 /// Answers clients.
 pub(super) struct Service {
@@ -221,16 +221,14 @@ impl DebugService for Service {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
         let sessions = self.visible(&who, &request.service_name, request.with_ended);
-        let rows = sessions
-            .iter()
-            .flat_map(|held| listing::debug_sessions(held));
-        let mut rows: Vec<_> = rows.collect();
-        if request.with_ended {
-            let past = self.past_sessions(&who, &request.service_name).await;
-            rows.extend(past.iter().flat_map(listing::past_debug_sessions));
-        }
+        let past = match request.with_ended {
+            true => self.past_sessions(&who, &request.service_name).await,
+            false => Vec::new(),
+        };
+        let page = listing::debug_sessions(&sessions, &past, &request.page_token)?;
         Ok(Response::new(wire::ListDebugSessionsResponse {
-            sessions: rows,
+            sessions: page.items,
+            next_page_token: page.next,
         }))
     }
 
@@ -278,7 +276,11 @@ impl DebugService for Service {
         let who = identity(request.extensions())?;
         let mut services = listing::services(&self.registry);
         services.retain(|service| who.may(Role::Read, &service.name));
-        Ok(Response::new(agent::ListServicesResponse { services }))
+        let page = pages::services(services, &request.get_ref().page_token)?;
+        Ok(Response::new(agent::ListServicesResponse {
+            services: page.items,
+            next_page_token: page.next,
+        }))
     }
 
     async fn list_functions(
@@ -368,14 +370,17 @@ impl DebugService for Service {
         let who = identity(request.extensions())?.clone();
         let request = request.into_inner();
         let sessions = self.visible(&who, &request.service_name, request.with_ended);
-        let mut infos: Vec<SessionInfo> = sessions.iter().map(|held| held.info()).collect();
-        if request.with_ended {
-            let mut past = self.past_infos(&who, &request.service_name).await;
-            past.append(&mut infos);
-            infos = past;
-        }
+        let past = match request.with_ended {
+            true => self.past_infos(&who, &request.service_name).await,
+            false => Vec::new(),
+        };
+        let infos = past
+            .into_iter()
+            .chain(sessions.iter().map(|held| held.info()));
+        let page = pages::sessions(infos, &request.page_token)?;
         Ok(Response::new(agent::ListSessionsResponse {
-            sessions: infos.iter().map(agent::SessionInfo::from).collect(),
+            sessions: page.items,
+            next_page_token: page.next,
         }))
     }
 
@@ -493,7 +498,12 @@ impl DebugService for Service {
         let who = identity(request.extensions())?;
         who.check_anywhere(Role::Read)?;
         let agents = listing::agents(&self.registry, &self.sessions);
-        Ok(Response::new(wire::ListAgentsResponse { agents }))
+        let keyed = agents.into_iter().map(|it| (it.agent_id.clone(), it));
+        let page = pages::page(keyed, &request.get_ref().page_token)?;
+        Ok(Response::new(wire::ListAgentsResponse {
+            agents: page.items,
+            next_page_token: page.next,
+        }))
     }
 
     async fn list_history(
@@ -501,11 +511,13 @@ impl DebugService for Service {
         request: Request<wire::ListHistoryRequest>,
     ) -> Result<Response<wire::ListHistoryResponse>, Status> {
         let who = identity(request.extensions())?.clone();
-        let service = request.into_inner().service_name;
-        let known = self.visible(&who, &service, true);
-        let past = self.past_sessions(&who, &service).await;
+        let request = request.into_inner();
+        let known = self.visible(&who, &request.service_name, true);
+        let past = self.past_sessions(&who, &request.service_name).await;
+        let page = listing::history(&known, &past, &request.page_token)?;
         Ok(Response::new(wire::ListHistoryResponse {
-            sessions: listing::history(&known, &past),
+            sessions: page.items,
+            next_page_token: page.next,
         }))
     }
 

@@ -5,8 +5,8 @@ use coral_proto::agent::v1 as wire;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::catalog::{cut_off, of_remote};
-use super::registry::Registry;
+use super::catalog::cut_off;
+use super::registry::{Registry, of_remote};
 use super::service::Service;
 use super::sessions::Held;
 use crate::serving::status;

@@ -28,7 +28,7 @@ use crate::agent::{Agent, AgentError, Watched};
 use crate::config::AgentConfig;
 use crate::doctor::{Check, Report};
 use crate::serving::Audit;
-use crate::serving::{functions, status, watching};
+use crate::serving::{functions, pages, status, watching};
 use crate::source::TraceFormat;
 use crate::symbols::list_processes;
 
@@ -285,6 +285,7 @@ impl AgentCalls for Service {
         request: Request<wire::ListServicesRequest>,
     ) -> Result<Response<wire::ListServicesResponse>, Status> {
         let who = identity(request.extensions())?.clone();
+        let token = request.into_inner().page_token;
         let known = Arc::clone(&self.services);
         let services = spawn_blocking(move || known.list()).await;
         let mut services = services.map_err(|_| status::failed("the list cannot be made"))?;
@@ -295,7 +296,11 @@ impl AgentCalls for Service {
         {
             process.sdk = self.hints.verdict(process.pid);
         }
-        Ok(Response::new(wire::ListServicesResponse { services }))
+        let page = pages::services(services, &token)?;
+        Ok(Response::new(wire::ListServicesResponse {
+            services: page.items,
+            next_page_token: page.next,
+        }))
     }
 
     async fn list_processes(
@@ -392,8 +397,10 @@ impl AgentCalls for Service {
         let visible = infos.filter(|info| {
             of_service(&info.target.service) && who.may(Role::Read, &info.target.service)
         });
+        let page = pages::sessions(visible, &request.page_token)?;
         Ok(Response::new(wire::ListSessionsResponse {
-            sessions: visible.map(|info| wire::SessionInfo::from(&info)).collect(),
+            sessions: page.items,
+            next_page_token: page.next,
         }))
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod claims;
 mod error;
 pub(crate) mod functions;
 mod owner;
+pub(crate) mod pages;
 pub(crate) mod status;
 pub mod tunnel;
 pub(crate) mod uprobe;

@@ -4,6 +4,7 @@ mod client;
 mod error;
 mod history;
 mod listing;
+mod pages;
 
 use std::io;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::agent::{Attached, Refused};
 use client::Client;
 pub use error::RemoteError;
 pub use listing::Listed;
+use pages::Pages;
 
 /// How long a call may take whose answer is no stream: reading the symbols of a large program
 /// takes seconds.
@@ -169,7 +171,7 @@ impl RemoteAgent {
         // No service is called that, and the answer is short.
         let request = wire::ListSessionsRequest {
             service_name: "/".into(),
-            with_ended: false,
+            ..wire::ListSessionsRequest::default()
         };
         let request = within(SIGN_OF_LIFE_MAX, request);
         let answer = self.client.list_sessions(request).await;
@@ -193,9 +195,21 @@ impl RemoteAgent {
     /// # Errors
     /// If it refuses.
     pub async fn services(&mut self) -> Result<Vec<wire::Service>, RemoteError> {
-        let request = timed(wire::ListServicesRequest {});
-        let answer = self.client.list_services(request).await?.into_inner();
-        Ok(answer.services)
+        let mut services: Vec<wire::Service> = Vec::new();
+        let mut pages = Pages::new();
+        while let Some(page_token) = pages.wanted()? {
+            let request = timed(wire::ListServicesRequest { page_token });
+            let page = self.client.list_services(request).await?.into_inner();
+            pages.add(page.services, page.next_page_token);
+        }
+        for part in pages.all {
+            match services.last_mut().filter(|last| last.name == part.name) {
+                // What a page had no room for stands in the next one.
+                Some(last) => last.processes.extend(part.processes),
+                None => services.push(part),
+            }
+        }
+        Ok(services)
     }
 
     /// The functions of a process, page by page; `progress` is told how many have come, and of how
@@ -386,16 +400,21 @@ impl RemoteAgent {
         &mut self,
         service: Option<&str>,
     ) -> Result<Vec<SessionInfo>, RemoteError> {
-        let request = wire::ListSessionsRequest {
-            service_name: service.unwrap_or_default().to_owned(),
-            with_ended: false,
-        };
-        let answer = self
-            .client
-            .list_sessions(timed(request))
-            .await?
-            .into_inner();
-        let infos = answer.sessions.into_iter().map(SessionInfo::try_from);
+        let mut pages = Pages::new();
+        while let Some(page_token) = pages.wanted()? {
+            let request = wire::ListSessionsRequest {
+                service_name: service.unwrap_or_default().to_owned(),
+                with_ended: false,
+                page_token,
+            };
+            let page = self
+                .client
+                .list_sessions(timed(request))
+                .await?
+                .into_inner();
+            pages.add(page.sessions, page.next_page_token);
+        }
+        let infos = pages.all.into_iter().map(SessionInfo::try_from);
         Ok(infos.collect::<Result<_, _>>()?)
     }
 

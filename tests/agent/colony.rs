@@ -134,9 +134,13 @@ async fn an_agent_dials_its_colony_and_answers_it() {
     daemon
         .coral
         .await_line("colony: connected to http://127.0.0.1:");
-    let listed = agent.list_services(wire::ListServicesRequest {}).await;
+    let listed = agent
+        .list_services(wire::ListServicesRequest::default())
+        .await;
     let mut own = daemon.client().await;
-    let own = own.list_services(wire::ListServicesRequest {}).await;
+    let own = own
+        .list_services(wire::ListServicesRequest::default())
+        .await;
     let names = |response: Response<wire::ListServicesResponse>| {
         let services = response.into_inner().services.into_iter();
         services.map(|service| service.name).collect::<HashSet<_>>()
@@ -210,6 +214,8 @@ async fn a_half_open_link_is_found_and_the_colony_is_dialled_again() {
     daemon.coral.await_line("colony: cut off (");
     assert_eq!(journals(&mut again).await.epoch, greeting.epoch);
     // The colony has found it, too.
-    let refused = agent.list_services(wire::ListServicesRequest {}).await;
+    let refused = agent
+        .list_services(wire::ListServicesRequest::default())
+        .await;
     assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);
 }

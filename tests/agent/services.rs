@@ -309,7 +309,7 @@ fn services(daemon: &Daemon) -> Vec<wire::Service> {
     let listed = runtime().block_on(async {
         let mut client = daemon.client().await;
         client
-            .list_services(wire::ListServicesRequest {})
+            .list_services(wire::ListServicesRequest::default())
             .await
             .unwrap()
     });

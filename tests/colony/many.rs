@@ -1,5 +1,6 @@
 //! Two hundred agents at one colony: what each of them has measured counts, and nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use coral_proto::agent::v1 as agent;
@@ -14,6 +15,8 @@ const AGENTS: u32 = 200;
 const FUNCTIONS: u32 = 5;
 /// Of all agents together.
 const UPDATES_MIN: u64 = 2_000;
+/// Of each agent; together they are more than a message holds.
+const PROCESSES: u32 = 150;
 
 #[test]
 fn two_hundred_agents_add_up() {
@@ -58,4 +61,32 @@ fn two_hundred_agents_add_up() {
         session.replicas.iter().filter(|it| is_over(it)).count(),
         AGENTS as usize
     );
+}
+
+#[test]
+fn more_replicas_than_a_message_holds_are_listed_whole() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut world = World::bare();
+    world.start_colony();
+    let colony = world.address().parse().unwrap();
+    let nodes = runtime.block_on(Nodes::connect(AGENTS, 1, &colony));
+    let shared = &nodes.unwrap().shared;
+    shared.processes.store(PROCESSES, Ordering::Relaxed);
+    let listed = || {
+        let listed = world.run(&["services", "--format", "json"]).document();
+        let services = listed["services"].as_array().unwrap();
+        let replicas = services.iter().map(|it| it["replicas"].as_array().unwrap());
+        let named = replicas.flatten().map(|it| {
+            let agent_id = it["agent_id"].as_str().unwrap().to_owned();
+            (agent_id, it["pid"].as_u64().unwrap())
+        });
+        named.collect::<BTreeSet<_>>()
+    };
+    await_that("all replicas are listed", || {
+        listed().len() == (AGENTS * PROCESSES) as usize
+    });
+    let mut client = runtime.block_on(world.client());
+    let first = client.list_services(agent::ListServicesRequest::default());
+    let first = runtime.block_on(first).unwrap().into_inner();
+    assert!(!first.next_page_token.is_empty(), "one page is not enough");
 }

@@ -238,7 +238,9 @@ impl World {
             return 0;
         };
         let mut colony = DebugServiceClient::new(channel);
-        let listed = colony.list_services(agent::ListServicesRequest {}).await;
+        let listed = colony
+            .list_services(agent::ListServicesRequest::default())
+            .await;
         let services = listed.unwrap().into_inner().services;
         let shop = services.iter().filter(|service| service.name == "shop");
         shop.map(|service| service.processes.len()).sum()

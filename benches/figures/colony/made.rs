@@ -79,14 +79,14 @@ impl Made {
         }
     }
 
-    pub(crate) fn process(&self) -> wire::Process {
-        wire::Process {
-            pid: PID,
+    pub(crate) fn processes(&self, count: u32) -> impl Iterator<Item = wire::Process> {
+        (PID..PID + count).map(|pid| wire::Process {
+            pid,
             name: "shop".into(),
             start_ticks: 77,
             build_id: Some("made".into()),
             ..wire::Process::default()
-        }
+        })
     }
 
     pub(crate) fn functions(&self) -> wire::ListFunctionsResponse {

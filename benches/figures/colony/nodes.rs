@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) update_every_ms: AtomicU64,
     /// How many of the nodes write into their journals, as fast as it is taken from them.
     pub(crate) writers: AtomicU32,
+    /// The processes that each of them says it has; its sessions are of the first one.
+    pub(crate) processes: AtomicU32,
     /// Updates that have been sent.
     pub(crate) updates: AtomicU64,
     /// Calls that the colony has acknowledged.
@@ -58,6 +60,7 @@ impl Nodes {
             made: Made::of(functions),
             update_every_ms: AtomicU64::new(200),
             writers: AtomicU32::new(0),
+            processes: AtomicU32::new(1),
             updates: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             ended: Mutex::default(),
@@ -163,13 +166,15 @@ impl Agent for Node {
         &self,
         _: Request<wire::ListServicesRequest>,
     ) -> Answer<wire::ListServicesResponse> {
+        let count = self.shared.processes.load(Ordering::Relaxed);
         let service = wire::Service {
             name: SERVICE.into(),
-            processes: vec![self.shared.made.process()],
+            processes: self.shared.made.processes(count).collect(),
             ..wire::Service::default()
         };
         Ok(Response::new(wire::ListServicesResponse {
             services: vec![service],
+            ..wire::ListServicesResponse::default()
         }))
     }
 

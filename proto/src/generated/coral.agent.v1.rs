@@ -705,12 +705,20 @@ pub struct Limits {
     #[prost(uint64, tag = "5")]
     pub memory_bytes: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListServicesRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListServicesRequest {
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "1")]
+    pub page_token: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListServicesResponse {
+    /// One with many processes may go on in the next page, under the same name.
     #[prost(message, repeated, tag = "1")]
     pub services: ::prost::alloc::vec::Vec<Service>,
+    /// Empty where this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Service {
@@ -1037,11 +1045,18 @@ pub struct ListSessionsRequest {
     /// Also those that have ended, as far as the agent remembers them.
     #[prost(bool, tag = "2")]
     pub with_ended: bool,
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListSessionsResponse {
+    /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<SessionInfo>,
+    /// Empty where this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AddFunctionsRequest {

@@ -65,11 +65,18 @@ pub struct ListDebugSessionsRequest {
     /// Also those that are over, as far as the history goes.
     #[prost(bool, tag = "2")]
     pub with_ended: bool,
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDebugSessionsResponse {
+    /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<DebugSession>,
+    /// Empty where this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// One row for each function of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -125,12 +132,20 @@ pub struct TraceEvent {
     #[prost(string, tag = "8")]
     pub session_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListAgentsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAgentsRequest {
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "1")]
+    pub page_token: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAgentsResponse {
+    /// By name.
     #[prost(message, repeated, tag = "1")]
     pub agents: ::prost::alloc::vec::Vec<Agent>,
+    /// Empty where this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Agent {
@@ -164,12 +179,18 @@ pub struct ListHistoryRequest {
     /// Empty for all.
     #[prost(string, tag = "1")]
     pub service_name: ::prost::alloc::string::String,
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListHistoryResponse {
-    /// Their functions have names and no numbers.
+    /// Newest first. Their functions have names and no numbers.
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<HistorySession>,
+    /// Empty where this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryHistoryRequest {
@@ -318,6 +339,9 @@ pub struct Approval {
     pub status: ::prost::alloc::string::String,
     #[prost(string, tag = "10")]
     pub decided_by: ::prost::alloc::string::String,
+    /// Which calls are recorded; empty for all.
+    #[prost(string, tag = "11")]
+    pub filter: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DecideApprovalRequest {

@@ -17,7 +17,7 @@ use crate::colony::catalog::Catalog;
 use crate::store::{ReplicaRow, StoreError, StoredSession, StoredSnapshot};
 
 /// Past sessions in one list.
-const SESSIONS_MAX: u32 = 1_000;
+const SESSIONS_MAX: u32 = 10_000;
 
 impl History {
     /// A session and its replicas, as far as they are stored.

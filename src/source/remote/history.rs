@@ -8,6 +8,7 @@ use coral_proto::colony::v1 as wire;
 use coral_proto::convert::{ConvertError, timestamp_from_wire};
 use prost::Message;
 
+use super::pages::Pages;
 use super::{RemoteAgent, RemoteError, timed};
 
 /// Rows that take more memory are more than anybody reads.
@@ -19,14 +20,17 @@ impl RemoteAgent {
     /// # Errors
     /// If it is no colony, or refuses.
     pub async fn history(&mut self) -> Result<Vec<SessionSummary>, RemoteError> {
-        let request = timed(wire::ListHistoryRequest::default());
-        let answer = self
-            .client
-            .colony()?
-            .list_history(request)
-            .await?
-            .into_inner();
-        let sessions = answer.sessions.into_iter().map(summary);
+        let colony = self.client.colony()?;
+        let mut pages = Pages::new();
+        while let Some(page_token) = pages.wanted()? {
+            let request = timed(wire::ListHistoryRequest {
+                page_token,
+                ..wire::ListHistoryRequest::default()
+            });
+            let page = colony.list_history(request).await?.into_inner();
+            pages.add(page.sessions, page.next_page_token);
+        }
+        let sessions = pages.all.into_iter().map(summary);
         Ok(sessions.collect::<Result<_, _>>()?)
     }
 

@@ -9,6 +9,7 @@ use coral_proto::convert::{ConvertError, timestamp_from_wire};
 use jiff::Timestamp;
 
 use super::client::Client;
+use super::pages::Pages;
 use super::{RemoteAgent, RemoteError, timed};
 
 /// What there is to open.
@@ -26,13 +27,18 @@ impl RemoteAgent {
     /// # Errors
     /// If the agent or the colony refuses.
     pub async fn listed(&mut self) -> Result<Listed, RemoteError> {
-        let Client::Colony(colony) = &mut self.client else {
+        let Client::Colony(colony) = &self.client else {
             return Ok(Listed::Processes(self.processes().await?));
         };
-        let services = colony.list_services(timed(wire::ListServicesRequest {}));
-        let services = services.await?.into_inner().services.into_iter();
-        let agents = colony.list_agents(timed(ListAgentsRequest {})).await;
-        let agents = agents?.into_inner().agents.into_iter();
+        let mut colony = colony.clone();
+        let services = self.services().await?.into_iter();
+        let mut pages = Pages::new();
+        while let Some(page_token) = pages.wanted()? {
+            let request = timed(ListAgentsRequest { page_token });
+            let page = colony.list_agents(request).await?.into_inner();
+            pages.add(page.agents, page.next_page_token);
+        }
+        let agents = pages.all.into_iter();
         Ok(Listed::Services(
             services.map(service).collect::<Result<_, _>>()?,
             agents.map(agent).collect(),
