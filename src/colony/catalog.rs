@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coral_model::merge::FunctionUnion;
 use coral_model::{FunctionId, FunctionTable, Target};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
@@ -77,8 +78,9 @@ impl Catalog {
     pub(super) async fn load(&self, registry: &Registry, service: &str) -> Result<Listing, Status> {
         let _one_at_a_time = self.loading.lock().await;
         let replicas = self.replicas(registry, service).await;
-        let mut failure = None;
-        for replica in &replicas {
+        let mut failure = self.look_at_all(registry, &replicas).await;
+        let known = |it: &&ReplicaProcess| self.locked().builds.contains_key(&key(it));
+        for replica in replicas.iter().filter(known) {
             if let Err(status) = self.load_one(registry, replica).await {
                 failure = Some(status);
             }
@@ -89,6 +91,38 @@ impl Catalog {
             (None, Some(failure)) => Err(failure),
             (None, None) => Err(no_replica(service)),
         }
+    }
+
+    /// Finds out which builds the replicas run that nobody has looked at, of all at the same time;
+    /// why it is not known of one.
+    async fn look_at_all(
+        &self,
+        registry: &Registry,
+        replicas: &[ReplicaProcess],
+    ) -> Option<Status> {
+        let mut failure = None;
+        let mut looking = JoinSet::new();
+        let is_new = |it: &&ReplicaProcess| !self.locked().builds.contains_key(&key(it));
+        for replica in replicas.iter().filter(is_new).cloned() {
+            match registry.link(&replica.agent_id) {
+                Some(link) => drop(looking.spawn(async move {
+                    let target = look_at(&mut link.agent(None), &replica).await;
+                    (replica, target)
+                })),
+                None => failure = Some(cut_off()),
+            }
+        }
+        while let Some(looked) = looking.join_next().await {
+            match looked {
+                Ok((replica, Ok(target))) => {
+                    let builds = &mut self.locked().builds;
+                    builds.insert(key(&replica), (target, None));
+                }
+                Ok((_, Err(status))) => failure = Some(status),
+                Err(_) => failure = Some(status::failed("a replica cannot be looked at")),
+            }
+        }
+        failure
     }
 
     /// The replicas of a service. A colony that has just begun waits for its agents.
@@ -218,20 +252,16 @@ impl Catalog {
         }
         let link = registry.link(&replica.agent_id).ok_or_else(cut_off)?;
         let mut agent = link.agent(None);
-        let meant = RemoteTarget {
-            pids: vec![replica.process.pid],
-            ..RemoteTarget::default()
-        };
         let target = match known {
             Some((target, _)) => target,
-            None => agent.look_at(&meant).await.map_err(of_remote)?,
+            None => look_at(&mut agent, replica).await?,
         };
         let build_id = build_name(&target);
         let same = self.locked().union.build(&build_id);
         let build = match same {
             Some(build) => build,
             None => {
-                let read = agent.functions(&meant, |_, _| {}).await;
+                let read = agent.functions(&meant(replica), |_, _| {}).await;
                 let (_, table) = read.map_err(of_remote)?;
                 let added = self.locked().union.add(Some(build_id), &table);
                 added.map_err(|error| status::failed(&error.to_string()))?
@@ -305,6 +335,17 @@ impl Functions {
     }
 }
 
+fn meant(replica: &ReplicaProcess) -> RemoteTarget {
+    RemoteTarget {
+        pids: vec![replica.process.pid],
+        ..RemoteTarget::default()
+    }
+}
+
+async fn look_at(agent: &mut RemoteAgent, replica: &ReplicaProcess) -> Result<Target, Status> {
+    agent.look_at(&meant(replica)).await.map_err(of_remote)
+}
+
 /// A program without a build id may be another one after each start, whatever its path.
 fn build_name(target: &Target) -> String {
     match &target.build_id {
@@ -321,14 +362,6 @@ pub(super) fn key(replica: &ReplicaProcess) -> (String, u32, u64) {
 
 fn key_of(target: &Target) -> (String, u32, u64) {
     (target.agent_id.clone(), target.pid, target.start_ticks)
-}
-
-/// What an agent says goes on to who asked the colony.
-pub(super) fn of_remote(error: RemoteError) -> Status {
-    match error {
-        RemoteError::Refused(status) => status,
-        error => status::of(&error),
-    }
 }
 
 pub(super) fn cut_off() -> Status {
