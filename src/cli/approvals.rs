@@ -63,8 +63,12 @@ fn line(approval: &Approval) -> String {
         true => ", with values",
         false => "",
     };
+    let filter = match &*approval.filter {
+        "" => String::new(),
+        filter => format!(", filter {}", escape(filter)),
+    };
     format!(
-        "{} {} asks for {} of {} for {seconds}s{values}",
+        "{} {} asks for {} of {} for {seconds}s{values}{filter}",
         escape(&approval.approval_id),
         escape(&approval.requested_by),
         escape(&functions),

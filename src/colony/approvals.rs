@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coral_model::SessionSettings;
+use coral_model::filter::Expression;
 use coral_proto::APPROVAL_ID;
 use coral_proto::agent::v1::StartSessionRequest;
 use coral_proto::colony::v1 as wire;
@@ -40,6 +41,7 @@ struct Noted {
     functions: Vec<String>,
     duration: Duration,
     captures: bool,
+    filter: String,
     requested_at: Timestamp,
     expires_at: Timestamp,
     state: State,
@@ -110,6 +112,11 @@ impl Approvals {
             functions: functions.to_vec(),
             duration: settings.duration,
             captures: settings.reads_values(),
+            filter: settings
+                .filter
+                .as_ref()
+                .map(Expression::to_string)
+                .unwrap_or_default(),
             requested_at: now,
             expires_at: now.checked_add(timeout).unwrap_or(Timestamp::MAX),
             state: State::Waiting,
@@ -201,6 +208,7 @@ impl Noted {
             functions: self.functions.clone(),
             duration: Some(duration_to_wire(self.duration)),
             capture: self.captures,
+            filter: self.filter.clone(),
             status: status.into(),
             decided_by: self.decided_by.clone(),
         }
@@ -266,6 +274,25 @@ mod tests {
             patterns: vec![pattern.into()],
             ..StartSessionRequest::default()
         }
+    }
+
+    #[test]
+    fn a_second_person_sees_what_is_asked_for() {
+        let approvals = Approvals::new(Duration::from_secs(60));
+        let settings = SessionSettings {
+            duration: Duration::from_secs(7),
+            filter: Some(Expression::parse("amount > 5").unwrap()),
+            ..SessionSettings::default()
+        };
+        let functions = ["charge".to_owned()];
+        let asked = approvals.check(&person("ann"), &request("charge"), &functions, &settings);
+        assert_eq!(code(asked), "approval-needed");
+        let seen = approvals.list(&person("bob")).pop().unwrap();
+        assert_eq!(seen.requested_by, "ann");
+        assert_eq!(seen.functions, functions);
+        assert_eq!(seen.duration, Some(duration_to_wire(settings.duration)));
+        assert_eq!(seen.filter, settings.filter.unwrap().to_string());
+        assert!(seen.capture, "a filter reads what calls receive");
     }
 
     fn code(result: Result<(), Status>) -> String {

@@ -15,7 +15,7 @@ use super::replica::{AgentSession, Wish};
 use super::service::{Service, no_such_session};
 use super::session::NewSession;
 use super::sessions::Held;
-use super::start::response;
+use super::start::{response, traced};
 use crate::access::{Identity, Role, Source};
 use crate::serving::{Owner, status};
 use crate::store::{NewSession as Begun, StoreError, StoredSession};
@@ -107,6 +107,7 @@ impl Service {
         let names = self.catalogs.of(service).names(&wish.functions);
         request.patterns.extend(names);
         request.function_ids.clear();
+        let traced = request.trace.as_ref().map(traced);
         let length = jiff::SignedDuration::try_from(info.settings.duration);
         let expires_at = length
             .ok()
@@ -118,7 +119,7 @@ impl Service {
             requested_via: owner.source().name().to_owned(),
             started_at: info.started_at,
             expires_at: expires_at.unwrap_or(Timestamp::MAX),
-            functions: request.patterns.clone(),
+            functions: request.patterns.iter().cloned().chain(traced).collect(),
             settings: info.settings.clone(),
             request: request.encode_to_vec(),
         }

@@ -36,7 +36,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const PATTERNS_MAX: usize = 1_000;
 
 impl Service {
-    /// Starts a session, or says that it would cost too much.
+    /// Starts a session, or says that it would cost too much. A request that was made before is
+    /// answered with its session; `id` names a new one.
     pub(super) async fn start(
         &self,
         who: Identity,
@@ -390,7 +391,7 @@ pub(super) fn new_info(
 }
 
 /// What a trace asks for, to who is to agree to it.
-fn traced(trace: &wire::TraceRequest) -> String {
+pub(super) fn traced(trace: &wire::TraceRequest) -> String {
     match (trace.root.as_str(), trace.path.as_str()) {
         ("", "") => "traces of all HTTP requests".to_owned(),
         ("", path) => format!("traces of HTTP requests of {path}"),
