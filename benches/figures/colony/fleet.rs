@@ -9,6 +9,7 @@ use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use super::made::CALLS_PER_ENTRY;
 use super::nodes::{Nodes, SERVICE};
 use super::{Client, end_all, past, start, watch};
 use crate::Result;
@@ -63,7 +64,7 @@ pub(crate) fn run() -> Result<()> {
     nodes.shared.update_every_ms.store(1_000, Ordering::Relaxed);
     table.print();
     println!();
-    rows(&nodes, pid);
+    entries(&nodes, pid);
     runtime.block_on(end_all(&mut client))
 }
 
@@ -124,20 +125,41 @@ impl Drop for Console {
     }
 }
 
-/// How many single calls are stored a second.
-fn rows(nodes: &Nodes, pid: u32) {
-    let mut table = Table::new(&["agents that record", "rows/s", "MiB"]);
-    let rows = || nodes.shared.rows.load(Ordering::Relaxed);
-    for writers in [1, 10, AGENTS] {
-        nodes.shared.writers.store(writers, Ordering::Relaxed);
-        let none = rows();
-        await_that("rows are stored", || rows() > none);
-        let (before, began) = (rows(), Instant::now());
+/// How many single calls are stored a second, and how many checkpoints.
+fn entries(nodes: &Nodes, pid: u32) {
+    let mut table = Table::new(&["agents that write", "calls/s", "checkpoints/s", "MiB"]);
+    let shared = &nodes.shared;
+    let entries = || shared.entries.load(Ordering::Relaxed);
+    for (writers, checkpoints) in [
+        (1, false),
+        (10, false),
+        (AGENTS, false),
+        (1, true),
+        (10, true),
+        (AGENTS, true),
+    ] {
+        shared.writers.store(0, Ordering::Relaxed);
+        // What is on its way is of the kind before.
+        sleep(SETTLING);
+        let none = entries();
+        shared
+            .writes_checkpoints
+            .store(checkpoints, Ordering::Relaxed);
+        shared.writers.store(writers, Ordering::Relaxed);
+        await_that("something is stored", || entries() > none);
+        let (before, began) = (entries(), Instant::now());
         sleep(COUNTED);
-        let rows_per_s = (rows() - before) as f64 / began.elapsed().as_secs_f64();
+        let entries_per_s = (entries() - before) as f64 / began.elapsed().as_secs_f64();
         let mib = number(resident_mib(pid));
-        table.row([writers.to_string(), format!("{rows_per_s:.0}"), mib]);
+        let (calls, checkpoints) = match checkpoints {
+            true => (NONE.to_owned(), number(entries_per_s)),
+            false => (
+                format!("{:.0}", entries_per_s * CALLS_PER_ENTRY as f64),
+                NONE.to_owned(),
+            ),
+        };
+        table.row([writers.to_string(), calls, checkpoints, mib]);
     }
-    nodes.shared.writers.store(0, Ordering::Relaxed);
+    shared.writers.store(0, Ordering::Relaxed);
     table.print();
 }

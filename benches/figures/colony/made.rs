@@ -17,6 +17,8 @@ pub(crate) const CALLS_PER_ENTRY: u64 = 500;
 pub(crate) const CALLS_PER_UPDATE: u64 = 20;
 /// Updates of a session, after which it begins anew.
 pub(crate) const UPDATES: u64 = 500;
+/// Agents write one every 10 s.
+const UPDATES_PER_CHECKPOINT: u64 = 50;
 /// The process of every node.
 const PID: u32 = 4_242;
 
@@ -24,6 +26,8 @@ const PID: u32 = 4_242;
 pub(crate) struct Made {
     functions: u32,
     updates: Vec<wire::SessionUpdate>,
+    /// The whole session, every few updates.
+    checkpoints: Vec<wire::SessionUpdate>,
     entry: wire::JournalEntry,
 }
 
@@ -31,10 +35,13 @@ impl Made {
     pub(crate) fn of(functions: u32) -> Self {
         let mut updates = SessionUpdates::new();
         let mut snapshot = snapshot(functions, Timestamp::now());
-        let mut made = Vec::new();
+        let (mut made, mut checkpoints) = (Vec::new(), Vec::new());
         for round in 0..UPDATES {
             measure(Arc::make_mut(&mut snapshot), round);
             made.extend(updates.next(&snapshot));
+            if round % UPDATES_PER_CHECKPOINT == 0 {
+                checkpoints.extend(SessionUpdates::new().next(&snapshot));
+            }
         }
         let calls = (0..CALLS_PER_ENTRY).map(|number| {
             let name = function_name((number % u64::from(functions)) as u32);
@@ -47,6 +54,7 @@ impl Made {
         Self {
             functions,
             updates: made,
+            checkpoints,
             entry,
         }
     }
@@ -76,6 +84,16 @@ impl Made {
         wire::JournalEntry {
             sequence,
             ..self.entry.clone()
+        }
+    }
+
+    /// An entry that holds all that was measured so far.
+    pub(crate) fn checkpoint(&self, sequence: u64) -> wire::JournalEntry {
+        let place = sequence as usize % self.checkpoints.len();
+        wire::JournalEntry {
+            sequence,
+            checkpoint: Some(self.checkpoints[place].clone()),
+            ..wire::JournalEntry::default()
         }
     }
 

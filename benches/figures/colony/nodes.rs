@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-use super::made::{CALLS_PER_ENTRY, Made};
+use super::made::Made;
 use crate::Result;
 
 /// The service of which every node has a replica.
@@ -47,8 +47,10 @@ pub(crate) struct Shared {
     pub(crate) processes: AtomicU32,
     /// Updates that have been sent.
     pub(crate) updates: AtomicU64,
-    /// Calls that the colony has acknowledged.
-    pub(crate) rows: AtomicU64,
+    /// Whether these are checkpoints; single calls if they are not.
+    pub(crate) writes_checkpoints: AtomicBool,
+    /// Entries that the colony has acknowledged.
+    pub(crate) entries: AtomicU64,
     /// The nodes whose session has ended, and the place of its last update.
     pub(crate) ended: Mutex<BTreeMap<u32, u64>>,
 }
@@ -62,7 +64,8 @@ impl Nodes {
             writers: AtomicU32::new(0),
             processes: AtomicU32::new(1),
             updates: AtomicU64::new(0),
-            rows: AtomicU64::new(0),
+            writes_checkpoints: AtomicBool::new(false),
+            entries: AtomicU64::new(0),
             ended: Mutex::default(),
         });
         let mut links = JoinSet::new();
@@ -275,7 +278,11 @@ impl Agent for Node {
                     continue;
                 }
                 sequence += 1;
-                if sender.send(Ok(shared.made.entry(sequence))).await.is_err() {
+                let entry = match shared.writes_checkpoints.load(Ordering::Relaxed) {
+                    true => shared.made.checkpoint(sequence),
+                    false => shared.made.entry(sequence),
+                };
+                if sender.send(Ok(entry)).await.is_err() {
                     return;
                 }
             }
@@ -293,8 +300,7 @@ impl Agent for Node {
         let journal = journal.ok_or_else(|| Status::not_found("no such journal"))?;
         let entries = request.sequence.saturating_sub(journal.acknowledged);
         journal.acknowledged += entries;
-        let rows = entries * CALLS_PER_ENTRY;
-        self.shared.rows.fetch_add(rows, Ordering::Relaxed);
+        self.shared.entries.fetch_add(entries, Ordering::Relaxed);
         Ok(Response::new(wire::AcknowledgeJournalResponse {}))
     }
 
