@@ -22,7 +22,6 @@ pub(crate) fn run() -> Result<()> {
         println!("colony: a build without optimisation, of which nothing is to be quoted\n");
     }
     fleet::run()?;
-    println!();
     live::run()?;
     println!();
     past::run()

@@ -1,4 +1,4 @@
-//! Two hundred agents and a thousand sessions of history at one colony.
+//! Hundreds of agents and a thousand sessions of history at one colony.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +17,10 @@ use crate::table::{NONE, Table, number};
 use crate::used::{Used, resident_mib};
 use crate::world::{World, await_that};
 
-const AGENTS: u32 = 200;
-const FUNCTIONS: u32 = 50;
+/// So many agents, and functions that a session measures.
+const FLEETS: [(u32, u32); 2] = [(200, 50), (1_000, 10)];
+/// How many of them write as much as is taken of them.
+const WRITERS: [&[u32]; 2] = [&[1, 10, 200], &[1_000]];
 const SESSIONS: u32 = 1_000;
 /// How long rows are counted.
 const COUNTED: Duration = Duration::from_secs(10);
@@ -27,9 +29,16 @@ const SETTLING: Duration = Duration::from_secs(3);
 
 pub(crate) fn run() -> Result<()> {
     println!(
-        "colony, {AGENTS} agents of a program beside it, each with a replica of one service; a \
-         session\nmeasures {FUNCTIONS} functions, of which all are called all the time\n"
+        "colony, agents of a program beside it, each with a replica of one service; a session \
+         measures\nfunctions of which all are called all the time\n"
     );
+    for ((agents, functions), writers) in FLEETS.into_iter().zip(WRITERS) {
+        fleet(agents, functions, writers)?;
+    }
+    Ok(())
+}
+
+fn fleet(agents: u32, functions: u32, writers: &[u32]) -> Result<()> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let mut world = World::bare();
     runtime.block_on(past::fill_with_sessions(&world.history, SESSIONS))?;
@@ -48,14 +57,14 @@ pub(crate) fn run() -> Result<()> {
         &Taken::of(pid, None, None),
     );
     let colony = world.address().parse()?;
-    let nodes = runtime.block_on(Nodes::connect(AGENTS, FUNCTIONS, &colony))?;
-    world.await_replicas(AGENTS as usize);
-    row(&format!("and {AGENTS} agents"), &Taken::of(pid, None, None));
+    let nodes = runtime.block_on(Nodes::connect(agents, functions, &colony))?;
+    world.await_replicas(agents as usize);
+    row(&format!("and {agents} agents"), &Taken::of(pid, None, None));
     let mut client = runtime.block_on(world.client());
     let session = runtime.block_on(start(&mut client, SERVICE, "*", 1))?;
     sleep(SETTLING);
     let taken = Taken::of(pid, Some(&nodes), None);
-    row("and a session, 5 updates a second of each", &taken);
+    row(&format!("and a session of {functions} functions"), &taken);
     let console = Console::open(&runtime, &mut client, &session)?;
     sleep(SETTLING);
     let taken = Taken::of(pid, Some(&nodes), Some(&console));
@@ -64,7 +73,8 @@ pub(crate) fn run() -> Result<()> {
     nodes.shared.update_every_ms.store(1_000, Ordering::Relaxed);
     table.print();
     println!();
-    entries(&nodes, pid);
+    entries(&nodes, pid, writers);
+    println!();
     runtime.block_on(end_all(&mut client))
 }
 
@@ -126,18 +136,13 @@ impl Drop for Console {
 }
 
 /// How many single calls are stored a second, and how many checkpoints.
-fn entries(nodes: &Nodes, pid: u32) {
+fn entries(nodes: &Nodes, pid: u32, writers: &[u32]) {
     let mut table = Table::new(&["agents that write", "calls/s", "checkpoints/s", "MiB"]);
     let shared = &nodes.shared;
     let entries = || shared.entries.load(Ordering::Relaxed);
-    for (writers, checkpoints) in [
-        (1, false),
-        (10, false),
-        (AGENTS, false),
-        (1, true),
-        (10, true),
-        (AGENTS, true),
-    ] {
+    let both = [false, true].into_iter();
+    let all = both.flat_map(|checkpoints| writers.iter().map(move |&it| (it, checkpoints)));
+    for (writers, checkpoints) in all {
         shared.writers.store(0, Ordering::Relaxed);
         // What is on its way is of the kind before.
         sleep(SETTLING);

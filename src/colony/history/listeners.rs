@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::store::{Content, Entry, JournalKey, StoredCall};
 
 /// Calls that whoever listens has not taken yet: more than a batch of a journal can hold.
-const CALLS_MAX: usize = 32_768;
+const CALLS_MAX: usize = 65_536;
 
 /// A call that an agent has handed over.
 #[derive(Clone, Debug)]
