@@ -13,7 +13,6 @@ use super::registry::{Link, ReplicaProcess, of_remote};
 use crate::export::text::{self, DEFAULT_WIDTH};
 use crate::export::{csv, session_document};
 use crate::serving::status;
-use crate::source::remote::RemoteTarget;
 
 /// Bytes of a document in one message.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -70,11 +69,8 @@ pub(super) async fn callees(
     replica: &ReplicaProcess,
     function: FunctionId,
 ) -> Result<Vec<FunctionId>, Status> {
-    let meant = RemoteTarget {
-        pids: vec![replica.process.pid],
-        ..RemoteTarget::default()
-    };
-    let callees = link.agent(None).callees(&meant, function).await;
+    let mut agent = link.agent(None);
+    let callees = agent.callees(&replica.meant(), function).await;
     let target = Target {
         service: String::new(),
         pid: replica.process.pid,

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::changes::FunctionName;
 use super::registry::{Registry, ReplicaProcess, of_remote};
 use crate::serving::status;
-use crate::source::remote::{RemoteAgent, RemoteTarget};
+use crate::source::remote::RemoteAgent;
 
 /// The functions of every service that somebody has asked for.
 #[derive(Debug, Default)]
@@ -204,10 +204,12 @@ impl Catalog {
         replica: &ReplicaProcess,
         functions: &BTreeSet<FunctionName>,
     ) -> Result<Vec<FunctionId>, Status> {
+        if functions.is_empty() {
+            return Ok(Vec::new());
+        }
         let _one_at_a_time = self.loading.lock().await;
         let build = self.load_one(registry, replica).await?;
-        let known = self.locked();
-        let union = &known.union;
+        let union = &self.locked().union;
         let found = functions
             .iter()
             .filter_map(|it| union.find(&it.name, it.nth));
@@ -261,7 +263,7 @@ impl Catalog {
         let build = match same {
             Some(build) => build,
             None => {
-                let read = agent.functions(&meant(replica), |_, _| {}).await;
+                let read = agent.functions(&replica.meant(), |_, _| {}).await;
                 let (_, table) = read.map_err(of_remote)?;
                 let added = self.locked().union.add(Some(build_id), &table);
                 added.map_err(|error| status::failed(&error.to_string()))?
@@ -335,15 +337,8 @@ impl Functions {
     }
 }
 
-fn meant(replica: &ReplicaProcess) -> RemoteTarget {
-    RemoteTarget {
-        pids: vec![replica.process.pid],
-        ..RemoteTarget::default()
-    }
-}
-
 async fn look_at(agent: &mut RemoteAgent, replica: &ReplicaProcess) -> Result<Target, Status> {
-    agent.look_at(&meant(replica)).await.map_err(of_remote)
+    agent.look_at(&replica.meant()).await.map_err(of_remote)
 }
 
 /// A program without a build id may be another one after each start, whatever its path.

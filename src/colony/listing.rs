@@ -8,7 +8,7 @@ use coral_model::{SessionState, Snapshot};
 use coral_proto::agent::v1 as agent;
 use coral_proto::colony::v1 as wire;
 use coral_proto::convert::timestamp_to_wire;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tonic::Status;
 
 use super::registry::{Registry, ReplicaProcess};
@@ -103,12 +103,39 @@ pub(super) fn history(
     past: &[StoredSession],
     token: &str,
 ) -> Result<Page<wire::HistorySession>, Status> {
-    let known = known.iter().map(|held| of_known(held));
-    let keyed = known.chain(past.iter().map(of_past)).map(|session| {
-        let began = session.started_at.map(|at| (at.seconds, at.nanos));
-        (Reverse((began, session.session_id.clone())), session)
+    let sorted = by_age(known, past).into_iter().rev();
+    let keyed = sorted.map(|(key, session)| {
+        let listed = match session {
+            Listed::Known(held) => of_known(held),
+            Listed::Past(session) => of_past(session),
+        };
+        (Reverse(key), listed)
     });
     page(keyed, token)
+}
+
+/// A session, wherever it is known from.
+#[derive(Clone, Copy)]
+enum Listed<'a> {
+    Known(&'a Held),
+    Past(&'a StoredSession),
+}
+
+/// The sessions by when they began and what they are called.
+fn by_age<'a>(
+    known: &'a [Arc<Held>],
+    past: &'a [StoredSession],
+) -> BTreeMap<(Timestamp, String), Listed<'a>> {
+    let known = known.iter().map(|held| {
+        let key = (held.info().started_at, held.id.0.clone());
+        (key, Listed::Known(held))
+    });
+    let past = past.iter().map(|session| {
+        let begun = &session.begun;
+        let key = (begun.started_at, begun.id.0.clone());
+        (key, Listed::Past(session))
+    });
+    known.chain(past).collect()
 }
 
 fn of_known(held: &Held) -> wire::HistorySession {
@@ -159,14 +186,15 @@ pub(super) fn debug_sessions(
     past: &[StoredSession],
     token: &str,
 ) -> Result<Page<wire::DebugSession>, Status> {
-    let known = known.iter().map(|held| rows_of_known(held));
-    let sessions = known.chain(past.iter().map(rows_of_past));
-    let keyed = sessions.flat_map(|rows| {
+    let sorted = by_age(known, past).into_iter();
+    let keyed = sorted.flat_map(|((began, id), session)| {
+        let rows = match session {
+            Listed::Known(held) => rows_of_known(held),
+            Listed::Past(session) => rows_of_past(session),
+        };
         // Functions may have the same name.
-        (0_usize..).zip(rows).map(|(place, row)| {
-            let began = row.started_at.map(|at| (at.seconds, at.nanos));
-            ((began, row.session_id.clone(), place), row)
-        })
+        let numbered = (0_usize..).zip(rows);
+        numbered.map(move |(place, row)| ((began, id.clone(), place), row))
     });
     page(keyed, token)
 }

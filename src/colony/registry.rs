@@ -18,7 +18,7 @@ use tonic::{Request, Status};
 
 use crate::access::{AuthorizedChannel, Bearer};
 use crate::serving::status;
-use crate::source::remote::{RemoteAgent, RemoteError};
+use crate::source::remote::{RemoteAgent, RemoteError, RemoteTarget};
 
 /// How often an agent is asked for its services, which is the sign of its life as well.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +70,16 @@ pub(super) struct Link {
 pub(super) struct ReplicaProcess {
     pub(super) agent_id: String,
     pub(super) process: wire::Process,
+}
+
+impl ReplicaProcess {
+    /// How its agent is told which process is meant.
+    pub(super) fn meant(&self) -> RemoteTarget {
+        RemoteTarget {
+            pids: vec![self.process.pid],
+            ..RemoteTarget::default()
+        }
+    }
 }
 
 impl Registry {

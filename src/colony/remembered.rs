@@ -130,7 +130,7 @@ impl Service {
         let (Some(archive), Ok(history)) = (&self.archive, self.history()) else {
             return;
         };
-        let begun = stored.begun;
+        let begun = &stored.begun;
         let changes = stored.changes.as_deref().map(Changes::from_json);
         let replicas = history.session(&begun.id).await;
         let replicas = replicas.map(|(_, replicas)| replicas).unwrap_or_default();
@@ -161,18 +161,7 @@ impl Service {
             remaining: left,
             elapsed: begun.settings.duration.saturating_sub(left),
             state: SessionState::Active,
-            ..stored_info(
-                &StoredSession {
-                    begun: begun.clone(),
-                    changes: None,
-                    ended_at: None,
-                    state: SessionState::Active,
-                    events: 0,
-                    replicas: 0,
-                    agent_ids: Vec::new(),
-                },
-                catalog.target(&begun.service),
-            )
+            ..stored_info(&stored, catalog.target(&begun.service))
         };
         let target = wish.request.target.clone().unwrap_or_default();
         let capture = begun.settings.capture;
@@ -189,7 +178,7 @@ impl Service {
         };
         // Where it was not stored it is nobody's.
         let source = Source::from_name(&begun.requested_via).unwrap_or(Source::Loopback);
-        let owner = Owner::named(begun.requested_by, source);
+        let owner = Owner::named(begun.requested_by.clone(), source);
         let holds_values = capture.arguments || capture.results;
         let (held, _) = self
             .sessions

@@ -6,13 +6,12 @@ use coral_proto::convert::function_page;
 use regex::RegexBuilder;
 use tonic::{Code, Status};
 
+use super::pages::{PAGE_BYTES, no_token};
 use super::status;
 
 /// Functions in a page, if nothing else is asked for, and at most.
 const PAGE_USUAL: u32 = 2_000;
 const PAGE_MAX: u32 = 10_000;
-/// Bytes of functions in a page: a message has room for the modules beside them.
-const PAGE_BYTES: usize = 768 << 10;
 /// What a compiled pattern may take.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
@@ -29,11 +28,7 @@ pub(crate) fn page(
         |what: &str, help: &str| status::with(Code::InvalidArgument, "bad-pattern", what, help);
     let first: u32 = match request.page_token.as_str() {
         "" => 0,
-        token => token.parse().map_err(|_| {
-            let message = "the page token is none of this agent's";
-            let help = "begin with the first page";
-            status::with(Code::InvalidArgument, "usage", message, help)
-        })?,
+        token => token.parse().map_err(|_| no_token())?,
     };
     let pattern = match request.pattern.as_str() {
         "" => None,

@@ -1,8 +1,11 @@
 //! Lists in pages, each of which fits into a message.
 
+use std::collections::BTreeMap;
+
 use coral_model::SessionInfo;
 use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
+use coral_proto::convert::{ITEM_BYTES, joined_services};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,9 +14,7 @@ use tonic::{Code, Status};
 use super::status;
 
 /// A message has room for what stands around the list.
-const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 4 * 3;
-/// What an item needs beside itself: its field's tag and its length.
-const ITEM_BYTES: usize = 8;
+pub(super) const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 4 * 3;
 
 /// A part of a list.
 #[derive(Debug, PartialEq)]
@@ -23,8 +24,9 @@ pub(crate) struct Page<T> {
     pub(crate) next: String,
 }
 
-/// The page of a list that a token names, in the order of the items' keys, of which no two are the
-/// same. What comes and goes between two pages moves nothing else.
+/// The page of a list that a token names. The items come in the order of their keys, of which no two
+/// are the same, and none is made that stands behind the page but one. What comes and goes between
+/// two pages moves nothing else.
 ///
 /// # Errors
 /// If the token is none.
@@ -36,27 +38,22 @@ pub(crate) fn page<K: Ord + Serialize + DeserializeOwned, T: Message>(
         "" => None,
         token => Some(serde_json::from_str(token).map_err(|_| no_token())?),
     };
-    let mut rest: Vec<(K, T)> = items
-        .into_iter()
-        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
-        .collect();
-    rest.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut bytes = 0;
-    let fits = |(_, item): &&(K, T)| {
-        bytes += ITEM_BYTES + item.encoded_len();
-        bytes <= PAGE_BYTES
-    };
+    let is_before = |(key, _): &(K, T)| after.as_ref().is_some_and(|after| key <= after);
+    let mut rest = items.into_iter().skip_while(is_before).peekable();
+    let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
     // One that is too long by itself is sent all the same: it says so.
-    let len = rest.iter().take_while(fits).count().max(1);
-    let next = match rest.len() > len {
-        true => serde_json::to_string(&rest[len - 1].0).map_err(|_| no_token())?,
-        false => String::new(),
+    while let Some((key, item)) = rest.next_if(|(_, item)| {
+        bytes += ITEM_BYTES + item.encoded_len();
+        bytes <= PAGE_BYTES || last.is_none()
+    }) {
+        items.push(item);
+        last = Some(key);
+    }
+    let next = match (rest.peek(), last) {
+        (Some(_), Some(last)) => serde_json::to_string(&last).map_err(|_| no_token())?,
+        _ => String::new(),
     };
-    rest.truncate(len);
-    Ok(Page {
-        items: rest.into_iter().map(|(_, item)| item).collect(),
-        next,
-    })
+    Ok(Page { items, next })
 }
 
 /// The same of services, of which one may have more processes than a page holds: it is in several
@@ -65,24 +62,18 @@ pub(crate) fn page<K: Ord + Serialize + DeserializeOwned, T: Message>(
 /// # Errors
 /// If the token is none.
 pub(crate) fn services(
-    services: Vec<wire::Service>,
+    mut services: Vec<wire::Service>,
     token: &str,
 ) -> Result<Page<wire::Service>, Status> {
+    services.sort_by(|a, b| a.name.cmp(&b.name));
     let keyed = services.into_iter().flat_map(parts).map(|part| {
         let process = part.processes.first();
         let process = process.map(|it| (it.agent_id.clone(), it.pid, it.start_ticks));
         ((part.name.clone(), process), part)
     });
     let page = page(keyed, token)?;
-    let mut items: Vec<wire::Service> = Vec::new();
-    for part in page.items {
-        match items.last_mut().filter(|last| last.name == part.name) {
-            Some(last) => last.processes.extend(part.processes),
-            None => items.push(part),
-        }
-    }
     Ok(Page {
-        items,
+        items: joined_services(page.items),
         next: page.next,
     })
 }
@@ -97,25 +88,30 @@ pub(crate) fn sessions(
 ) -> Result<Page<wire::SessionInfo>, Status> {
     let keyed = sessions.into_iter().map(|session| {
         let key = (session.started_at, session.id.0.clone());
-        (key, wire::SessionInfo::from(&session))
+        (key, session)
     });
-    page(keyed, token)
+    let sorted = BTreeMap::from_iter(keyed).into_iter();
+    page(
+        sorted.map(|(key, session)| (key, wire::SessionInfo::from(&session))),
+        token,
+    )
 }
 
-/// A service for each of its processes; one without any where there is none.
-fn parts(mut service: wire::Service) -> Vec<wire::Service> {
-    let processes = std::mem::take(&mut service.processes);
-    if processes.is_empty() {
-        return vec![service];
-    }
-    let part = |process| wire::Service {
+/// A service for each of its processes, in their order; one without any where there is none.
+fn parts(mut service: wire::Service) -> impl Iterator<Item = wire::Service> {
+    let mut processes = std::mem::take(&mut service.processes);
+    let key = |it: &wire::Process| (it.agent_id.clone(), it.pid, it.start_ticks);
+    processes.sort_by_cached_key(key);
+    let none = processes.is_empty().then(|| service.clone());
+    let parts = processes.into_iter().map(move |process| wire::Service {
         processes: vec![process],
         ..service.clone()
-    };
-    processes.into_iter().map(part).collect()
+    });
+    none.into_iter().chain(parts)
 }
 
-fn no_token() -> Status {
+/// The refusal of a token that names no page.
+pub(super) fn no_token() -> Status {
     let message = "the page token is none of this list";
     let help = "begin with the first page";
     status::with(Code::InvalidArgument, "usage", message, help)
@@ -182,12 +178,12 @@ mod tests {
 
     #[test]
     fn what_goes_between_two_pages_takes_nothing_else_along() {
-        let first = services(vec![service("large", 0..5_000)], "").unwrap();
-        let seen = first.items[0].processes.len() as u32;
+        let first = services(vec![service("large", 1..5_000)], "").unwrap();
+        let last = first.items[0].processes.last().unwrap().pid;
         // The last one of the first page has ended meanwhile, and one before it has come.
-        let rest = (0..seen - 1).chain(seen..5_000);
+        let rest = (0..last).chain(last + 1..5_000);
         let second = services(vec![service("large", rest)], &first.next).unwrap();
-        assert_eq!(second.items[0].processes[0].pid, seen);
+        assert_eq!(second.items[0].processes[0].pid, last + 1);
     }
 
     #[test]
@@ -216,8 +212,8 @@ mod tests {
             let items: Vec<_> = (0..).zip(&sizes).map(item).collect();
             let (mut found, mut token) = (Vec::new(), String::new());
             loop {
-                let reversed = items.iter().rev().map(|it| (it.pid, it.clone()));
-                let page = page(reversed, &token).unwrap();
+                let keyed = items.iter().map(|it| (it.pid, it.clone()));
+                let page = page(keyed, &token).unwrap();
                 let bytes: usize = page.items.iter().map(Message::encoded_len).sum();
                 prop_assert!(bytes <= PAGE_BYTES);
                 found.extend(page.items);

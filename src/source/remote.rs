@@ -19,7 +19,9 @@ use coral_proto::MESSAGE_BYTES_MAX;
 use coral_proto::agent::v1 as wire;
 use coral_proto::agent::v1::agent_client::AgentClient;
 use coral_proto::colony::v1::debug_service_client::DebugServiceClient;
-use coral_proto::convert::{Assembled, ConvertError, FunctionPages, duration_to_wire};
+use coral_proto::convert::{
+    Assembled, ConvertError, FunctionPages, duration_to_wire, joined_services,
+};
 use tonic::Streaming;
 use ulid::Ulid;
 
@@ -195,21 +197,13 @@ impl RemoteAgent {
     /// # Errors
     /// If it refuses.
     pub async fn services(&mut self) -> Result<Vec<wire::Service>, RemoteError> {
-        let mut services: Vec<wire::Service> = Vec::new();
         let mut pages = Pages::new();
         while let Some(page_token) = pages.wanted()? {
             let request = timed(wire::ListServicesRequest { page_token });
             let page = self.client.list_services(request).await?.into_inner();
             pages.add(page.services, page.next_page_token);
         }
-        for part in pages.all {
-            match services.last_mut().filter(|last| last.name == part.name) {
-                // What a page had no room for stands in the next one.
-                Some(last) => last.processes.extend(part.processes),
-                None => services.push(part),
-            }
-        }
-        Ok(services)
+        Ok(joined_services(pages.all))
     }
 
     /// The functions of a process, page by page; `progress` is told how many have come, and of how

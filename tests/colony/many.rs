@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use coral_proto::agent::v1 as agent;
 use coral_proto::agent::v1::ReplicaStatus;
+use tokio::runtime::Runtime;
 
 use crate::asking::update;
 use crate::made::{CALLS_PER_UPDATE, UPDATES};
@@ -18,14 +19,20 @@ const UPDATES_MIN: u64 = 2_000;
 /// Of each agent; together they are more than a message holds.
 const PROCESSES: u32 = 150;
 
-#[test]
-fn two_hundred_agents_add_up() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+/// A colony and its agents, which last as long as both of the others.
+fn agents_at_a_colony() -> (Runtime, World, Nodes) {
+    let runtime = Runtime::new().unwrap();
     let mut world = World::bare();
     world.start_colony();
     let colony = world.address().parse().unwrap();
     let nodes = runtime.block_on(Nodes::connect(AGENTS, FUNCTIONS, &colony));
-    let shared = &nodes.unwrap().shared;
+    (runtime, world, nodes.unwrap())
+}
+
+#[test]
+fn two_hundred_agents_add_up() {
+    let (runtime, world, nodes) = agents_at_a_colony();
+    let shared = &nodes.shared;
     world.await_replicas(AGENTS as usize);
     let mut client = runtime.block_on(world.client());
     let request = agent::StartSessionRequest {
@@ -65,12 +72,8 @@ fn two_hundred_agents_add_up() {
 
 #[test]
 fn more_replicas_than_a_message_holds_are_listed_whole() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut world = World::bare();
-    world.start_colony();
-    let colony = world.address().parse().unwrap();
-    let nodes = runtime.block_on(Nodes::connect(AGENTS, 1, &colony));
-    let shared = &nodes.unwrap().shared;
+    let (runtime, world, nodes) = agents_at_a_colony();
+    let shared = &nodes.shared;
     shared.processes.store(PROCESSES, Ordering::Relaxed);
     let listed = || {
         let listed = world.run(&["services", "--format", "json"]).document();

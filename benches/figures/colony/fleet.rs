@@ -17,10 +17,8 @@ use crate::table::{NONE, Table, number};
 use crate::used::{Used, resident_mib};
 use crate::world::{World, await_that};
 
-/// So many agents, and functions that a session measures.
-const FLEETS: [(u32, u32); 2] = [(200, 50), (1_000, 10)];
-/// How many of them write as much as is taken of them.
-const WRITERS: [&[u32]; 2] = [&[1, 10, 200], &[1_000]];
+/// So many agents, functions that a session measures, and agents that write as much as is taken.
+const FLEETS: [(u32, u32, &[u32]); 2] = [(200, 50, &[1, 10, 200]), (1_000, 10, &[1_000])];
 const SESSIONS: u32 = 1_000;
 /// How long rows are counted.
 const COUNTED: Duration = Duration::from_secs(10);
@@ -32,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
         "colony, agents of a program beside it, each with a replica of one service; a session \
          measures\nfunctions of which all are called all the time\n"
     );
-    for ((agents, functions), writers) in FLEETS.into_iter().zip(WRITERS) {
+    for (agents, functions, writers) in FLEETS {
         fleet(agents, functions, writers)?;
     }
     Ok(())

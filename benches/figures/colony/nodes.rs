@@ -43,12 +43,12 @@ pub(crate) struct Shared {
     pub(crate) update_every_ms: AtomicU64,
     /// How many of the nodes write into their journals, as fast as it is taken from them.
     pub(crate) writers: AtomicU32,
+    /// Whether they write checkpoints; single calls if they do not.
+    pub(crate) writes_checkpoints: AtomicBool,
     /// The processes that each of them says it has; its sessions are of the first one.
     pub(crate) processes: AtomicU32,
     /// Updates that have been sent.
     pub(crate) updates: AtomicU64,
-    /// Whether these are checkpoints; single calls if they are not.
-    pub(crate) writes_checkpoints: AtomicBool,
     /// Entries that the colony has acknowledged.
     pub(crate) entries: AtomicU64,
     /// The nodes whose session has ended, and the place of its last update.

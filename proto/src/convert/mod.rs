@@ -35,7 +35,11 @@ pub use function::new_function;
 pub use histogram::{histogram_from_wire, histogram_to_wire};
 pub use number::{duration_from_wire, duration_to_wire, timestamp_from_wire, timestamp_to_wire};
 pub use pages::{FunctionPages, TABLE_BYTES_MAX, function_page};
-pub use process::fit_processes;
+pub use process::{fit_processes, joined_services};
 pub use session::{OTHER_PIDS_MAX, settings_from_wire};
 pub use text::{TEXT_BYTES_MAX, TRUNCATED};
 pub use updates::SessionUpdates;
+
+/// What an item of a list needs in a message beside itself, in bytes: its field's tag and its
+/// length.
+pub const ITEM_BYTES: usize = 8;

@@ -2,12 +2,11 @@
 
 use prost::Message;
 
+use super::ITEM_BYTES;
 use crate::agent::v1::SessionUpdate;
 
 /// What a message holds beside its items: its number, its marks, and the heads of its lists.
 const MESSAGE_BYTES: usize = 64;
-/// What an item needs beside itself: its field's tag and its length.
-const ITEM_BYTES: usize = 8;
 
 /// Fills message after message.
 pub(super) struct Packer {

@@ -3,7 +3,7 @@
 use coral_model::{Function, FunctionTable, FunctionTableBuilder, Module};
 use prost::Message;
 
-use super::{ConvertError, new_function};
+use super::{ConvertError, ITEM_BYTES, new_function};
 use crate::agent::v1 as wire;
 
 /// What the function table of one process may take in the receiver's memory if nothing else is
@@ -12,8 +12,6 @@ pub const TABLE_BYTES_MAX: usize = 512 << 20;
 
 /// What a function takes in a table beside its texts, in bytes, about.
 const FUNCTION_BYTES: usize = 64;
-/// What a function needs in a page beside itself: its field's tag and its length.
-const ITEM_BYTES: usize = 8;
 
 /// As many of these functions as one page holds: at most so many, in at most so many bytes, but at
 /// least one if there is one. The next page begins behind the last one's number.

@@ -4,14 +4,12 @@ use coral_model::{Language, ProcessSummary, Target};
 
 use prost::Message;
 
-use super::ConvertError;
 use super::text::{cut, optional_text, text};
+use super::{ConvertError, ITEM_BYTES};
 use crate::agent::v1 as wire;
 
 /// To how many bytes command lines are cut, until a list fits.
 const COMMAND_BYTES: [usize; 4] = [4 << 10, 512, 128, 32];
-/// What a process needs in a list beside itself: its field's tag and its length.
-const ITEM_BYTES: usize = 8;
 
 impl From<Language> for wire::Language {
     fn from(language: Language) -> Self {
@@ -110,6 +108,18 @@ pub fn fit_processes(processes: &mut [wire::Process], bytes_max: usize) -> bool 
         }
     }
     bytes(processes) <= bytes_max
+}
+
+/// Services of which one may stand in several parts, one after the other, each whole.
+pub fn joined_services(parts: impl IntoIterator<Item = wire::Service>) -> Vec<wire::Service> {
+    let mut services: Vec<wire::Service> = Vec::new();
+    for part in parts {
+        match services.last_mut().filter(|last| last.name == part.name) {
+            Some(last) => last.processes.extend(part.processes),
+            None => services.push(part),
+        }
+    }
+    services
 }
 
 impl TryFrom<wire::Process> for ProcessSummary {

@@ -111,14 +111,8 @@ impl Late {
             .map(|it| it.id)
             .collect();
         let own = async |functions: &BTreeSet<FunctionName>, is_there: bool| {
-            let mut own = match functions.is_empty() {
-                true => Vec::new(),
-                false => {
-                    catalog
-                        .named_in_build(registry, &self.process, functions)
-                        .await?
-                }
-            };
+            let own = catalog.named_in_build(registry, &self.process, functions);
+            let mut own = own.await?;
             own.retain(|id| attached.contains(id) == is_there);
             Ok::<_, Status>(own)
         };

@@ -203,6 +203,13 @@ fn a_union_numbers_the_functions_of_all_builds() {
     assert_eq!(union.builds_with(FunctionId(1)), None);
     assert_eq!(union.builds_with(FunctionId(3)), Some(vec![second]));
     assert_eq!(union.build("b"), Some(second));
+    assert_eq!(union.name_of(FunctionId(2)), Some(("x", 1)));
+    for id in (0..4).map(FunctionId) {
+        let (name, nth) = union.name_of(id).unwrap();
+        assert_eq!(union.find(name, nth), Some(id));
+    }
+    assert_eq!(union.name_of(FunctionId(4)), None);
+    assert_eq!(union.find("x", 2), None);
 }
 
 #[test]
